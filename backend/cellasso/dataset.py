@@ -1,0 +1,288 @@
+"""The whole file: an AnnData, or a MuData whose modalities answer for the global cells."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import h5py
+import numpy as np
+
+from cellasso import elements
+from cellasso.errors import ElementError, FileError, NotFoundError
+from cellasso.handle import Handle, nearest
+from cellasso.modality import Modality, embedding_rank
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cellasso.matrix import Progress
+    from cellasso.selection import Recipe
+
+Format: TypeAlias = Literal["h5ad", "h5mu"]
+
+
+class Dataset(Modality):
+    """An open .h5ad or .h5mu file.
+
+    An h5ad has no further modalities and answers for itself. An h5mu answers for its *global* cells:
+    `"rna:leiden"`, `"rna:CD4"` and `"rna:X_umap"` name a column, a feature and an embedding of a
+    modality, spread over all cells; where a modality lacks a cell the value is missing (NaN, code -1).
+
+    Use `cellasso.open`; several processes may have the same file open.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        super().__init__(handle, "", "")
+        self.format: Format = _format_of(handle)
+        self._check_frames()
+
+    @property
+    def file_path(self) -> Path:
+        """Where the file is."""
+        return self.handle.path
+
+    @cached_property
+    def modalities(self) -> dict[str, Modality]:
+        """The modalities of an h5mu by name, in the file's order; none for an h5ad."""
+        if self.format == "h5ad":
+            return {}
+        group = self.handle.group("/mod")
+        order = [str(name) for name in group.attrs.get("mod-order", ()) if str(name) in group]
+        names = order + [name for name in group if name not in order]
+        return {name: Modality(self.handle, name, f"/mod/{name}") for name in names}
+
+    def __getitem__(self, modality: str) -> Modality:
+        """Return a modality; `dataset[""]` is the dataset itself."""
+        if not modality:
+            return self
+        if modality not in self.modalities:
+            raise NotFoundError(f"{self.handle.name} has no modality {modality!r}{nearest(modality, self.modalities)}")
+        return self.modalities[modality]
+
+    def positions(self, modality: str) -> NDArray[np.int64] | None:
+        """Return where each cell of a modality stands among the global cells, `(n_obs of modality,)`.
+
+        -1 marks a cell that the global obs does not have; `None` says that they are the same cells in
+        the same order.
+        """
+        if not modality:
+            return None
+        if modality not in self._positions:
+            self._positions[modality] = self._read_positions(modality)
+        return self._positions[modality]
+
+    # -- names with a modality before the colon -----------------------------------------------------
+
+    @property
+    def embeddings(self) -> tuple[str, ...]:
+        """The drawable obsm, those of modalities as `"rna:X_umap"`; UMAP first."""
+        own = [(embedding_rank(name), name) for name in super().embeddings]
+        of_modalities = [
+            (embedding_rank(name), f"{modality.name}:{name}")
+            for modality in self.modalities.values()
+            for name in modality.embeddings
+        ]
+        return tuple(name for _, name in sorted(own + of_modalities, key=lambda ranked: ranked[0]))
+
+    def read_obs(self, column: str) -> pd.Series:
+        """Read a column of the global obs, or of a modality's as `"rna:leiden"`, `(n_obs,)`."""
+        modality, name = self.owner(column, own=self.obs)
+        values = super().read_obs(name) if modality is self else modality.read_obs(name)
+        return self._spread(values, modality.name)
+
+    def read_colors(self, column: str) -> list[str] | None:
+        """Return the colours in `uns` for a column as `read_obs` names it."""
+        modality, name = self.owner(column, own=self.obs)
+        return super().read_colors(name) if modality is self else modality.read_colors(name)
+
+    def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
+        """Read an embedding of the global obs, or of a modality as `"rna:X_umap"`, `(n_obs, 2)` float32."""
+        modality, name = self.owner(key, own=self.obsm)
+        if modality is self:
+            return super().read_embedding(name, dims)
+        points = modality.read_embedding(name, dims)
+        at = self.positions(modality.name)
+        if at is None:
+            return points
+        spread = np.full((self.n_obs, 2), np.nan, dtype=np.float32)
+        spread[at[at >= 0]] = points[at >= 0]
+        return spread
+
+    def read_features(
+        self, names: Sequence[str], layer: str | None = None, *, progress: Progress | None = None
+    ) -> list[NDArray[np.generic]]:
+        """Read features by name, in an h5mu as `"rna:CD4"`, or `"CD4"` when one modality alone has it."""
+        if self.format == "h5ad":
+            return super().read_features(names, layer, progress=progress)
+        found = [self._feature_owner(name, layer) for name in names]
+        columns: dict[int, NDArray[np.generic]] = {}
+        for owner in dict.fromkeys(modality for modality, _ in found):
+            slots = [slot for slot, (modality, _) in enumerate(found) if modality is owner]
+            read = owner.read_features([found[slot][1] for slot in slots], layer, progress=progress)
+            for slot, values in zip(slots, read, strict=True):
+                columns[slot] = self._spread_array(values, owner.name)
+        return [columns[slot] for slot in range(len(names))]
+
+    def read_column(self, name: str) -> pd.Series | NDArray[np.generic]:
+        """Read what a where-expression calls `name`: a column of obs, else a feature."""
+        modality, inner = self.owner(name, own=self.obs)
+        if inner in modality.obs:
+            return self.read_obs(name)
+        if self.format == "h5ad":
+            return super().read_column(name)
+        return self.read_feature(name)
+
+    def owner(self, name: str, *, own: object = ()) -> tuple[Modality, str]:
+        """Split `"rna:leiden"` into modality and name; a name in `own`, or without a modality, is the root's."""
+        prefix, colon, rest = name.partition(":")
+        if colon and prefix in self.modalities and name not in own:  # type: ignore[operator] # any container
+            return self.modalities[prefix], rest
+        return self, name
+
+    # -- writing ------------------------------------------------------------------------------------
+
+    def export(
+        self,
+        mask: NDArray[np.bool_],
+        path: str | os.PathLike[str],
+        *,
+        recipe: Recipe | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Write the cells of `mask` `(n_obs,)` bool to a new file; see `cellasso.export.export`."""
+        from cellasso.export import export  # noqa: PLC0415 - reading needs no writer
+
+        return export(self, mask, path, recipe=recipe, overwrite=overwrite, progress=progress)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _positions(self) -> dict[str, NDArray[np.int64] | None]:
+        return {}
+
+    def _check_frames(self) -> None:
+        try:
+            self.handle.node("/obs")
+        except NotFoundError:
+            raise FileError(
+                f"{self.handle.path} has no obs; an AnnData (.h5ad) or MuData (.h5mu) file was expected."
+            ) from None
+
+    def _read_positions(self, modality: str) -> NDArray[np.int64] | None:
+        n_obs = self[modality].n_obs
+        try:
+            node = self.handle.node(f"/obsmap/{modality}")
+        except NotFoundError:
+            at = self._match_names(modality)
+        else:
+            # one entry a global cell: its row in the modality counted from 1; 0 where it is absent
+            rows = np.asarray(elements.read(self.handle, node)).ravel().astype(np.int64)
+            if len(rows) != self.n_obs or (len(rows) and not 0 <= rows.min() <= rows.max() <= n_obs):
+                raise ElementError(
+                    f"{self.handle.place(f'/obsmap/{modality}')} does not fit {self.n_obs:,} cells"
+                    f" and a modality of {n_obs:,}."
+                )
+            at = np.full(n_obs, -1, dtype=np.int64)
+            present = np.flatnonzero(rows)
+            at[rows[present] - 1] = present
+        same = len(at) == self.n_obs and bool(np.array_equal(at, np.arange(self.n_obs)))
+        return None if same else at
+
+    def _match_names(self, modality: str) -> NDArray[np.int64]:
+        import pandas as pd  # noqa: PLC0415
+
+        names = pd.Index(self.obs_names)
+        if not names.is_unique:
+            raise ElementError(f"{self.handle.name} has no /obsmap/{modality}, and its obs_names are not unique.")
+        return np.asarray(names.get_indexer(pd.Index(self[modality].obs_names)), dtype=np.int64)
+
+    def _feature_owner(self, name: str, layer: str | None) -> tuple[Modality, str]:
+        modality, inner = self.owner(name)
+        if modality is not self:
+            return modality, inner
+        holders = [m for m in self.modalities.values() if _has_feature(m, name, layer)]
+        if len(holders) == 1:
+            return holders[0], name
+        if not holders:
+            known = [f"{m.name}:{n}" for m in self.modalities.values() for n in m.features().search(name, limit=3)]
+            raise NotFoundError(f"No modality of {self.handle.name} has a feature {name!r}{nearest(name, known)}")
+        raise NotFoundError(
+            f"{name!r} is a feature of several modalities; write {' or '.join(f'{m.name}:{name}' for m in holders)}."
+        )
+
+    def _spread(self, values: pd.Series, modality: str) -> pd.Series:
+        at = self.positions(modality)
+        if at is None:
+            return values
+        import pandas as pd  # noqa: PLC0415
+
+        kept = at >= 0
+        placed = pd.Series(values[kept].array, index=at[kept], name=values.name)
+        return placed.reindex(pd.RangeIndex(self.n_obs))
+
+    def _spread_array(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:
+        at = self.positions(modality)
+        if at is None:
+            return values
+        wide = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+        spread = np.full(self.n_obs, np.nan, dtype=wide)
+        spread[at[at >= 0]] = values[at >= 0]
+        return spread
+
+
+def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open an .h5ad or .h5mu file read-only; reads its structure, no values.
+
+    Raises
+    ------
+    FileError
+        The path is missing, not HDF5, truncated, or neither AnnData nor MuData; the message says which.
+    """
+    handle = Handle(path)
+    try:
+        return Dataset(handle)
+    except BaseException:
+        handle.close()
+        raise
+
+
+def _format_of(handle: Handle) -> Format:
+    root = handle.root()
+    stated = root.attrs.get("encoding-type", "")
+    if stated == "MuData" or isinstance(root.get("mod"), h5py.Group):
+        return "h5mu"
+    if "obs" not in root or "var" not in root:
+        members = ", ".join(sorted(root)[:6]) or "nothing"
+        raise FileError(
+            f"{handle.path} is HDF5 but neither AnnData nor MuData: it holds {members}; obs and var were expected."
+        )
+    return "h5ad"
+
+
+def _has_feature(modality: Modality, name: str, layer: str | None) -> bool:
+    try:
+        modality.features(layer).position(name)
+    except (NotFoundError, ElementError):
+        return False
+    return bool(modality.matrices)

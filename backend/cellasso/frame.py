@@ -1,0 +1,205 @@
+"""The lazy data frame: obs or var, read one column at a time."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import h5py
+import numpy as np
+
+from cellasso import elements
+from cellasso.errors import ElementError, NotFoundError
+from cellasso.handle import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cellasso.handle import Handle, Node
+
+Kind: TypeAlias = Literal["category", "number", "boolean", "text", "datetime", "other"]
+
+
+class Frame:
+    """`obs` or `var` of a file: names now, values when asked.
+
+    Three layouts are read: a group with one element per column (anndata 0.7 and later), the same with
+    categories under `__categories`, and the compound dataset of anndata 0.6 and before with categories
+    in `uns`. Nothing but the structure is read on construction.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    path
+        HDF5 path of the frame, such as `/obs` or `/mod/rna/var`.
+    legacy_uns
+        HDF5 path of the `uns` that holds `<column>_categories` of a compound frame.
+    """
+
+    def __init__(self, handle: Handle, path: str, *, legacy_uns: str | None = None) -> None:
+        self._handle = handle
+        self.path = path
+        self._legacy_uns = legacy_uns
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Column names in the file's order, without the index."""
+        node = self._node()
+        if isinstance(node, h5py.Dataset):
+            return tuple(name for name in node.dtype.names or () if name != self._index_name)
+        members = [name for name in node if name not in {self._index_name, "__categories"}]
+        order = [str(name) for name in node.attrs.get("column-order", ())]
+        present = set(members)
+        return tuple([n for n in order if n in present] + [n for n in members if n not in set(order)])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __len__(self) -> int:
+        """Return the number of rows, from the shapes alone."""
+        return self._n_rows
+
+    def kind(self, column: str) -> Kind:
+        """Return what sort of values a column has, without reading them."""
+        node = self._column_node(column)
+        if node is None:  # a field of a compound dataset
+            frame = self._node()
+            if self._legacy_categories(column) is not None:
+                return "category"
+            return _kind_of_dtype(frame.dtype[column])
+        stated = elements.encoding(node)
+        if stated == "categorical" or "categories" in node.attrs:
+            return "category"
+        if stated.startswith("nullable-string"):
+            return "text"
+        if stated.startswith("nullable-"):
+            return "boolean" if stated.endswith("boolean") else "number"
+        return _kind_of_dtype(node.dtype) if isinstance(node, h5py.Dataset) else "other"
+
+    def read(self, column: str) -> pd.Series:
+        """Read one column as a pandas Series `(n_rows,)` with a plain range index.
+
+        Categories keep their order and their colours' order; missing values stay missing. Reads this
+        column's bytes and no others (a compound dataset, which has no columns on disk, reads its rows).
+
+        Raises
+        ------
+        NotFoundError
+            There is no such column; the message lists the nearest.
+        ElementError
+            Its encoding is unknown, or its length is not the frame's.
+        """
+        import pandas as pd  # noqa: PLC0415
+
+        if column not in self:
+            raise NotFoundError(
+                f"{self._handle.place(self.path)} has no column {column!r}{nearest(column, self.columns)}"
+            )
+        node = self._column_node(column)
+        if node is None:
+            values = self._read_field(column)
+        elif "categories" in node.attrs:
+            values = self._read_referenced_categories(node)
+        else:
+            values = elements.read(self._handle, node)
+        series = pd.Series(values, name=column)
+        if len(series) != len(self):
+            place = self._handle.place(f"{self.path}/{column}")
+            raise ElementError(f"{place} has {len(series):,} values; {len(self):,} were expected.")
+        return series.reset_index(drop=True)
+
+    @cached_property
+    def names(self) -> NDArray[np.object_]:
+        """The index (`obs_names` or `var_names`) as text, `(n_rows,)`; row numbers when the file has none."""
+        node = self._node()
+        if isinstance(node, h5py.Dataset):
+            if self._index_name is None:
+                return _row_numbers(len(self))
+            return _decoded(node.fields(self._index_name)[...])
+        if self._index_name is None:
+            return _row_numbers(len(self))
+        return elements.read_strings(self._handle, self._handle.child(node, self._index_name))
+
+    @cached_property
+    def _index_name(self) -> str | None:
+        node = self._node()
+        members = node.dtype.names or () if isinstance(node, h5py.Dataset) else tuple(node)
+        stated = node.attrs.get("_index")
+        candidates = [stated.decode() if isinstance(stated, bytes) else stated, "_index", "index"]
+        return next((name for name in candidates if name in members), None)
+
+    @cached_property
+    def _n_rows(self) -> int:
+        node = self._node()
+        if isinstance(node, h5py.Dataset):
+            return int(node.shape[0])
+        names = [self._index_name] if self._index_name is not None else list(self.columns)[:1]
+        found = [elements.shape(self._handle.child(node, name)) for name in names]
+        return found[0][0] if found and found[0] else 0
+
+    def _node(self) -> Node:
+        return self._handle.node(self.path)
+
+    def _column_node(self, column: str) -> Node | None:
+        node = self._node()
+        return None if isinstance(node, h5py.Dataset) else self._handle.child(node, column)
+
+    def _read_referenced_categories(self, node: h5py.Dataset) -> pd.Categorical:
+        """Codes whose attribute `categories` refers to a dataset under `__categories` (anndata 0.7)."""
+        target = self._handle.node(node.file[node.attrs["categories"]].name)
+        categories = (
+            elements.read_strings(self._handle, target) if h5py.check_string_dtype(target.dtype) else target[...]
+        )
+        return _categorical(node[...], categories, ordered=bool(target.attrs.get("ordered", False)))
+
+    def _read_field(self, column: str) -> object:
+        values = self._node().fields(column)[...]
+        categories = self._legacy_categories(column)
+        if categories is not None:
+            return _categorical(values, categories, ordered=False)
+        return _decoded(values) if values.dtype.kind in "OS" else values
+
+    def _legacy_categories(self, column: str) -> NDArray[np.object_] | None:
+        if self._legacy_uns is None or self._node().dtype[column].kind not in "iu":
+            return None
+        try:
+            node = self._handle.node(f"{self._legacy_uns}/{column}_categories")
+        except NotFoundError:
+            return None
+        # a single category was stored as a scalar
+        return np.atleast_1d(_decoded(np.atleast_1d(node[()])))
+
+
+def _categorical(codes: NDArray[np.integer], categories: NDArray[np.object_], *, ordered: bool) -> pd.Categorical:
+    import pandas as pd  # noqa: PLC0415
+
+    # the stubs ask for a list of codes, which would cost 1M cells 36 MB
+    return pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=ordered)  # type: ignore[arg-type]
+
+
+def _decoded(values: NDArray[np.generic]) -> NDArray[np.object_]:
+    return np.array(
+        [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values.ravel().tolist()],
+        dtype=object,
+    )
+
+
+def _row_numbers(n: int) -> NDArray[np.object_]:
+    return np.arange(n).astype(str).astype(object)
+
+
+def _kind_of_dtype(dtype: np.dtype[np.generic]) -> Kind:
+    if dtype.kind == "b" or (h5py.check_enum_dtype(dtype) or {}).keys() == {"FALSE", "TRUE"}:
+        return "boolean"
+    if dtype.kind in "iuf":
+        return "number"
+    if dtype.kind == "M":
+        return "datetime"
+    return "text" if dtype.kind in "OSU" else "other"

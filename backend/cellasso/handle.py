@@ -1,0 +1,240 @@
+"""The open HDF5 file: read-only, shared by every thread, with a guard at each step into it."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import h5py
+
+from cellasso.errors import ElementError, FileChangedError, FileError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from typing_extensions import Buffer
+
+Node: TypeAlias = "h5py.Group | h5py.Dataset"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Which file this is, and which state of it: what `stat` tells without reading a byte."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, path: Path) -> Fingerprint:
+        """Fingerprint of the file at `path`."""
+        status = path.stat()
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+
+
+class _Bytes(io.RawIOBase):
+    """The file's bytes for HDF5, through a descriptor of our own.
+
+    HDF5's own driver would lock the file, and a notebook's `write_h5ad(path)` under that lock truncates
+    it before it fails; with the lock off, the same process could not open it a second time with
+    anndata. It also turns a short read into rows of zeros, which here is an error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        self._size = os.fstat(self._descriptor).st_size
+        self._at = 0
+        self.bytes_read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(view):
+            n = os.preadv(self._descriptor, [view[done:]], self._at)
+            if n == 0:
+                raise OSError(f"the file ends at {self._at:,} bytes, in the middle of a value")
+            done += n
+            self._at += n
+        self.bytes_read += done
+        return done
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
+class Handle:
+    """One HDF5 file, opened read-only, never locked.
+
+    h5py serialises calls by a lock of its own, so threads may share a handle. A file that changes
+    while it is open is noticed by its fingerprint.
+
+    Raises
+    ------
+    FileError
+        The path is missing, no regular file (a FIFO would hang the server), not HDF5, or truncated.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser().absolute()
+        _check_regular(self.path)
+        self.fingerprint = Fingerprint.of(self.path)
+        _register_filters()
+        self._bytes = _Bytes(self.path)
+        try:
+            self._file = h5py.File(self._bytes, "r")
+        except OSError as error:
+            self._bytes.close()
+            raise FileError(_open_failure(self.path, error)) from error
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.name
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that were read from the file so far."""
+        return self._bytes.bytes_read
+
+    def root(self) -> h5py.Group:
+        """Return the root group, after checking that the file is still the one that was opened.
+
+        Raises
+        ------
+        FileChangedError
+            The file was replaced, rewritten or removed since.
+        """
+        if not self._file:
+            raise FileChangedError(f"{self.path} was closed; open it again.")
+        try:
+            now = Fingerprint.of(self.path)
+        except OSError:
+            now = None
+        if now != self.fingerprint:
+            what = "was removed or cannot be reached" if now is None else "was changed by another program"
+            raise FileChangedError(f"{self.path} {what} since it was opened; open it again.")
+        return self._file["/"]
+
+    def node(self, path: str) -> Node:
+        """Return the group or dataset at an absolute HDF5 `path`, each step guarded as in `child`."""
+        found: Node = self.root()
+        for part in filter(None, path.split("/")):
+            found = self.child(found, part)
+        return found
+
+    def group(self, path: str) -> h5py.Group:
+        """Return the group at `path`; raise `ElementError` when a dataset stands there."""
+        found = self.node(path)
+        if isinstance(found, h5py.Dataset):
+            raise ElementError(f"{self.place(path)} is a dataset; a group was expected.")
+        return found
+
+    def child(self, parent: Node, name: str) -> Node:
+        """Return one member of a group.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such member.
+        ElementError
+            It is a link out of the file, or its bytes are stored outside of it.
+        """
+        if not isinstance(parent, h5py.Group) or name not in parent:
+            # a dangling soft link is "not in" too
+            members = list(parent) if isinstance(parent, h5py.Group) else []
+            raise NotFoundError(f"{self.place(parent.name or '/')} has no {name!r}{nearest(name, members)}")
+        link = parent.get(name, getlink=True)
+        place = self.place(f"{(parent.name or '').rstrip('/')}/{name}")
+        if isinstance(link, h5py.ExternalLink):
+            raise ElementError(f"{place} is a link to another file, which is not followed.")
+        found = parent[name]
+        if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+            raise ElementError(f"{place} keeps its values in other files, which are not read.")
+        if not isinstance(found, (h5py.Group, h5py.Dataset)):
+            raise ElementError(f"{place} is neither a group nor a dataset.")
+        return found
+
+    def place(self, path: str) -> str:
+        """Return how messages name an element: file and HDF5 path."""
+        return f"{self.name}:{path}"
+
+    def close(self) -> None:
+        """Close the file; reading afterwards raises `FileChangedError`."""
+        self._file.close()
+        self._bytes.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def nearest(name: str, names: Iterable[str], *, limit: int = 5) -> str:
+    """Return the end of a message: the names most like `name`, or the first few, or a full stop."""
+    known = list(names)
+    close = difflib.get_close_matches(name, known[:100_000], n=limit, cutoff=0.6)
+    if close:
+        return f"; nearest: {', '.join(close)}."
+    if not known:
+        return "."
+    more = f" and {len(known) - limit:,} more" if len(known) > limit else ""
+    return f"; it has {', '.join(known[:limit])}{more}."
+
+
+def _check_regular(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        beside = [entry.name for entry in path.parent.glob("*.h5*")] if path.parent.is_dir() else []
+        hint = nearest(path.name, beside) if beside else "; check the spelling."
+        hint = hint.replace("; it has", "; the folder has")
+        raise FileError(f"{path} does not exist{hint}") from None
+    except OSError as error:
+        raise FileError(f"{path} cannot be reached ({error.strerror}).") from error
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{path} is a folder; name an .h5ad or .h5mu file in it.")
+    if not stat.S_ISREG(mode):
+        raise FileError(f"{path} is not a regular file; copy it to disk first.")
+    if not os.access(path, os.R_OK):
+        raise FileError(f"{path} may not be read by this user; change its permissions.")
+
+
+def _open_failure(path: Path, error: OSError) -> str:
+    if not h5py.is_hdf5(path):
+        return f"{path} is not an HDF5 file; an .h5ad or .h5mu file was expected."
+    if "truncated" in str(error):
+        size = path.stat().st_size
+        return f"{path} is truncated: it ends at {size:,} bytes, before its own end; copy or download it again."
+    return f"{path} cannot be opened as HDF5 ({error})."
+
+
+def _register_filters() -> None:
+    # importing it makes Blosc, LZ4, Zstandard and bitshuffle known to HDF5 (SnapATAC2 writes them)
+    import hdf5plugin  # noqa: F401, PLC0415

@@ -1,0 +1,293 @@
+"""One modality of a file: lazy obs, var, obsm and matrices, and the reads that the explorer asks for."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+from cachetools import LRUCache
+
+from cellasso import elements, where
+from cellasso.errors import ElementError, NotFoundError
+from cellasso.features import Features
+from cellasso.frame import Frame
+from cellasso.handle import nearest
+from cellasso.lasso import points_in_polygon
+from cellasso.matrix import open_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cellasso.handle import Handle
+    from cellasso.matrix import Matrix, Progress
+
+CACHE_BYTES = 256 << 20
+"""Feature columns kept per modality: 64 genes at 1M cells. A scan of a CSR matrix costs seconds."""
+
+EMBEDDING_ORDER = ("umap", "tsne", "draw_graph", "phate", "mde", "spatial", "diffmap", "pca")
+"""Which obsm to show first: what people call *the* embedding, then the rest, PCA last."""
+
+
+class Modality:
+    """The AnnData-shaped part of a file at one HDF5 group; nothing is read until asked for.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    name
+        The modality's name; `""` for the root.
+    path
+        HDF5 path of its group without a final slash; `""` for the root.
+    """
+
+    def __init__(self, handle: Handle, name: str, path: str) -> None:
+        self.handle = handle
+        self.name = name
+        self.path = path
+        self.obs = Frame(handle, f"{path}/obs", legacy_uns=f"{path}/uns")
+        self.var = Frame(handle, f"{path}/var", legacy_uns=f"{path}/uns")
+        self._cache: LRUCache[tuple[str, int], NDArray[np.generic]] = LRUCache(
+            CACHE_BYTES, getsizeof=lambda column: column.nbytes
+        )
+        self._cache_lock = threading.Lock()
+
+    @property
+    def n_obs(self) -> int:
+        """Number of cells."""
+        return len(self.obs)
+
+    @property
+    def n_vars(self) -> int:
+        """Number of features of X (raw may have more)."""
+        return len(self.var)
+
+    @property
+    def obs_names(self) -> NDArray[np.object_]:
+        """Names of the cells, `(n_obs,)`; read once."""
+        return self.obs.names
+
+    # -- matrices ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _matrix_paths(self) -> dict[str, str]:
+        """HDF5 path of each matrix by the name users choose it by: `X`, `raw`, then the layers."""
+        members = self._members("")
+        paths = {"X": "X"} if "X" in members else {}
+        if "raw.X" in members:  # anndata 0.6 and before
+            paths["raw"] = "raw.X"
+        elif "X" in self._members("raw"):
+            paths["raw"] = "raw/X"
+        for layer in self._members("layers"):
+            # a layer may be called X or raw
+            paths[layer if layer not in {"X", "raw"} else f"layers/{layer}"] = f"layers/{layer}"
+        return {name: f"{self.path}/{path}" for name, path in paths.items()}
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers."""
+        return tuple(self._members("layers"))
+
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """What `layer` may be in `read_feature`: `X` and `raw` where the file has them, then the layers."""
+        return tuple(self._matrix_paths)
+
+    def matrix(self, layer: str | None = None) -> Matrix:
+        """Return a lazy matrix: X, `"raw"`, or a layer; without a name X, or the first there is.
+
+        Raises
+        ------
+        NotFoundError
+            The file has no such matrix, or none at all.
+        ElementError
+            It is there but cannot be read.
+        """
+        name = layer if layer is not None else next(iter(self._matrix_paths), None)
+        path = self._matrix_paths.get(name) if name is not None else None
+        if path is None:
+            wanted = f"matrix {layer!r}" if layer is not None else "matrix"
+            raise NotFoundError(f"{self._place()} has no {wanted}{nearest(layer or '', self.matrices)}")
+        return open_matrix(self.handle, path)
+
+    def features(self, layer: str | None = None) -> Features:
+        """Return the features of a matrix: those of var, or raw's own."""
+        return self._raw_features if layer == "raw" and "raw" in self._matrix_paths else self._features
+
+    def read_feature(
+        self, name: str, layer: str | None = None, *, progress: Progress | None = None
+    ) -> NDArray[np.generic]:
+        """Read one feature for all cells, `(n_obs,)`, in the stored dtype and exact.
+
+        O(values of this feature) on CSC; one scan in bounded memory on CSR; a cache of recent columns
+        answers again at once.
+
+        Parameters
+        ----------
+        name
+            Feature name, or an alias as in `Features.position`.
+        layer
+            `None` for X, `"raw"`, or a layer's name.
+        progress
+            Told the fraction done; may raise `Cancelled`.
+
+        Raises
+        ------
+        NotFoundError
+            No such feature or matrix.
+        """
+        return self.read_features([name], layer, progress=progress)[0]
+
+    def read_features(
+        self, names: Sequence[str], layer: str | None = None, *, progress: Progress | None = None
+    ) -> list[NDArray[np.generic]]:
+        """Read several features in one pass; as `read_feature`, one `(n_obs,)` array each."""
+        matrix, features = self.matrix(layer), self.features(layer)
+        if matrix.shape != (self.n_obs, len(features)):
+            expected = (self.n_obs, len(features))
+            raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs and var have {expected}.")
+        positions = [features.position(name) for name in names]
+        with self._cache_lock:
+            have = {p: self._cache[matrix.path, p] for p in positions if (matrix.path, p) in self._cache}
+        missing = sorted(set(positions) - set(have))
+        if missing:
+            block = matrix.read_columns(missing, progress=progress)
+            for slot, position in enumerate(missing):
+                column = have[position] = np.ascontiguousarray(block[:, slot])
+                column.flags.writeable = False  # shared by every session
+                with self._cache_lock:
+                    if column.nbytes <= CACHE_BYTES:
+                        self._cache[matrix.path, position] = column
+        return [have[position] for position in positions]
+
+    # -- obs and obsm -----------------------------------------------------------------------------
+
+    def read_obs(self, column: str) -> pd.Series:
+        """Read one column of obs, `(n_obs,)`; see `Frame.read`."""
+        return self.obs.read(column)
+
+    def read_colors(self, column: str) -> list[str] | None:
+        """Return the colours that `uns["<column>_colors"]` gives a column's categories, if it does."""
+        try:
+            node = self.handle.node(f"{self.path}/uns/{column}_colors")
+        except (NotFoundError, ElementError):
+            return None
+        return [str(colour) for colour in np.atleast_1d(elements.read_strings(self.handle, node))]
+
+    @cached_property
+    def obsm(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each element of obsm by name."""
+        try:
+            node = self.handle.node(f"{self.path}/obsm")
+        except NotFoundError:
+            return {}
+        if isinstance(node, h5py.Dataset):  # anndata 0.6 and before: one compound dataset
+            return {name: (*node.shape, *node.dtype[name].shape) for name in node.dtype.names or ()}
+        shapes = {}
+        for name in node:
+            try:
+                shapes[name] = elements.shape(self.handle.child(node, name))
+            except (ElementError, NotFoundError):
+                continue
+        return shapes
+
+    @property
+    def embeddings(self) -> tuple[str, ...]:
+        """The obsm that can be drawn (one row a cell, two or more columns), UMAP first."""
+        drawable = [n for n, shape in self.obsm.items() if len(shape) == 2 and shape[1] >= 2]
+        return tuple(sorted((n for n in drawable if self.obsm[n][0] == self.n_obs), key=embedding_rank))
+
+    def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
+        """Read two dimensions of an obsm, `(n_obs, 2)` float32; cells without coordinates are NaN.
+
+        Raises
+        ------
+        NotFoundError
+            No such obsm, or not that many dimensions.
+        ElementError
+            It is of another length than obs, or holds no numbers.
+        """
+        if key not in self.obsm:
+            raise NotFoundError(f"{self._place('obsm')} has no {key!r}{nearest(key, self.obsm)}")
+        shape = self.obsm[key]
+        if len(shape) != 2 or shape[0] != self.n_obs:
+            raise ElementError(f"{self._place('obsm')}/{key} has shape {shape}; {self.n_obs:,} rows were expected.")
+        if not all(0 <= d < shape[1] for d in dims):
+            raise NotFoundError(f"{self._place('obsm')}/{key} has {shape[1]} dimensions; {dims} were asked for.")
+        parent = self.handle.node(f"{self.path}/obsm")
+        if isinstance(parent, h5py.Dataset):
+            return _floats(parent.fields(key)[...][:, list(dims)])
+        node = self.handle.child(parent, key)
+        if isinstance(node, h5py.Dataset):
+            return _floats(np.stack([node[:, d] for d in dims], axis=1))
+        if elements.encoding(node) == "dataframe":
+            frame = Frame(self.handle, node.name)
+            return _floats(np.stack([frame.read(frame.columns[d]).to_numpy() for d in dims], axis=1))
+        return _floats(open_matrix(self.handle, node.name).read_columns(dims))
+
+    # -- selecting --------------------------------------------------------------------------------
+
+    def read_column(self, name: str) -> pd.Series | NDArray[np.generic]:
+        """Read what a where-expression calls `name`: a column of obs, else a feature of X."""
+        if name in self.obs:
+            return self.read_obs(name)
+        try:
+            return self.read_feature(name)
+        except NotFoundError:
+            known = [*self.obs, *(self.features().names if self.matrices else ())]
+            raise NotFoundError(
+                f"{self._place()} has no column of obs and no feature {name!r}{nearest(name, known)}"
+            ) from None
+
+    def where(self, expression: str) -> NDArray[np.bool_]:
+        """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `where`."""
+        return where.parse(expression).evaluate(self)
+
+    def lasso(self, key: str, polygon: Sequence[Sequence[float]], dims: tuple[int, int] = (0, 1)) -> NDArray[np.bool_]:
+        """Return the mask `(n_obs,)` of the cells inside a polygon drawn over an embedding.
+
+        Exact on the float32 coordinates that are drawn; see `points_in_polygon`.
+        """
+        return points_in_polygon(self.read_embedding(key, dims), polygon)
+
+    # ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _features(self) -> Features:
+        return Features(self.var)
+
+    @cached_property
+    def _raw_features(self) -> Features:
+        legacy = self._matrix_paths["raw"].endswith("raw.X")
+        path = f"{self.path}/raw.var" if legacy else f"{self.path}/raw/var"
+        return Features(Frame(self.handle, path, legacy_uns=f"{self.path}/uns"))
+
+    def _members(self, part: str) -> list[str]:
+        """Names in one of the modality's groups; none when it is missing or not a group."""
+        try:
+            node = self.handle.node(f"{self.path}/{part}")
+        except (NotFoundError, ElementError):
+            return []
+        return list(node) if isinstance(node, h5py.Group) else []
+
+    def _place(self, part: str = "") -> str:
+        return self.handle.place(f"{self.path}/{part}")
+
+
+def embedding_rank(name: str) -> tuple[int, str]:
+    """Sort key of embedding names, best first."""
+    lowered = name.casefold()
+    ranks = [i for i, word in enumerate(EMBEDDING_ORDER) if word in lowered]
+    return (min(ranks, default=len(EMBEDDING_ORDER)), name)
+
+
+def _floats(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    if values.dtype.kind not in "biuf":
+        raise ElementError(f"Coordinates of dtype {values.dtype} cannot be drawn; numbers were expected.")
+    return np.ascontiguousarray(values, dtype=np.float32)
