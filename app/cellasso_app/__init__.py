@@ -1,0 +1,1 @@
+"""The explorer: a web page over cellasso, and the command line."""

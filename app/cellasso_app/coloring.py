@@ -1,0 +1,183 @@
+"""What colours the cells: the categories of an obs column, or the values of a column or a feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import colorcet
+import numpy as np
+import pandas as pd
+from bokeh.colors.named import __all__ as NAMED_COLORS  # noqa: N812 - a tuple of names, used as a constant
+
+from cellasso.errors import ElementError
+from cellasso.summarise import count_groups
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cellasso.dataset import Dataset
+    from cellasso.matrix import Progress
+
+MISSING_COLOR = "#b8bcc4"
+MAX_CATEGORIES = 255
+"""Rows of a legend, as many as a palette of 8 bits can tell apart; beyond it the largest 254 and "other"."""
+
+CLIP_PERCENTILE = 99.0
+"""Colours run to this percentile of the values: a few extreme cells would leave all others in one colour."""
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A column that sorts cells into categories.
+
+    Attributes
+    ----------
+    codes
+        Category of each cell, `(n_obs,)`; -1 where it is missing.
+    labels, colors, counts
+        Name, `#rrggbb` and number of cells of each category.
+    n_missing
+        Cells without a category.
+    n_folded
+        How many small categories stand together in the last one, "other".
+    """
+
+    name: str
+    codes: NDArray[np.int16]
+    labels: tuple[str, ...]
+    colors: tuple[str, ...]
+    counts: NDArray[np.int64]
+    n_missing: int
+    n_folded: int = 0
+
+
+@dataclass(frozen=True)
+class Values:
+    """A column of numbers.
+
+    Attributes
+    ----------
+    values
+        `(n_obs,)` float32; NaN where missing.
+    low, high
+        The values at the two ends of the colours.
+    clipped
+        Whether some cells lie above `high`.
+    source
+        Which matrix they are from, in the words of the screen; empty for a column of obs.
+    """
+
+    name: str
+    values: NDArray[np.float32]
+    low: float
+    high: float
+    clipped: bool
+    n_missing: int
+    source: str = ""
+
+
+Coloring: TypeAlias = Categories | Values
+
+
+def color_by_obs(dataset: Dataset, column: str) -> Coloring:
+    """Read a column of obs and give it colours: those in `uns` when they are valid, else a fixed palette.
+
+    Raises
+    ------
+    ElementError
+        Its values are neither numbers nor names.
+    """
+    values = dataset.read_obs(column)
+    if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            categories = values
+        elif pd.api.types.is_datetime64_any_dtype(values.dtype):
+            return _values(column, values.astype("int64").where(values.notna()).to_numpy(dtype=np.float64), "")
+        else:
+            categories = values.astype(object).map(str, na_action="ignore").astype("category")
+        return _categories(column, categories, dataset.read_colors(column))
+    return _values(column, values.to_numpy(dtype=np.float64, na_value=np.nan), "")
+
+
+def color_by_feature(dataset: Dataset, feature: str, layer: str | None, *, progress: Progress) -> Values:
+    """Read a feature, as the matrix stores it."""
+    values = dataset.read_feature(feature, layer, progress=progress)
+    if values.dtype.kind not in "biuf":
+        raise ElementError(f"{feature} holds {values.dtype}, which cannot be shown as colours.")
+    return _values(feature, values, f"{layer or 'X'}, as stored")
+
+
+def palette(n: int) -> tuple[str, ...]:
+    """Return `n` colours as unlike each other as can be; the first ones stay the same for every `n`."""
+    return tuple(_PALETTE[i % len(_PALETTE)] for i in range(n))
+
+
+def _luminance(color: str) -> float:
+    """Return the relative luminance of `#rrggbb`, 0 to 1 (WCAG 2)."""
+    channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+# neither so dark that it drowns on the dark page nor so light that it fades on the white one
+_PALETTE = tuple(color for color in colorcet.b_glasbey_category10 if 0.05 < _luminance(color) < 0.72)
+
+
+def _categories(name: str, values: pd.Series, stated: list[str] | None) -> Categories:
+    labels = [str(label) for label in values.cat.categories]
+    codes = values.cat.codes.to_numpy()
+    colors = _valid_colors(stated, len(labels)) or palette(len(labels))
+    counts = count_groups(codes, len(labels))
+    n_missing = int(len(codes) - counts.sum())
+    if len(labels) <= MAX_CATEGORIES:
+        return Categories(name, codes.astype(np.int16), tuple(labels), colors, counts, n_missing)
+    kept = np.sort(np.argsort(-counts, kind="stable")[: MAX_CATEGORIES - 1])
+    place = np.full(len(labels) + 1, MAX_CATEGORIES - 1, dtype=np.int16)
+    place[kept] = np.arange(len(kept))
+    place[-1] = -1  # what code -1 looks up: still missing
+    folded = place[codes]
+    return Categories(
+        name,
+        folded,
+        (*(labels[i] for i in kept), "other"),
+        (*(colors[i] for i in kept), MISSING_COLOR),
+        count_groups(folded, MAX_CATEGORIES),
+        n_missing,
+        n_folded=len(labels) - len(kept),
+    )
+
+
+def _values(name: str, values: NDArray[np.generic], source: str) -> Values:
+    floats = values.astype(np.float32)
+    finite = floats[np.isfinite(floats)]
+    n_missing = len(floats) - len(finite)
+    if not len(finite):
+        return Values(name, floats, 0.0, 1.0, clipped=False, n_missing=n_missing, source=source)
+    lowest, highest = float(finite.min()), float(finite.max())
+    # most values of a gene are 0: the percentile of what is above tells what a high value is
+    above = finite[finite > lowest]
+    high = float(np.percentile(above, CLIP_PERCENTILE)) if len(above) else highest
+    return Values(name, floats, lowest, high, clipped=high < highest, n_missing=n_missing, source=source)
+
+
+def _valid_colors(stated: list[str] | None, n: int) -> tuple[str, ...] | None:
+    """Return the colours of `uns` as `#rrggbb`, if there are enough and each is a colour."""
+    if stated is None or len(stated) < n:
+        return None
+    colors = [_hex_color(text) for text in stated[:n]]
+    return tuple(color for color in colors if color) if all(colors) else None
+
+
+def _hex_color(text: str) -> str | None:
+    from bokeh.colors import named  # noqa: PLC0415 - a module of 150 colours
+
+    text = text.strip().lower()
+    if text in NAMED_COLORS:
+        return str(getattr(named, text).to_hex())
+    digits = text.removeprefix("#")
+    if not text.startswith("#") or any(c not in "0123456789abcdef" for c in digits):
+        return None
+    if len(digits) in {3, 4}:
+        digits = "".join(c * 2 for c in digits)
+    return f"#{digits[:6]}" if len(digits) in {6, 8} else None

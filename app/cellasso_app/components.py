@@ -1,0 +1,157 @@
+"""The parts of the page: each a small component whose JavaScript stands beside it in `static/`.
+
+They build their DOM from text nodes, so no name from a file ever becomes HTML. Values go to the browser
+as parameters; what the user does comes back as one message, `{"type": …}`, to `on_message`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import param
+from bokeh.io import curdoc
+from panel.custom import JSComponent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STATIC = Path(__file__).parent / "static"
+PAGE_STYLE = (STATIC / "page.css").read_text()
+
+
+def _script(name: str) -> str:
+    """Return a component's module: the shared DOM functions and its own."""
+    return (STATIC / "dom.js").read_text() + (STATIC / name).read_text()
+
+
+class Part(JSComponent):
+    """A part of the page."""
+
+    _stylesheets: ClassVar[list[str]] = [(STATIC / "parts.css").read_text()]
+
+    def __init__(self, *, on_message: Callable[[dict[str, Any]], None] | None = None, **params: Any) -> None:
+        super().__init__(**params)
+        self._on_message = on_message
+
+    def _handle_msg(self, data: Any) -> None:
+        if self._on_message is None or not isinstance(data, dict):
+            return
+        document = curdoc()
+        if document.session_context is None:
+            self._on_message(data)
+        else:  # Panel calls without the document's lock, which changing a figure needs
+            document.add_next_tick_callback(partial(self._on_message, data))
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message to this part in the browser."""
+        self._send_msg(message)
+
+
+class AppBar(Part):
+    """The bar at the top: file, modality, how many cells are selected, undo and redo, theme, keys."""
+
+    _esm = _script("app_bar.js")
+
+    files = param.List(doc="File names to choose from.")
+    file = param.String()
+    modalities = param.List()
+    modality = param.String()
+    n_obs = param.Integer()
+    n_selected = param.Integer(allow_None=True, default=None)
+    can_undo = param.Boolean()
+    can_redo = param.Boolean()
+
+
+class CellsPanel(Part):
+    """The columns of obs; the one that colours the cells is open and shows its legend."""
+
+    _esm = _script("cells_panel.js")
+
+    columns = param.List(doc="`{name, kind}` of each column, in the file's order.")
+    active = param.String(doc="The column that colours the cells; empty when a gene does.")
+    legend = param.Dict(doc="Rows with counts of a category, or range and histogram of numbers.")
+    busy = param.Boolean()
+    message = param.String(doc="Why the active column cannot be shown.")
+
+
+class PlotBar(Part):
+    """Above the embedding: which embedding, coloured by what, and the tools of the hand."""
+
+    _esm = _script("plot_bar.js")
+
+    embeddings = param.List()
+    embedding = param.String()
+    color = param.String(doc="What colours the cells.")
+    color_source = param.String(doc="Which matrix a gene is from, as the screen says it.")
+    busy = param.Boolean()
+    fraction = param.Number(default=0.0)
+    pixel_ratio = param.Number(default=1.0)
+
+
+class StatusLine(Part):
+    """Under the embedding: what is shown and how exact it is."""
+
+    _esm = _script("status_line.js")
+
+    text = param.String()
+    warning = param.String()
+
+
+class GenesPanel(Part):
+    """The chosen genes, a search box that suggests, and the matrix they are read from."""
+
+    _esm = _script("genes_panel.js")
+
+    genes = param.List()
+    active = param.String()
+    matrices = param.List()
+    matrix = param.String()
+    n_features = param.Integer()
+    message = param.String()
+
+
+class PlotsBar(Part):
+    """Above the dotplot: by which column its cells are grouped."""
+
+    _esm = _script("plots_bar.js")
+
+    columns = param.List()
+    group_by = param.String()
+    busy = param.Boolean()
+    fraction = param.Number(default=0.0)
+    message = param.String()
+
+
+class SelectionPanel(Part):
+    """How many cells are selected, what they are, and their export."""
+
+    _esm = _script("selection_panel.js")
+
+    n_selected = param.Integer(allow_None=True, default=None)
+    n_obs = param.Integer()
+    columns = param.List()
+    column = param.String()
+    rows = param.List(doc="`{label, color, n, total}` of each category, largest part first.")
+    file_name = param.String(doc="Proposed name of the export.")
+    export = param.Dict(default={"state": "idle"}, doc="State of the export: idle, running, done or failed.")
+
+
+class DotplotKey(Part):
+    """Below the dotplot: what size and colour of a dot mean."""
+
+    _esm = _script("dotplot_key.js")
+
+    low = param.Number()
+    high = param.Number()
+    largest = param.Number()
+    colors = param.List()
+
+
+class Notice(Part):
+    """A page that only says why there is nothing else."""
+
+    _esm = _script("notice.js")
+
+    text = param.String()

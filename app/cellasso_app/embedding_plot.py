@@ -1,0 +1,265 @@
+"""The embedding on the screen: a Bokeh figure that shows the drawn picture and reports view and strokes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from bokeh.events import RangesUpdate, SelectionGeometry
+from bokeh.models import (
+    Arrow,
+    BasicTicker,
+    BoxSelectTool,
+    ColorBar,
+    ColumnDataSource,
+    ImageRGBA,
+    Label,
+    LassoSelectTool,
+    LinearColorMapper,
+    NormalHead,
+    PanTool,
+    Range1d,
+    WheelZoomTool,
+)
+from bokeh.plotting import figure
+
+from cellasso_app.coloring import Values
+from cellasso_app.raster import COLOR_MAPS, Canvas, Viewport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from cellasso_app.coloring import Coloring
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
+
+MARGIN = 0.04
+"""Free space around all cells, as a part of the view."""
+
+NO_OUTLINE = ".bk-Canvas { --highlight-color: transparent; }"
+"""Bokeh draws a dotted frame around a plot that was clicked."""
+
+MAX_SIDE = 4096
+"""Pixels of a picture's side at most, whatever a browser claims its window to be."""
+
+
+class Ink(NamedTuple):
+    """Colours of the marks around the cells, on a light or a dark page."""
+
+    text: str
+    line: str
+    accent: str
+
+
+INKS = {False: Ink("#5d6673", "#aab2bd", "#1f6feb"), True: Ink("#98a2b0", "#5a6472", "#6ea8fe")}
+
+
+class EmbeddingPlot:
+    """The figure, kept for the life of a session; only its picture and ranges change.
+
+    Parameters
+    ----------
+    on_view
+        Called when the visible part or the size of the figure changed.
+    on_stroke
+        Called with the polygon of a finished lasso or box, `(m, 2)` in data units.
+    """
+
+    def __init__(self, *, on_view: Callable[[], None], on_stroke: Callable[[list[tuple[float, float]]], None]) -> None:
+        self._on_view = on_view
+        self._on_stroke = on_stroke
+        self._bounds = Viewport(0.0, 1.0, 0.0, 1.0)
+        self._dark = False
+        self._size = {"inner_width": 0, "inner_height": 0}  # pixels of the screen
+        self._picture = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
+        self._lasso = LassoSelectTool(name="tool-lasso", continuous=False, renderers=[], persistent=False)
+        self._box = BoxSelectTool(name="tool-box", continuous=False, renderers=[], persistent=False)
+        self.figure = self._make_figure()
+        self._mapper = LinearColorMapper(palette=COLOR_MAPS[False], low=0, high=1)
+        self._color_bar = self._make_color_bar()
+        self._arrows, self._labels = self._make_axis_glyph()
+        self.set_theme(dark=False)
+
+    # -- what the session asks for ------------------------------------------------------------------
+
+    @property
+    def viewport(self) -> Viewport:
+        """What is visible now."""
+        x, y = self.figure.x_range, self.figure.y_range
+        return Viewport(float(x.start), float(x.end), float(y.start), float(y.end))
+
+    def canvas(self, pixel_ratio: float) -> Canvas | None:
+        """Return the size to draw at; `None` until the browser has laid the figure out."""
+        width, height = self._size["inner_width"], self._size["inner_height"]
+        if width < 2 or height < 2:
+            return None
+        ratio = min(max(pixel_ratio, 1.0), 3.0, MAX_SIDE / max(width, height))
+        return Canvas(max(2, int(width * ratio)), max(2, int(height * ratio)), ratio, self._dark)
+
+    def show(self, picture: NDArray[np.uint32], viewport: Viewport) -> None:
+        """Show a drawn picture where it belongs."""
+        self._picture.data = {
+            "image": [picture],
+            "x": [viewport.x_low],
+            "y": [viewport.y_low],
+            "dw": [viewport.x_high - viewport.x_low],
+            "dh": [viewport.y_high - viewport.y_low],
+        }
+
+    def clear(self) -> None:
+        """Show no picture."""
+        self._picture.data = {"image": [], "x": [], "y": [], "dw": [], "dh": []}
+
+    def set_bounds(self, bounds: Viewport, names: tuple[str, str]) -> None:
+        """Set what "all cells" is, name the axes, and fit the view."""
+        self._bounds = bounds
+        for label, name in zip(self._labels, names, strict=True):
+            label.text = name
+        self.fit()
+
+    def fit(self) -> None:
+        """Show all cells."""
+        x_low, x_high, y_low, y_high = self._bounds
+        margin = 1 / (1 - 2 * MARGIN)
+        self._set_view((x_low + x_high) / 2, (y_low + y_high) / 2, (x_high - x_low) * margin, (y_high - y_low) * margin)
+
+    def zoom(self, factor: float) -> None:
+        """Show `factor` times the extent around the same middle."""
+        x_low, x_high, y_low, y_high = self.viewport
+        self._set_view((x_low + x_high) / 2, (y_low + y_high) / 2, (x_high - x_low) * factor, (y_high - y_low) * factor)
+
+    def set_coloring(self, coloring: Coloring | None) -> None:
+        """Show a colour bar for values, none otherwise."""
+        self._color_bar.visible = isinstance(coloring, Values)
+        if isinstance(coloring, Values):
+            self._mapper.update(
+                low=coloring.low, high=coloring.high if coloring.high > coloring.low else coloring.low + 1
+            )
+
+    def set_theme(self, *, dark: bool) -> None:
+        """Colour axes, colour bar and lasso for a light or a dark page."""
+        self._dark = dark
+        ink = INKS[dark]
+        for arrow in self._arrows:
+            arrow.line_color = arrow.end.fill_color = arrow.end.line_color = ink.line
+        for label in self._labels:
+            label.text_color = ink.text
+        self._color_bar.update(major_label_text_color=ink.text)
+        self._mapper.palette = COLOR_MAPS[dark]
+        for tool in (self._lasso, self._box):
+            tool.overlay.update(line_color=ink.accent, fill_color=ink.accent)
+
+    # -- construction -------------------------------------------------------------------------------
+
+    def _make_figure(self) -> figure:
+        pan, wheel = PanTool(name="tool-pan"), WheelZoomTool(zoom_on_axis=False)
+        plot = figure(
+            x_range=Range1d(0, 1),
+            y_range=Range1d(0, 1),
+            tools=[pan, wheel, self._lasso, self._box],
+            active_drag=pan,
+            active_scroll=wheel,
+            toolbar_location=None,
+            sizing_mode="stretch_both",
+            min_border=0,
+            outline_line_color=None,
+            background_fill_alpha=0,
+            border_fill_alpha=0,
+            stylesheets=[NO_OUTLINE],
+            name="embedding",
+        )
+        plot.axis.visible = False
+        plot.grid.visible = False
+        plot.add_glyph(self._picture, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh"))
+        for tool in (self._lasso, self._box):
+            tool.overlay.update(line_width=1.5, line_dash="solid", line_alpha=1, fill_alpha=0.08)
+        plot.on_event(RangesUpdate, lambda _event: self._on_view())
+        plot.on_event(SelectionGeometry, self._stroked)
+        plot.on_change("inner_width", self._resized)
+        plot.on_change("inner_height", self._resized)
+        return plot
+
+    def _make_color_bar(self) -> ColorBar:
+        bar = ColorBar(
+            color_mapper=self._mapper,
+            location=(0, 0),
+            orientation="vertical",
+            height=120,
+            width=10,
+            ticker=BasicTicker(desired_num_ticks=4),
+            major_label_text_font_size="11px",
+            major_tick_line_color=None,
+            bar_line_color=None,
+            background_fill_alpha=0,
+            label_standoff=6,
+            major_label_text_font=FONT,
+            padding=14,
+            visible=False,
+        )
+        bar.location = "top_right"
+        self.figure.add_layout(bar)
+        return bar
+
+    def _make_axis_glyph(self) -> tuple[list[Arrow], list[Label]]:
+        """Draw two small arrows in the corner: an embedding's axes have names but no meaning."""
+        start, length = 16, 40
+        arrows, labels = [], []
+        for dx, dy in ((1, 0), (0, 1)):
+            arrow = Arrow(
+                x_start=start,
+                y_start=start,
+                x_end=start + dx * length,
+                y_end=start + dy * length,
+                start_units="screen",
+                end_units="screen",
+                end=NormalHead(size=5),
+                line_width=1,
+            )
+            label = Label(
+                x=start + dx * (length + 6),
+                y=start + dy * (length + 6),
+                x_units="screen",
+                y_units="screen",
+                text="",
+                text_font=FONT,
+                text_font_size="11px",
+                text_baseline="middle" if dx else "bottom",
+                text_align="left" if dx else "center",
+            )
+            if dy:
+                label.update(text_align="left", x=start - 4)
+            arrows.append(arrow)
+            labels.append(label)
+            self.figure.add_layout(arrow)
+            self.figure.add_layout(label)
+        return arrows, labels
+
+    # -- what the browser reports -------------------------------------------------------------------
+
+    def _resized(self, name: str, _old: object, new: int) -> None:
+        """Keep the size the browser reports (Bokeh refuses to read it before) and the unit's aspect."""
+        self._size[name] = int(new or 0)
+        if min(self._size.values()) >= 2:
+            self.zoom(1.0)
+
+    def _stroked(self, event: SelectionGeometry) -> None:
+        geometry = event.geometry
+        if not event.final:
+            return
+        if geometry["type"] == "poly":
+            self._on_stroke(list(zip(geometry["x"], geometry["y"], strict=True)))
+        elif geometry["type"] == "rect":
+            x0, x1, y0, y1 = (geometry[key] for key in ("x0", "x1", "y0", "y1"))
+            self._on_stroke([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+
+    def _set_view(self, x: float, y: float, width: float, height: float) -> None:
+        """Show at least `width` by `height` data units around a point, one unit as long on both axes."""
+        columns, rows = self._size["inner_width"], self._size["inner_height"]
+        if columns >= 2 and rows >= 2:
+            unit = max(width / columns, height / rows)
+            width, height = unit * columns, unit * rows
+        self.figure.x_range.update(start=x - width / 2, end=x + width / 2)
+        self.figure.y_range.update(start=y - height / 2, end=y + height / 2)
+        self._on_view()

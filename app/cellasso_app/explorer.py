@@ -1,0 +1,107 @@
+"""The explorer's page: its parts side by side, around one session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+
+from cellasso_app.components import AppBar
+from cellasso_app.genes import GenesView
+from cellasso_app.selecting import SelectionView
+from cellasso_app.session import Session
+from cellasso_app.view import EmbeddingView
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cellasso.dataset import Dataset
+
+LINE = "1px solid var(--line)"
+
+
+class Explorer(pn.viewable.Viewer):
+    """The explorer of one dataset for one user.
+
+    Parameters
+    ----------
+    dataset
+        An open file.
+    export_dir
+        Where subsets are written.
+    files
+        Names of all files of this server, to switch between.
+    """
+
+    def __init__(self, dataset: Dataset, *, export_dir: Path, files: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.session = session = Session(dataset)
+        self.view = EmbeddingView(session)
+        self.genes = GenesView(session)
+        self.selecting = SelectionView(session, export_dir)
+        self.app_bar = AppBar(
+            on_message=self._on_message,
+            files=list(files) or [dataset.file_path.name],
+            file=dataset.file_path.name,
+            n_obs=dataset.n_obs,
+            sizing_mode="stretch_width",
+            height=44,
+            margin=0,
+        )
+        session.param.watch(self._refresh, ["selection", "modality"])
+        self._refresh()
+        self._layout = pn.Column(
+            self.app_bar,
+            pn.Row(
+                pn.Column(
+                    self.view.cells_panel,
+                    width=300,
+                    sizing_mode="stretch_height",
+                    margin=0,
+                    styles={"border-right": LINE, "background": "var(--panel)"},
+                ),
+                self.view.layout,
+                pn.Column(
+                    self.genes.layout,
+                    self.selecting.panel,
+                    width=360,
+                    sizing_mode="stretch_height",
+                    margin=0,
+                    styles={"border-left": LINE},
+                ),
+                sizing_mode="stretch_both",
+                margin=0,
+                styles={"min-height": "0"},
+            ),
+            sizing_mode="stretch_both",
+            margin=0,
+            styles={"height": "100vh", "width": "100vw"},
+        )
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._layout
+
+    def _refresh(self, *_events: object) -> None:
+        session = self.session
+        self.app_bar.param.update(
+            modalities=session.modalities,
+            modality=session.modality,
+            n_selected=session.selection.n if session.selection is not None else None,
+            can_undo=session.can_undo,
+            can_redo=session.can_redo,
+        )
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        session = self.session
+        match message:
+            case {"type": "modality", "value": str(name)} if name in session.modalities:
+                session.choose_modality(name)
+            case {"type": "undo"}:
+                session.undo()
+            case {"type": "redo"}:
+                session.redo()
+            case {"type": "clear"}:
+                session.clear()
+            case {"type": "theme", "dark": bool(dark)}:
+                session.dark = dark

@@ -1,0 +1,206 @@
+"""The genes on the right: finding them, listing them, and their dotplot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+
+from cellasso.summarise import GroupSummary, summarise_groups
+from cellasso_app.coloring import Categories, color_by_obs
+from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
+from cellasso_app.dotplot import color_limits, dotplot, largest_dot
+from cellasso_app.raster import COLOR_MAPS
+from cellasso_app.session import ColorBy
+from cellasso_app.work import Lane
+
+if TYPE_CHECKING:
+    from cellasso.dataset import Dataset
+    from cellasso.matrix import Progress
+    from cellasso_app.session import Session
+
+SUGGESTIONS = 30
+MAX_GROUPS = 60
+"""Rows of a dotplot; a column with more categories says that only its first ones are shown."""
+
+BAR_HEIGHT, BAR_WITH_MESSAGE = 38, 80  # pixels
+ROWS_SHOWN = 6
+"""Genes listed without scrolling; the dotplot below needs the room more."""
+
+TEACHING = "Choose genes above: each becomes a column of dots here."
+
+
+@dataclass(frozen=True)
+class _Summed:
+    """What a summing job brings back."""
+
+    genes: tuple[str, ...]
+    groups: tuple[str, ...]
+    summary: GroupSummary
+    n_cut: int  # groups that are not shown
+
+
+class GenesView:
+    """Search, list and dotplot of genes.
+
+    Parameters
+    ----------
+    session
+        Whose genes these are.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._summed: _Summed | None = None
+        self._searching: Lane[dict[str, Any]] = Lane(lambda found: self.panel.send(found), self._fail_gene)
+        self._checking: Lane[str] = Lane(session.add_gene, self._fail_gene)
+        self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
+        self.panel = GenesPanel(
+            on_message=self._on_message, sizing_mode="stretch_width", height=_panel_height(0), margin=0
+        )
+        self.bar = PlotsBar(on_message=self._on_message, sizing_mode="stretch_width", height=BAR_HEIGHT, margin=0)
+        self.key = DotplotKey(sizing_mode="stretch_width", height=32, margin=0, visible=False)
+        self._pane = pn.pane.HoloViews(None, sizing_mode="stretch_both", margin=0)
+        self._scroll = pn.Column(
+            self._pane, sizing_mode="stretch_both", margin=0, styles={"overflow-y": "auto", "overflow-x": "hidden"}
+        )
+        self.layout = pn.Column(
+            self.panel,
+            self.bar,
+            self._scroll,
+            self.key,
+            sizing_mode="stretch_both",
+            margin=0,
+            styles={"min-height": "0"},
+        )
+        session.param.watch(self._list, ["modality", "matrix", "genes", "color"])
+        session.param.watch(self._sum, ["genes", "matrix", "group_by"])
+        session.param.watch(lambda _: self._redraw(), ["dark"])
+        self._list()
+        self._sum()
+
+    def _list(self, *_events: object) -> None:
+        session = self._session
+        modality = session.current
+        color = session.color
+        self.panel.param.update(
+            genes=list(session.genes),
+            active=color.name if color is not None and color.kind == "gene" else "",
+            matrices=list(modality.matrices),
+            matrix=session.matrix,
+            n_features=len(modality.features(session.matrix)) if modality.matrices else modality.n_vars,
+            message="",
+            height=_panel_height(len(session.genes)),
+        )
+        self.bar.param.update(columns=session.category_columns(), group_by=session.group_by)
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        session = self._session
+        match message:
+            case {"type": "search", "text": str(text), "number": int(number)}:
+                self._search(text, number)
+            case {"type": "add", "gene": str(gene)}:
+                self._add(gene)
+            case {"type": "remove", "gene": str(gene)}:
+                session.remove_gene(gene)
+            case {"type": "color", "gene": str(gene)}:
+                session.color = ColorBy("gene", gene)
+            case {"type": "matrix", "value": str(name)} if name in session.current.matrices:
+                session.matrix = name
+            case {"type": "group_by", "value": str(name)} if name in session.category_columns():
+                session.group_by = name
+
+    def _search(self, text: str, number: int) -> None:
+        modality, matrix = self._session.current, self._session.matrix
+
+        def job(_progress: Progress) -> dict[str, Any]:
+            names = modality.features(matrix).search(text[:200], limit=SUGGESTIONS)
+            return {"type": "suggestions", "number": number, "names": names}
+
+        self._searching.submit(job)
+
+    def _add(self, typed: str) -> None:
+        session = self._session
+        modality, matrix = session.current, session.matrix
+        prefix = f"{session.modality}:" if session.modality else ""
+
+        def job(_progress: Progress) -> str:
+            features = modality.features(matrix)
+            return prefix + str(features.names[features.position(typed.removeprefix(prefix))])
+
+        self._checking.submit(job)
+
+    def _fail_gene(self, sentence: str) -> None:
+        self.panel.param.update(message=sentence, height=_panel_height(len(self._session.genes) + 2))
+
+    # -- dotplot --------------------------------------------------------------------------------------
+
+    def _sum(self, *_events: object) -> None:
+        session = self._session
+        genes, group_by = tuple(session.genes), session.group_by
+        if not genes or not group_by:
+            self._summing.cancel()
+            self._summed = None
+            self._pane.object = None
+            self.key.visible = False
+            no_groups = "This file's obs has no column of categories to group cells by."
+            self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups, height=BAR_WITH_MESSAGE)
+            return
+        self.bar.param.update(busy=True, fraction=0.0, message="", height=BAR_HEIGHT)
+        layers = [session.layer_of(gene) for gene in genes]
+        dataset = session.dataset
+        self._summing.submit(lambda progress: _summarise(dataset, genes, layers, group_by, progress))
+
+    def _show(self, summed: _Summed) -> None:
+        self._summed = summed
+        cut = f"The first {MAX_GROUPS} of {MAX_GROUPS + summed.n_cut:,} groups are shown." if summed.n_cut else ""
+        self.bar.param.update(busy=False, message=cut, height=BAR_WITH_MESSAGE if cut else BAR_HEIGHT)
+        self._redraw()
+
+    def _redraw(self) -> None:
+        summed, dark = self._summed, self._session.dark
+        if summed is None:
+            return
+        self._pane.object = dotplot(summed.summary, summed.genes, summed.groups, dark=dark)
+        low, high = color_limits(summed.summary)
+        self.key.param.update(
+            low=low,
+            high=high,
+            largest=largest_dot(len(summed.genes)),
+            colors=list(COLOR_MAPS[dark][::12]),
+            visible=True,
+        )
+
+    def _show_progress(self, fraction: float) -> None:
+        self.bar.fraction = fraction
+
+    def _fail(self, sentence: str) -> None:
+        self.bar.param.update(busy=False, message=sentence, height=BAR_WITH_MESSAGE)
+
+
+def _summarise(
+    dataset: Dataset, genes: tuple[str, ...], layers: list[str | None], group_by: str, progress: Progress
+) -> _Summed:
+    groups = color_by_obs(dataset, group_by)
+    if not isinstance(groups, Categories):
+        raise TypeError(f"{group_by} was offered as a grouping column but holds numbers")
+    columns: dict[str, Any] = {}
+    for layer in dict.fromkeys(layers):  # one pass for all genes of a matrix
+        names = [gene for gene, its in zip(genes, layers, strict=True) if its == layer]
+        columns |= zip(names, dataset.read_features(names, layer, progress=progress), strict=True)
+    n_groups = min(len(groups.labels), MAX_GROUPS)
+    codes = groups.codes if n_groups == len(groups.labels) else _within(groups.codes, n_groups)
+    summary = summarise_groups([columns[gene] for gene in genes], codes, n_groups)
+    return _Summed(genes, groups.labels[:n_groups], summary, len(groups.labels) - n_groups)
+
+
+def _panel_height(n_rows: int) -> int:
+    """Return the height of the list with its head, in pixels."""
+    return 76 + 28 * min(max(n_rows, 2), ROWS_SHOWN)
+
+
+def _within(codes: Any, n_groups: int) -> Any:
+    kept = codes.copy()
+    kept[kept >= n_groups] = -1
+    return kept

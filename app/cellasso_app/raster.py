@@ -1,0 +1,220 @@
+"""Drawing millions of cells into one picture, with datashader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import colorcet
+import numpy as np
+import pandas as pd
+
+from cellasso_app.coloring import MISSING_COLOR, Categories, Values
+from cellasso_app.dots import disc, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import datashader as ds
+    from numpy.typing import NDArray
+
+    from cellasso_app.coloring import Coloring
+
+FADED = 0.15
+"""Opacity of the cells that are not selected."""
+
+DOT_FILL = 0.22
+"""Radius of a dot as a part of the mean distance of the visible cells: dots touch where cells crowd."""
+
+MAX_RADIUS, MIN_RADIUS = 5.0, 1.2  # pixels of the screen
+DENSE = 400_000
+"""From this many visible cells on a cell is one pixel: larger dots would hide each other."""
+
+PLAIN_COLOR = "#5b8fd6"
+
+
+def _from_grey(grey: str, colors: Sequence[str], ramp: int = 24) -> tuple[str, ...]:
+    """Return a colour map whose low end runs into grey: most cells have none of most genes."""
+    ends = _rgb((grey, colors[ramp]))
+    steps = np.linspace(ends[0], ends[1], ramp, endpoint=False)
+    return (*(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(steps * 255).astype(int)), *colors[ramp:])
+
+
+def _rgb(colors: Sequence[str]) -> NDArray[np.float32]:
+    """Colours `#rrggbb` as `(n, 3)` float32, 0 to 1."""
+    return np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colors], dtype=np.float32)
+
+
+COLOR_MAPS: dict[bool, tuple[str, ...]] = {
+    False: _from_grey("#d9dde3", colorcet.b_linear_worb_100_25_c53[44:]),
+    True: _from_grey("#343a44", colorcet.b_linear_bgyw_15_100_c68[52:240]),
+}
+"""Colours of values by whether the page is dark: linear in lightness, so also for eyes that see fewer
+colours, and cut where they would come too near to the page's own colour."""
+
+
+class Viewport(NamedTuple):
+    """The part of the plane that is on the screen, in data units."""
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The picture's size in physical pixels, how many of them make one pixel of the screen, its ground."""
+
+    width: int
+    height: int
+    pixel_ratio: float = 1.0
+    dark: bool = False
+
+
+class Cells:
+    """The points of an embedding with one colouring, laid out once for datashader.
+
+    Parameters
+    ----------
+    points
+        `(n_obs, 2)` float32; cells with NaN or infinite coordinates are not drawn.
+    coloring
+        What colours them, of the same `n_obs`; `None` draws all alike.
+    """
+
+    def __init__(self, points: NDArray[np.float32], coloring: Coloring | None) -> None:
+        self.drawable = np.isfinite(points).all(axis=1)
+        self.continuous = isinstance(coloring, Values)
+        self.coloring = coloring
+        table = {"x": points[:, 0], "y": points[:, 1]}
+        if isinstance(coloring, Values):
+            table["value"] = coloring.values
+        else:
+            for channel, values in zip("rgb", _channels(coloring, len(points)), strict=True):
+                table[channel] = values
+        self.table = pd.DataFrame(table, copy=False)
+
+    def bounds(self) -> Viewport:
+        """Return the smallest viewport with all finite points, never empty."""
+        if not self.drawable.any():
+            return Viewport(0.0, 1.0, 0.0, 1.0)
+        x = self.table["x"].to_numpy()[self.drawable]
+        y = self.table["y"].to_numpy()[self.drawable]
+        half = 0.5 if float(np.ptp(x)) == float(np.ptp(y)) == 0 else 0.0
+        return Viewport(float(x.min()) - half, float(x.max()) + half, float(y.min()) - half, float(y.max()) + half)
+
+    def visible(self, viewport: Viewport) -> int:
+        """Count the cells inside a viewport."""
+        x, y = self.table["x"].to_numpy(), self.table["y"].to_numpy()
+        inside = (x >= viewport.x_low) & (x <= viewport.x_high) & (y >= viewport.y_low) & (y <= viewport.y_high)
+        return int(np.count_nonzero(inside))
+
+
+def draw(
+    cells: Cells, viewport: Viewport, canvas: Canvas, selected: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint32]:
+    """Draw the cells, `(height, width)` of packed RGBA, first row at the bottom, transparent where there are none.
+
+    Categories mix in a pixel in proportion to their cells; of values the highest is on top. With a
+    selection its cells are drawn in full and the others faded.
+    """
+    n_visible = cells.visible(viewport)
+    radius = _radius(n_visible, canvas)
+    finite = cells.table[cells.drawable] if not cells.drawable.all() else cells.table
+    if selected is None:
+        return _pack(_layer(cells, finite, viewport, canvas, radius))
+    chosen = selected[cells.drawable]
+    below = _layer(cells, finite[~chosen], viewport, canvas, radius) * FADED
+    above = _layer(cells, finite[chosen], viewport, canvas, radius)
+    return _pack(above + below * (1 - above[..., 3:]))
+
+
+def _radius(n_visible: int, canvas: Canvas) -> float:
+    """Radius of a dot in physical pixels; 0 for one pixel."""
+    if n_visible >= DENSE:
+        return 0.0
+    spacing = np.sqrt(canvas.width * canvas.height / max(n_visible, 1))
+    low, high = MIN_RADIUS * canvas.pixel_ratio, MAX_RADIUS * canvas.pixel_ratio
+    return float(np.clip(DOT_FILL * spacing, low, high))
+
+
+def _layer(cells: Cells, table: pd.DataFrame, viewport: Viewport, canvas: Canvas, radius: float) -> NDArray[np.float32]:
+    """Return premultiplied RGBA `(height, width, 4)`, 0 to 1."""
+    import datashader as ds  # noqa: PLC0415 - seconds to import
+
+    frame = ds.Canvas(canvas.width, canvas.height, viewport[:2], viewport[2:])
+    if cells.continuous:
+        pixels = _shade_values(frame, table, cells.coloring, _rgb(COLOR_MAPS[canvas.dark]))
+    else:
+        pixels = _shade_mixture(frame, table)
+    picture = np.zeros((canvas.height, canvas.width, 4), dtype=np.float32)
+    if radius:
+        stamp(pixels.rows, pixels.columns, pixels.colors, disc(radius), picture)
+    else:
+        alpha = _opacity(pixels.n)
+        picture[pixels.rows, pixels.columns, :3] = pixels.colors * alpha[:, None]
+        picture[pixels.rows, pixels.columns, 3] = alpha
+    return picture
+
+
+class _Pixels(NamedTuple):
+    """The pixels that have cells, in the order in which they are drawn."""
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    colors: NDArray[np.float32]  # (n, 3), 0 to 1
+    n: NDArray[np.integer]  # cells in each
+
+
+def _shade_mixture(frame: ds.Canvas, table: pd.DataFrame) -> _Pixels:
+    import datashader as ds  # noqa: PLC0415
+
+    means = {channel: ds.mean(channel) for channel in "rgb"}
+    aggregate = frame.points(table, "x", "y", ds.summary(n=ds.count(), **means))
+    n = aggregate["n"].to_numpy()
+    rows, columns = np.nonzero(n)
+    colors = np.stack([aggregate[channel].to_numpy()[rows, columns] for channel in "rgb"], axis=1)
+    return _Pixels(rows, columns, colors.astype(np.float32), n[rows, columns])
+
+
+def _shade_values(frame: ds.Canvas, table: pd.DataFrame, coloring: Values, color_map: NDArray[np.float32]) -> _Pixels:
+    import datashader as ds  # noqa: PLC0415
+
+    aggregate = frame.points(table, "x", "y", ds.summary(n=ds.count(), value=ds.max("value")))
+    n, highest = aggregate["n"].to_numpy(), aggregate["value"].to_numpy()
+    rows, columns = np.nonzero(n)
+    values = highest[rows, columns]
+    # lowest first, so that dots with high values lie on top; those without a value (NaN) below all
+    order = np.argsort(np.where(np.isnan(values), -np.inf, values), kind="stable")
+    rows, columns, values = rows[order], columns[order], values[order]
+    known = ~np.isnan(values)
+    span = coloring.high - coloring.low or 1.0
+    step = np.zeros(len(values), dtype=np.intp)
+    last = len(color_map) - 1
+    step[known] = np.clip(np.rint((values[known] - coloring.low) / span * last), 0, last).astype(np.intp)
+    colors = color_map[step]
+    colors[~known] = _rgb((MISSING_COLOR,))
+    return _Pixels(rows, columns, colors, n[rows, columns])
+
+
+def _opacity(n: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Where a cell is one pixel, lone ones are lighter than crowds."""
+    crowd = max(float(np.percentile(n, 90)), 2.0) if len(n) else 2.0
+    return np.minimum(0.45 + 0.55 * np.log(n) / np.log(crowd), 1).astype(np.float32)
+
+
+def _channels(coloring: Categories | None, n_obs: int) -> NDArray[np.float32]:
+    """Colour of each cell, `(3, n_obs)`, 0 to 1."""
+    if coloring is None:
+        return np.broadcast_to(_rgb((PLAIN_COLOR,)).T, (3, n_obs)).copy()
+    return np.ascontiguousarray(_rgb((*coloring.colors, MISSING_COLOR))[coloring.codes].T)
+
+
+def _pack(premultiplied: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Pack premultiplied RGBA into the straight RGBA bytes that a browser's canvas takes."""
+    alpha = premultiplied[..., 3:]
+    straight = np.divide(premultiplied, alpha, out=np.zeros_like(premultiplied), where=alpha > 0)
+    straight[..., 3:] = alpha
+    pixels = np.ascontiguousarray(np.rint(np.clip(straight, 0, 1) * 255).astype(np.uint8))
+    return pixels.view(np.uint32)[..., 0]

@@ -1,0 +1,202 @@
+"""The selection at the bottom right: how many cells, which ones, and their export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cellasso.errors import ExportError
+from cellasso.summarise import count_groups
+from cellasso_app.coloring import MISSING_COLOR, Categories, color_by_obs
+from cellasso_app.components import SelectionPanel
+from cellasso_app.work import Lane
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cellasso.dataset import Dataset
+    from cellasso.matrix import Progress
+    from cellasso_app.session import Selection, Session
+
+IDLE_HEIGHT = 168  # pixels
+ROWS_SHOWN = 7
+"""Categories of the composition shown without scrolling."""
+
+PIECE = 4 << 20
+"""Bytes of a download sent at once: large enough for 100 MB/s, small enough to share the connection."""
+
+
+@dataclass(frozen=True)
+class _Exported:
+    path: Path
+    n: int
+
+
+class SelectionView:
+    """Size and composition of the selection, export and download.
+
+    Parameters
+    ----------
+    session
+        Whose selection this is.
+    export_dir
+        The one folder into which exports are written.
+    """
+
+    def __init__(self, session: Session, export_dir: Path) -> None:
+        self._session = session
+        self._export_dir = export_dir
+        self._exported: _Exported | None = None
+        self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
+        self._exporting: Lane[_Exported] = Lane(self._show_exported, self._fail_export, self._show_progress)
+        self._downloading: Lane[dict[str, Any]] = Lane(lambda piece: self.panel.send(piece), self._fail_export)
+        self.panel = SelectionPanel(
+            on_message=self._on_message,
+            n_obs=session.dataset.n_obs,
+            sizing_mode="stretch_width",
+            height=IDLE_HEIGHT,
+            margin=0,
+        )
+        session.param.watch(self._refresh, ["selection", "composition_by", "modality"])
+        self._refresh()
+        self._idle()
+
+    def _refresh(self, *_events: object) -> None:
+        session = self._session
+        selection: Selection | None = session.selection
+        self.panel.param.update(
+            n_selected=selection.n if selection is not None else None,
+            columns=session.category_columns(),
+            column=session.composition_by,
+        )
+        if selection is None or not session.composition_by:
+            self._breakdown.cancel()
+            self.panel.param.update(rows=[], height=IDLE_HEIGHT)
+        else:
+            dataset, column = session.dataset, session.composition_by
+            self._breakdown.submit(lambda _: _compose(dataset, column, selection))
+        if self.panel.export["state"] in {"done", "failed"}:
+            self._idle()
+
+    def _show_rows(self, rows: list[dict[str, Any]]) -> None:
+        self.panel.param.update(rows=rows, height=IDLE_HEIGHT + 20 + 22 * min(len(rows), ROWS_SHOWN))
+
+    def _fail(self, sentence: str) -> None:
+        self.panel.param.update(rows=[], export={"state": "failed", "message": sentence})
+
+    # -- export -----------------------------------------------------------------------------------------
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        session = self._session
+        match message:
+            case {"type": "composition", "value": str(name)} if name in session.category_columns():
+                session.composition_by = name
+            case {"type": "invert"}:
+                session.invert()
+            case {"type": "clear"}:
+                session.clear()
+            case {"type": "export", "name": str(name)}:
+                self._export(name)
+            case {"type": "cancel_export"}:
+                self._cancel()
+            case {"type": "download", "offset": int(offset)}:
+                self._send_piece(offset)
+
+    def _export(self, name: str) -> None:
+        selection: Selection | None = self._session.selection
+        if selection is None or self.panel.export["state"] == "running":
+            return
+        try:
+            path = self._export_dir / checked_name(name, self._session.dataset.format)
+        except ExportError as error:
+            self._fail_export(str(error))
+            return
+        dataset = self._session.dataset
+        self.panel.param.update(file_name=path.name, export={"state": "running", "fraction": 0.0, "n": selection.n})
+
+        def job(progress: Progress) -> _Exported:
+            written = dataset.export(selection.mask, path, recipe=selection.recipe, progress=progress)
+            return _Exported(written, selection.n)
+
+        self._exporting.submit(job)
+
+    def _show_progress(self, fraction: float) -> None:
+        if self.panel.export["state"] == "running":
+            self.panel.export = {**self.panel.export, "fraction": fraction}
+
+    def _show_exported(self, exported: _Exported) -> None:
+        self._exported = exported
+        self.panel.export = {"state": "done", "n": exported.n, "path": str(exported.path)}
+
+    def _fail_export(self, sentence: str) -> None:
+        self.panel.export = {"state": "failed", "message": sentence}
+
+    def _cancel(self) -> None:
+        self._exporting.cancel()
+        self.panel.export = {"state": "failed", "message": "Cancelled; nothing was written."}
+
+    def _idle(self) -> None:
+        dataset = self._session.dataset
+        self.panel.param.update(
+            file_name=free_name(self._export_dir, dataset.file_path.stem, dataset.format),
+            export={"state": "idle", "folder": str(self._export_dir)},
+        )
+
+    def _send_piece(self, offset: int) -> None:
+        """Send a piece of the file that this session exported last, and of no other."""
+        exported = self._exported
+        if exported is None or offset < 0:
+            return
+
+        def job(_progress: Progress) -> dict[str, Any]:
+            try:
+                with exported.path.open("rb") as file:
+                    size = file.seek(0, 2)
+                    file.seek(offset)
+                    piece = file.read(PIECE)
+            except OSError as error:
+                raise ExportError(f"{exported.path} can no longer be read ({error.strerror}).") from error
+            return {"type": "piece", "name": exported.path.name, "offset": offset, "size": size, "bytes": piece}
+
+        self._downloading.submit(job)
+
+
+def checked_name(name: str, file_format: str) -> str:
+    """Return the file name for an export, with its suffix.
+
+    Raises
+    ------
+    ExportError
+        It is empty, hidden, or reaches out of the folder.
+    """
+    name = name.strip()
+    if not name or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 200:
+        raise ExportError(f"{name!r} is not a plain file name; write one such as subset.{file_format}.")
+    return name if name.endswith(f".{file_format}") else f"{name}.{file_format}"
+
+
+def free_name(folder: Path, stem: str, file_format: str) -> str:
+    """Return a name for a subset that the folder does not have yet."""
+    name, number = f"{stem}_subset.{file_format}", 1
+    while (folder / name).exists():
+        number += 1
+        name = f"{stem}_subset_{number}.{file_format}"
+    return name
+
+
+def _compose(dataset: Dataset, column: str, selection: Selection) -> list[dict[str, Any]]:
+    """Count the selected cells of each category, largest part first; only those that occur."""
+    categories = color_by_obs(dataset, column)
+    if not isinstance(categories, Categories):
+        return []
+    counts = count_groups(categories.codes, len(categories.labels), selection.mask)
+    rows = [
+        {"label": label, "color": color, "n": int(n), "total": int(total)}
+        for label, color, n, total in zip(categories.labels, categories.colors, counts, categories.counts, strict=True)
+        if n
+    ]
+    rows.sort(key=lambda row: -row["n"])
+    without = selection.n - int(counts.sum())
+    if without:
+        rows.append({"label": "no value", "color": MISSING_COLOR, "n": without, "total": categories.n_missing})
+    return rows

@@ -1,0 +1,221 @@
+"""What one user has chosen: the only state that changes, watched by the parts of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import param
+
+from cellasso.selection import Combined, Inverted, Lasso, Operation, Recipe, Where, combine
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cellasso.dataset import Dataset
+    from cellasso.modality import Modality
+
+MAX_HISTORY = 100
+"""Selections kept for undo; each takes a bit per cell."""
+
+MAX_GENES = 60
+"""Genes on the list at once: what one dotplot can still show."""
+
+PREFERRED_COLUMNS = ("cell_type", "celltype", "leiden", "louvain", "bulk_labels", "clusters", "cluster", "annotation")
+
+ColorKind: TypeAlias = Literal["obs", "gene"]
+
+
+class ColorBy(NamedTuple):
+    """What colours the cells: a column of obs, or a gene."""
+
+    kind: ColorKind
+    name: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some cells, and the recipe that found them.
+
+    Attributes
+    ----------
+    packed
+        The mask over obs, eight cells a byte, so that many can be kept for undo.
+    """
+
+    recipe: Recipe
+    packed: NDArray[np.uint8]
+    n_obs: int
+    n: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, mask: NDArray[np.bool_]) -> Selection:
+        """Make a selection of a mask `(n_obs,)`."""
+        return cls(recipe, np.packbits(mask), len(mask), int(np.count_nonzero(mask)))
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The mask `(n_obs,)`."""
+        return np.unpackbits(self.packed, count=self.n_obs).view(np.bool_)
+
+    def then(self, operation: Operation, recipe: Recipe, mask: NDArray[np.bool_]) -> Selection:
+        """Return this selection combined with a further one."""
+        if operation == "replace":
+            return Selection.of(recipe, mask)
+        return Selection.of(Combined(operation, self.recipe, recipe), combine(operation, self.mask, mask))
+
+    def inverted(self) -> Selection:
+        """Return all other cells."""
+        recipe = self.recipe.of if isinstance(self.recipe, Inverted) else Inverted(self.recipe)
+        return Selection.of(recipe, ~self.mask)
+
+
+class Session(param.Parameterized):
+    """The choices of one user on one dataset.
+
+    Parameters
+    ----------
+    dataset
+        Shared by all sessions, read-only.
+    """
+
+    modality = param.String(doc='Whose genes and columns are offered; "" for an h5ad.')
+    embedding = param.String(doc="Name as `Dataset.read_embedding` takes it.")
+    color = param.Parameter(doc="A `ColorBy`, or None.")
+    matrix = param.String(doc="Which matrix genes are read from.")
+    genes = param.List(doc="Chosen genes, named as `Dataset.read_feature` takes them.")
+    group_by = param.String(doc="Column that groups the dotplot.")
+    composition_by = param.String(doc="Column by which the selection is broken down.")
+    selection = param.Parameter(doc="A `Selection`, or None.")
+    dark = param.Boolean()
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self._past: list[Selection | None] = []
+        self._future: list[Selection | None] = []
+        self.choose_modality(next(iter(self.modalities), ""))
+
+    # -- what can be chosen ---------------------------------------------------------------------------
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities; empty for an h5ad."""
+        return list(self.dataset.modalities)
+
+    @property
+    def current(self) -> Modality:
+        """The modality that is chosen."""
+        return self.dataset[self.modality]
+
+    def columns(self) -> list[dict[str, str]]:
+        """Return name and kind of the columns of the global obs, and of the chosen modality's not among them."""
+        own = [(name, self.dataset.obs.kind(name)) for name in self.dataset.obs]
+        known = {name for name, _ in own}
+        further = [
+            (f"{self.modality}:{name}", self.current.obs.kind(name))
+            for name in (self.current.obs if self.modality else ())
+            if name not in known and f"{self.modality}:{name}" not in known
+        ]
+        return [{"name": name, "kind": kind} for name, kind in own + further]
+
+    def category_columns(self) -> list[str]:
+        """Return the columns that can group cells."""
+        return [column["name"] for column in self.columns() if column["kind"] in {"category", "boolean"}]
+
+    def layer_of(self, gene: str) -> str | None:
+        """Return the matrix to read a gene from: the chosen one, where the gene's modality has it."""
+        owner, _ = self.dataset.owner(gene)
+        return self.matrix if self.matrix in owner.matrices else None
+
+    # -- choosing ---------------------------------------------------------------------------------------
+
+    def choose_modality(self, name: str) -> None:
+        """Offer a modality's genes and columns, and show its embedding, coloured as it was if possible."""
+        modality = self.dataset[name]
+        own = [e for e in self.dataset.embeddings if self.dataset.owner(e)[0] is modality]
+        embedding = next(iter(own or self.dataset.embeddings), "")
+        with param.parameterized.batch_call_watchers(self):
+            self.modality = name
+            self.embedding = self.embedding if self.embedding and not own else embedding
+            self.matrix = next(iter(modality.matrices), "")
+            columns = self.category_columns()
+            best = _preferred(columns)
+            self.group_by = self.group_by if self.group_by in columns else best
+            self.composition_by = self.composition_by if self.composition_by in columns else best
+            if self.color is None or (self.color.kind == "obs" and not self._has_column(self.color.name)):
+                self.color = ColorBy("obs", best) if best else None
+
+    def add_gene(self, gene: str) -> None:
+        """Put a gene on the list, if it is not there, and colour by it."""
+        with param.parameterized.batch_call_watchers(self):
+            if gene not in self.genes:
+                self.genes = [*self.genes, gene][-MAX_GENES:]
+            self.color = ColorBy("gene", gene)
+
+    def remove_gene(self, gene: str) -> None:
+        """Take a gene off the list; when it coloured the cells, the grouping column does."""
+        with param.parameterized.batch_call_watchers(self):
+            self.genes = [other for other in self.genes if other != gene]
+            if self.color == ColorBy("gene", gene):
+                self.color = ColorBy("obs", self.group_by) if self.group_by else None
+
+    # -- selecting --------------------------------------------------------------------------------------
+
+    def select(self, operation: Operation, recipe: Lasso | Where, mask: NDArray[np.bool_]) -> None:
+        """Combine what was just drawn or clicked with the selection there is."""
+        before: Selection | None = self.selection
+        if before is None and operation == "subtract":
+            return
+        fresh = Selection.of(recipe, mask)
+        self._change(fresh if before is None else before.then(operation, recipe, mask))
+
+    def invert(self) -> None:
+        """Select all other cells."""
+        if self.selection is not None:
+            self._change(self.selection.inverted())
+
+    def clear(self) -> None:
+        """Select nothing."""
+        if self.selection is not None:
+            self._change(None)
+
+    def undo(self) -> None:
+        """Go back to the selection before."""
+        if self._past:
+            self._future.append(self.selection)
+            self.selection = self._past.pop()
+
+    def redo(self) -> None:
+        """Take back an undo."""
+        if self._future:
+            self._past.append(self.selection)
+            self.selection = self._future.pop()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a selection before."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an undo can be taken back."""
+        return bool(self._future)
+
+    def _change(self, selection: Selection | None) -> None:
+        self._past = [*self._past, self.selection][-MAX_HISTORY:]
+        self._future = []
+        self.selection = selection
+
+    def _has_column(self, name: str) -> bool:
+        return any(column["name"] == name for column in self.columns())
+
+
+def _preferred(columns: list[str]) -> str:
+    """Return the column that most likely names the cells."""
+    for wanted in PREFERRED_COLUMNS:
+        for column in columns:
+            if column.rpartition(":")[2].casefold() == wanted:
+                return column
+    return next(iter(columns), "")

@@ -1,0 +1,73 @@
+export function render({ model }) {
+  const file = h("span", { class: "file", title: "Open file" });
+  const fileChoice = select("File", [], "", (name) => { location.search = `?file=${encodeURIComponent(name)}`; }, { class: "quiet" });
+  const modality = select("Modality", [], "", (value) => model.send_msg({ type: "modality", value }), { class: "quiet" });
+  const cells = h("span", { class: "cells", role: "status", "aria-label": "Cells" });
+  const undo = iconButton("undo", "Undo", () => model.send_msg({ type: "undo" }), "Ctrl+Z");
+  const redo = iconButton("redo", "Redo", () => model.send_msg({ type: "redo" }), "Ctrl+Shift+Z");
+  const theme = iconButton("theme", "Dark theme", () => setTheme(document.documentElement.dataset.theme !== "dark"), "D");
+  const help = keysDialog();
+  const helpButton = iconButton("help", "Keys", () => help.showModal(), "?");
+
+  const setTheme = (dark) => {
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    theme.setAttribute("aria-pressed", String(dark));
+    try { localStorage.setItem("cellasso-theme", dark ? "dark" : "light"); } catch { /* private window */ }
+    model.send_msg({ type: "theme", dark });
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (typing(event) || help.open) return;
+    const key = event.key.toLowerCase();
+    if ((event.ctrlKey || event.metaKey) && key === "z") {
+      event.preventDefault();
+      model.send_msg({ type: event.shiftKey ? "redo" : "undo" });
+    } else if (event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    } else if (event.key === "Escape") model.send_msg({ type: "clear" });
+    else if (event.key === "?") help.showModal();
+    else if (key === "d") setTheme(document.documentElement.dataset.theme !== "dark");
+  });
+
+  watch(model, ["files", "file"], () => {
+    const several = model.files.length > 1;
+    file.hidden = several;
+    fileChoice.hidden = !several;
+    file.textContent = model.file;
+    if (several) setOptions(fileChoice, model.files, model.file);
+  });
+  watch(model, ["modalities", "modality"], () => {
+    modality.hidden = model.modalities.length < 2;
+    setOptions(modality, model.modalities, model.modality);
+  });
+  watch(model, ["n_obs", "n_selected"], () => {
+    const total = number(model.n_obs);
+    cells.replaceChildren(
+      ...(model.n_selected === null ? [h("b", {}, total), " cells"] : [h("b", {}, number(model.n_selected)), ` of ${total} cells selected`]));
+  });
+  watch(model, ["can_undo", "can_redo"], () => {
+    undo.disabled = !model.can_undo;
+    redo.disabled = !model.can_redo;
+  });
+  let stored = null;
+  try { stored = localStorage.getItem("cellasso-theme"); } catch { /* private window */ }
+  setTheme(stored ? stored === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+
+  return h("header", { class: "appbar" },
+    h("h1", { class: "brand", style: { margin: 0 } }, icon("brand"), "cellasso"),
+    h("span", { class: "divider" }), file, fileChoice, modality, cells,
+    h("span", { class: "end" }, undo, redo, theme, helpButton), help);
+}
+
+function keysDialog() {
+  const keys = [
+    ["Drag", "move the embedding, or draw with the tool that is armed"], ["Wheel", "zoom at the pointer"],
+    ["P, L, B", "pan, lasso, box"], ["F", "fit all cells"], ["Shift + draw", "add to the selection"],
+    ["Alt + draw", "subtract from it"], ["Shift + Alt + draw", "keep only what both have"], ["Esc", "clear the selection"],
+    ["Ctrl + Z", "undo; with Shift redo"], ["D", "dark theme"], ["?", "these keys"],
+  ];
+  const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"),
+    h("dl", {}, keys.flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])),
+    h("button", { type: "button", class: "plain", onclick: () => dialog.close() }, "Close"));
+  return dialog;
+}

@@ -1,0 +1,70 @@
+export function render({ model }) {
+  const list = h("div", { class: "scroll", role: "group", "aria-label": "Columns of obs" });
+  const search = h("input", { type: "search", placeholder: "Find a column", "aria-label": "Find a column", oninput: () => show() });
+  const bar = progressBar();
+  const count = h("span", { class: "count" });
+
+  const show = () => {
+    const wanted = search.value.trim().toLowerCase();
+    const shown = model.columns.filter((column) => column.name.toLowerCase().includes(wanted));
+    const top = list.scrollTop;
+    list.replaceChildren(...shown.flatMap((column) => {
+      const open = column.name === model.active;
+      const row = h("button", {
+        type: "button", class: "row", "aria-expanded": String(open), "aria-label": `Colour by ${column.name}`,
+        title: column.name, onclick: () => model.send_msg({ type: "color", column: column.name }),
+      }, h("span", { class: "drop" }), h("span", { class: "name" }, column.name), h("span", { class: "kind" }, column.kind));
+      return open ? [row, legend()] : [row];
+    }));
+    if (!model.columns.length) list.append(h("div", { class: "empty" }, "This file's obs has no columns. Colour by a gene on the right."));
+    else if (!shown.length) list.append(h("div", { class: "empty" }, "No column is called so."));
+    list.scrollTop = top;
+    count.textContent = model.columns.length ? `${number(model.columns.length)} columns` : "";
+  };
+
+  const legend = () => {
+    const data = model.legend;
+    if (model.message) return h("div", { class: "error", role: "alert" }, model.message);
+    if (!data) return h("div", { class: "note" }, "Reading…");
+    if (data.rows) return categories(data);
+    return numbers(data);
+  };
+
+  const categories = (data) => {
+    const largest = Math.max(1, ...data.rows.map((row) => row.count));
+    const box = h("div", { class: "legend", role: "group", "aria-label": `Legend of ${model.active}` }, data.rows.map((row) =>
+      h("button", {
+        type: "button", class: "row", title: `Select the cells of ${row.label}`, "aria-label": `${row.label}, ${number(row.count)} cells`,
+        disabled: !row.selectable,
+        onclick: (event) => model.send_msg({ type: "category", label: row.label, operation: operationOf(event) }),
+      },
+      h("span", { class: "swatch", style: { background: row.color } }),
+      h("span", { class: "name" }, row.label),
+      h("span", { class: "n" }, number(row.count)),
+      h("span", { class: "share" }, h("span", { style: { width: `${100 * row.count / largest}%`, background: row.color } })))));
+    if (data.note) box.append(h("div", { class: "note" }, data.note));
+    return box;
+  };
+
+  const numbers = (data) => {
+    const tallest = Math.max(1, ...data.histogram);
+    const width = 100 / Math.max(1, data.histogram.length);
+    const plot = h("svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img", "aria-label": `Histogram of ${model.active}` },
+      data.histogram.map((n, i) => {
+        const height = n ? Math.max(0.6, 40 * n / tallest) : 0;
+        return h("rect", { x: i * width, y: 40 - height, width: width * 0.9, height, fill: "var(--muted)" });
+      }));
+    const box = h("div", { class: "numbers" }, plot,
+      h("div", { class: "ends" }, h("span", {}, compact(data.low)), h("span", {}, compact(data.high))));
+    if (data.note) box.append(h("div", { class: "note", style: { padding: "4px 0 0" } }, data.note));
+    return box;
+  };
+
+  watch(model, ["columns", "active", "legend", "message"], show);
+  watch(model, ["busy"], () => bar.show(model.busy, 0));
+  return h("section", { class: "part", "aria-label": "Cells" },
+    h("div", { class: "head" }, h("h2", {}, "Cells"), count), h("div", { class: "search" }, search), bar, list);
+}
+
+const operationOf = (event) =>
+  event.shiftKey && event.altKey ? "intersect" : event.shiftKey ? "add" : event.altKey ? "subtract" : "replace";

@@ -1,0 +1,61 @@
+// Building DOM from text: strings become text nodes and attributes, never HTML.
+const h = (tag, attributes = {}, ...children) => {
+  const svg = ["svg", "path", "rect", "circle", "line"].includes(tag);
+  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.assign(node.style, value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+};
+const number = (n) => n.toLocaleString("en-US");
+const compact = (n) => (n === 0 ? "0" : Math.abs(n) >= 1e5 || Math.abs(n) < 1e-3 ? n.toExponential(1) : String(+n.toPrecision(3)));
+const percent = (part, whole) => (whole ? (100 * part / whole).toFixed(100 * part / whole < 9.95 ? 1 : 0) + "%" : "–");
+
+const ICONS = {
+  pan: "M8 2v12M2 8h12M8 2 6.3 3.8M8 2l1.7 1.8M8 14l-1.7-1.8M8 14l1.7-1.8M2 8l1.8-1.7M2 8l1.8 1.7M14 8l-1.8-1.7M14 8l-1.8 1.7",
+  lasso: "M8 3c3.3 0 6 1.6 6 3.7s-2.7 3.8-6 3.8-6-1.7-6-3.8S4.7 3 8 3M5 10.2c-1 .6-1 2.2.2 2.5 1 .2 1.7.5 1.3 1.8",
+  box: "M3 3h2M7 3h2M11 3h2v2M13 7v2M13 11v2h-2M9 13H7M5 13H3v-2M3 9V7M3 5V3",
+  plus: "M8 3.5v9M3.5 8h9",
+  minus: "M3.5 8h9",
+  fit: "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
+  undo: "M5.5 3 2.5 6l3 3M2.5 6h7a4 4 0 0 1 0 8H7",
+  redo: "M10.5 3l3 3-3 3M13.5 6h-7a4 4 0 0 0 0 8H9",
+  theme: "M8 2a6 6 0 1 0 0 12ZM8 2a6 6 0 0 1 0 12",
+  help: "M6 6a2 2 0 1 1 2.7 1.9c-.5.2-.7.6-.7 1.1v.5M8 12v.01M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13",
+  close: "m4.5 4.5 7 7M11.5 4.5l-7 7",
+  brand: "M8 2.5c3.6 0 6.5 1.9 6.5 4.3S11.6 11 8 11s-6.5-1.8-6.5-4.2S4.4 2.5 8 2.5M5 10.6c-1.2.8-1 2.5.3 2.7M6 6.5v.01M9.5 5.5v.01M10 8v.01",
+};
+const icon = (name) => h("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, h("path", { d: ICONS[name] }));
+const iconButton = (name, label, onclick, keys = "") =>
+  h("button", { type: "button", class: "icon", "aria-label": label, title: keys ? `${label} (${keys})` : label, onclick }, icon(name));
+const select = (label, options, value, onchange, attributes = {}) =>
+  h("select", { "aria-label": label, title: label, onchange: (event) => onchange(event.target.value), ...attributes },
+    options.map((option) => h("option", { value: option, selected: option === value }, option || "whole file")));
+const setOptions = (node, options, value) => {
+  node.replaceChildren(...options.map((option) => h("option", { value: option, selected: option === value }, option || "whole file")));
+  node.value = value;
+};
+const watch = (model, names, update) => {
+  for (const name of names) model.on(name, update);
+  update();
+};
+const progressBar = () => {
+  const span = h("span");
+  const bar = h("div", { class: "bar", role: "progressbar", "aria-label": "Working", hidden: true }, span);
+  bar.show = (active, fraction) => {
+    bar.hidden = false;
+    bar.style.visibility = active ? "visible" : "hidden";
+    bar.setAttribute("aria-hidden", String(!active));
+    bar.classList.toggle("unknown", active && !fraction);
+    span.style.width = `${100 * fraction}%`;
+  };
+  return bar;
+};
+const typing = (event) => {
+  const target = event.composedPath()[0];
+  return target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName));
+};

@@ -1,0 +1,89 @@
+export function render({ model }) {
+  const list = h("div", { class: "scroll", role: "group", "aria-label": "Chosen genes" });
+  const suggestions = h("ul", { class: "suggestions", role: "listbox", id: "suggestions", "aria-label": "Suggestions", hidden: true });
+  const input = h("input", {
+    type: "text", role: "combobox", "aria-label": "Find a gene", "aria-expanded": "false", "aria-controls": "suggestions",
+    "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "Find a gene",
+  });
+  const matrix = select("Matrix", [], "", (value) => model.send_msg({ type: "matrix", value }));
+  const count = h("span", { class: "count" });
+  let names = [];
+  let at = -1;
+  let asked = 0;
+
+  const close = () => {
+    suggestions.hidden = true;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+    at = -1;
+  };
+  const choose = (name) => {
+    model.send_msg({ type: "add", gene: name });
+    input.value = "";
+    close();
+  };
+  const mark = (position) => {
+    at = position;
+    suggestions.querySelectorAll("[role=option]").forEach((item, i) => {
+      item.setAttribute("aria-selected", String(i === at));
+      if (i === at) {
+        item.scrollIntoView({ block: "nearest" });
+        input.setAttribute("aria-activedescendant", item.id);
+      }
+    });
+  };
+  const ask = () => {
+    if (!input.value.trim()) return close();
+    asked += 1;
+    model.send_msg({ type: "search", text: input.value, number: asked });
+  };
+  model.on("msg:custom", (message) => {
+    if (message.type !== "suggestions" || message.number !== asked || !input.value.trim()) return;
+    names = message.names;
+    suggestions.replaceChildren(...names.map((name, i) =>
+      h("li", { role: "option", id: `suggestion-${i}`, "aria-selected": "false", title: name, onpointerdown: (event) => { event.preventDefault(); choose(name); } }, name)));
+    if (!names.length) suggestions.append(h("li", { class: "none" }, "No gene is called so."));
+    const box = input.getBoundingClientRect();
+    Object.assign(suggestions.style, { left: `${box.left}px`, top: `${box.bottom + 4}px`, width: `${box.width}px` });
+    suggestions.hidden = false;
+    input.setAttribute("aria-expanded", "true");
+    mark(names.length ? 0 : -1);
+  });
+  input.addEventListener("input", ask);
+  input.addEventListener("focus", ask);
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (names.length) mark((at + (event.key === "ArrowDown" ? 1 : names.length - 1)) % names.length);
+    } else if (event.key === "Enter") {
+      if (!suggestions.hidden && at >= 0) choose(names[at]);
+      else if (input.value.trim()) choose(input.value.trim());
+    } else if (event.key === "Escape") { close(); input.blur(); }
+  });
+
+  const show = () => {
+    const rows = model.genes.map((gene) => h("div", { class: "gene" },
+      h("button", {
+        type: "button", class: "row", "aria-pressed": String(gene === model.active), "aria-label": `Colour by ${gene}`, title: gene,
+        onclick: () => model.send_msg({ type: "color", gene }),
+      }, h("span", { class: "drop" }), h("span", { class: "name" }, gene)),
+      iconButton("close", `Remove ${gene}`, () => model.send_msg({ type: "remove", gene }))));
+    list.replaceChildren(...rows);
+    if (model.message) list.prepend(h("div", { class: "error", role: "alert" }, model.message));
+    if (!rows.length && !model.message) {
+      list.append(h("div", { class: "empty" }, model.matrices.length
+        ? "Type a gene's name and press Enter: it colours the cells and joins the dotplot."
+        : "This modality has no matrix, so there are no genes to show."));
+    }
+  };
+  watch(model, ["genes", "active", "message", "matrices"], show);
+  watch(model, ["matrices", "matrix"], () => {
+    matrix.hidden = !model.matrices.length;
+    input.disabled = !model.matrices.length;
+    setOptions(matrix, model.matrices, model.matrix);
+  });
+  watch(model, ["n_features"], () => { count.textContent = `${number(model.n_features)} features`; });
+  return h("section", { class: "part genes", "aria-label": "Genes" },
+    h("div", { class: "head" }, h("h2", {}, "Genes"), count), h("div", { class: "combo" }, input, matrix, suggestions), list);
+}

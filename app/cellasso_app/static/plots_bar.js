@@ -1,0 +1,13 @@
+export function render({ model }) {
+  const choice = select("Group by", [], "", (value) => model.send_msg({ type: "group_by", value }));
+  const bar = progressBar();
+  const note = h("div", { class: "empty" });
+  watch(model, ["columns", "group_by"], () => setOptions(choice, model.columns, model.group_by));
+  watch(model, ["busy", "fraction"], () => bar.show(model.busy, model.fraction));
+  watch(model, ["message"], () => {
+    note.textContent = model.message;
+    note.hidden = !model.message;
+  });
+  return h("section", { class: "part", "aria-label": "Dotplot" },
+    h("div", { class: "head" }, h("h2", {}, "Dotplot"), h("label", { class: "field", style: { marginLeft: "auto" } }, "by", choice)), bar, note);
+}

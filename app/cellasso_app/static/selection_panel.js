@@ -1,0 +1,73 @@
+export function render({ model }) {
+  const size = h("div", { class: "size", role: "status", "aria-label": "Selected cells" });
+  const column = select("Composition by", [], "", (value) => model.send_msg({ type: "composition", value }));
+  const by = h("label", { class: "by field" }, "by", column);
+  const list = h("div", { class: "scroll composition", role: "list", "aria-label": "Composition" });
+  const name = h("input", { type: "text", "aria-label": "File name of the export", spellcheck: "false" });
+  const start = h("button", { type: "button", class: "primary", onclick: () => model.send_msg({ type: "export", name: name.value }) }, "Export subset");
+  const cancel = h("button", { type: "button", class: "plain", onclick: () => model.send_msg({ type: "cancel_export" }) }, "Cancel");
+  const bar = progressBar();
+  const outcome = h("div", { class: "outcome", role: "status", "aria-label": "Export" });
+  const invert = h("button", { type: "button", class: "link", onclick: () => model.send_msg({ type: "invert" }) }, "Invert");
+  const clear = h("button", { type: "button", class: "link", onclick: () => model.send_msg({ type: "clear" }) }, "Clear");
+
+  watch(model, ["n_selected", "n_obs"], () => {
+    const none = model.n_selected === null;
+    size.replaceChildren(...(none
+      ? [h("p", {}, "Draw a lasso or a box over the cells, or click a category on the left.")]
+      : [number(model.n_selected), h("small", {}, ` of ${number(model.n_obs)} cells · ${percent(model.n_selected, model.n_obs)}`)]));
+    by.hidden = list.hidden = none || !model.columns.length;
+    invert.hidden = clear.hidden = none;
+  });
+  watch(model, ["columns", "column"], () => setOptions(column, model.columns, model.column));
+  watch(model, ["rows", "n_selected"], () => {
+    list.replaceChildren(...model.rows.map((row) => h("div", { class: "item", role: "listitem", title: `${row.label}: ${number(row.n)} of its ${number(row.total)} cells` },
+      h("span", { class: "swatch", style: { background: row.color } }), h("span", { class: "label" }, row.label),
+      h("span", { class: "track" }, h("span", { style: { width: `${100 * row.n / Math.max(1, model.n_selected ?? 1)}%`, background: row.color } })),
+      h("span", { class: "n" }, number(row.n)), h("span", { class: "part-of" }, percent(row.n, model.n_selected)))));
+  });
+  watch(model, ["file_name"], () => { name.value = model.file_name; });
+  watch(model, ["export", "n_selected"], () => {
+    const state = model.export;
+    const running = state.state === "running";
+    start.disabled = running || !model.n_selected;
+    start.hidden = running;
+    cancel.hidden = !running;
+    name.disabled = running;
+    bar.show(running, state.fraction ?? 0);
+    outcome.className = `outcome ${state.state}`;
+    if (running) outcome.replaceChildren(`Writing ${number(state.n)} cells… ${Math.round(100 * (state.fraction ?? 0))}%`);
+    else if (state.state === "failed") outcome.replaceChildren(state.message);
+    else if (state.state === "done") {
+      outcome.replaceChildren(`${number(state.n)} cells written to `, h("span", { class: "path" }, state.path), " ", download(state));
+    } else outcome.replaceChildren(`Goes to ${state.folder ?? "the server's folder"}; the open file stays as it is.`);
+  });
+
+  // The file comes through the session's own connection piece by piece: no second address to guard.
+  const download = (state) => {
+    const button = h("button", { type: "button", class: "link", onclick: () => {
+      button.disabled = true;
+      pieces = [];
+      model.send_msg({ type: "download", offset: 0 });
+    } }, "Download");
+    return button;
+  };
+  let pieces = [];
+  model.on("msg:custom", (message) => {
+    if (message.type !== "piece") return;
+    pieces.push(message.bytes);
+    const button = outcome.querySelector("button");
+    const done = message.offset + message.bytes.byteLength;
+    if (button) button.textContent = `Downloading ${Math.round(100 * done / message.size)}%`;
+    if (done < message.size) return model.send_msg({ type: "download", offset: done });
+    const url = URL.createObjectURL(new Blob(pieces));
+    h("a", { href: url, download: message.name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60000);
+    pieces = [];
+    if (button) { button.textContent = "Download"; button.disabled = false; }
+  });
+
+  return h("section", { class: "part selection", "aria-label": "Selection" },
+    h("div", { class: "head" }, h("h2", {}, "Selection"), h("span", { style: { marginLeft: "auto" } }, invert, clear)), size, by, list,
+    h("div", { class: "actions" }, name, start, cancel), bar, outcome);
+}

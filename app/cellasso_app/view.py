@@ -1,0 +1,293 @@
+"""The embedding and its colours: reads what is chosen, draws it off the event loop, shows it with its legend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import panel as pn
+
+from cellasso.lasso import points_in_polygon
+from cellasso.selection import Lasso, Where
+from cellasso_app.coloring import CLIP_PERCENTILE, MISSING_COLOR, Categories, Values, color_by_feature, color_by_obs
+from cellasso_app.components import CellsPanel, PlotBar, StatusLine
+from cellasso_app.embedding_plot import EmbeddingPlot
+from cellasso_app.raster import Cells, Viewport, draw
+from cellasso_app.session import ColorBy
+from cellasso_app.work import Lane
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cellasso.dataset import Dataset
+    from cellasso.matrix import Progress
+    from cellasso.selection import Operation
+    from cellasso_app.coloring import Coloring
+    from cellasso_app.session import Session
+
+HISTOGRAM_BINS = 40
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What a reading job brings back."""
+
+    embedding: str
+    points: NDArray[np.float32]
+    color: ColorBy | None
+    cells: Cells
+    bounds: Viewport
+    n_without: int  # cells without coordinates
+    problem: str  # why the colour could not be read; empty when it could
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What a drawing job brings back."""
+
+    picture: NDArray[np.uint32]
+    viewport: Viewport
+    n_visible: int
+
+
+class EmbeddingView:
+    """The middle of the page, and the legend on its left.
+
+    Parameters
+    ----------
+    session
+        Whose choices are shown; strokes and clicks on the legend select in it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._operation: Operation = "replace"
+        self._loaded: _Loaded | None = None
+        self._reading: Lane[_Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
+        self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail)
+        self._selecting: Lane[tuple[Operation, Lasso | Where, NDArray[np.bool_]]] = Lane(
+            lambda found: session.select(*found), self._fail
+        )
+        self.plot = EmbeddingPlot(on_view=self._draw, on_stroke=self._select_inside)
+        self.bar = PlotBar(on_message=self._on_message, sizing_mode="stretch_width", height=42, margin=0)
+        self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0)
+        self.cells_panel = CellsPanel(on_message=self._on_message, width=300, sizing_mode="stretch_height", margin=0)
+        self.layout = pn.Column(
+            self.bar,
+            pn.pane.Bokeh(self.plot.figure, sizing_mode="stretch_both", margin=0),
+            self.status,
+            sizing_mode="stretch_both",
+            margin=0,
+        )
+        session.param.watch(self._read, ["embedding", "color", "matrix"])
+        session.param.watch(lambda _: self._draw(), ["selection"])
+        session.param.watch(self._change_theme, ["dark"])
+        session.param.watch(self._list_columns, ["modality"])
+        self.bar.param.watch(lambda _: self._draw(), ["pixel_ratio"])
+        self._list_columns()
+        self._read()
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def _read(self, *_events: object) -> None:
+        session, before = self._session, self._loaded
+        embedding, color = session.embedding, session.color
+        self.bar.param.update(embeddings=list(session.dataset.embeddings), embedding=embedding)
+        if not embedding:
+            self.status.warning = (
+                "This file has no embedding to draw: obsm holds no array of two or more columns with a row per cell."
+            )
+        layer = session.layer_of(color.name) if color is not None and color.kind == "gene" else None
+        points = before.points if before is not None and before.embedding == embedding else None
+        active = color.name if color is not None and color.kind == "obs" else ""
+        self.bar.param.update(busy=True, fraction=0.0)
+        self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
+
+        def job(progress: Progress) -> _Loaded:
+            return _load(session.dataset, embedding, color, layer, points, progress)
+
+        self._reading.submit(job)
+
+    def _show_loaded(self, loaded: _Loaded) -> None:
+        moved = self._loaded is None or self._loaded.embedding != loaded.embedding
+        self._loaded = loaded
+        coloring = loaded.cells.coloring
+        self.bar.param.update(
+            busy=False,
+            color=coloring.name if coloring is not None else "",
+            color_source=coloring.source if isinstance(coloring, Values) else "",
+        )
+        self.cells_panel.param.update(legend=_legend(coloring), busy=False, message=loaded.problem)
+        self.plot.set_coloring(coloring)
+        if moved:
+            name = loaded.embedding.rpartition(":")[2].removeprefix("X_")
+            name = name.upper() if name.islower() and len(name) <= 4 else name
+            self.plot.set_bounds(loaded.bounds, (f"{name}1", f"{name}2") if name else ("", ""))
+        else:
+            self._draw()
+
+    def _show_progress(self, fraction: float) -> None:
+        self.bar.fraction = fraction
+
+    def _fail(self, sentence: str) -> None:
+        self.bar.busy = False
+        self.cells_panel.busy = False
+        self.status.warning = sentence
+
+    # -- drawing --------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        loaded, canvas = self._loaded, self.plot.canvas(self.bar.pixel_ratio)
+        if loaded is None or canvas is None or not loaded.embedding:
+            return
+        viewport, selection = self.plot.viewport, self._session.selection
+
+        def job(_progress: Progress) -> _Drawn:
+            mask = selection.mask if selection is not None else None
+            picture = draw(loaded.cells, viewport, canvas, mask)
+            return _Drawn(picture, viewport, loaded.cells.visible(viewport))
+
+        self._drawing.submit(job)
+
+    def _show_drawn(self, drawn: _Drawn) -> None:
+        self.plot.show(drawn.picture, drawn.viewport)
+        loaded = self._loaded
+        if loaded is None:
+            return
+        coloring = loaded.cells.coloring
+        parts = [f"{drawn.n_visible:,} cells in view"]
+        if isinstance(coloring, Values):
+            parts.append("highest value on top")
+            if coloring.clipped:
+                parts.append(f"colours end at the {CLIP_PERCENTILE:.0f}th percentile of values above the lowest")
+        parts.append("exact")
+        self.status.text = " · ".join(parts)
+        without = loaded.n_without
+        self.status.warning = f"{without:,} cells have no coordinates here and are not drawn" if without else ""
+
+    def _change_theme(self, *_events: object) -> None:
+        self.plot.set_theme(dark=self._session.dark)
+        self._draw()
+
+    # -- what the user does -----------------------------------------------------------------------------
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        session = self._session
+        match message:
+            case {"type": "embedding", "value": str(name)} if name in session.dataset.embeddings:
+                session.embedding = name
+            case {"type": "color", "column": str(name)}:
+                session.color = ColorBy("obs", name)
+            case {"type": "category", "label": str(label), "operation": operation}:
+                self._select_category(label, operation)
+            case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:
+                self._operation = operation
+            case {"type": "fit"}:
+                self.plot.fit()
+            case {"type": "zoom", "factor": float(factor) | int(factor)} if 0.01 <= factor <= 100:
+                self.plot.zoom(factor)
+            case {"type": "cancel"}:
+                self._cancel()
+
+    def _cancel(self) -> None:
+        """Stop reading and stay with the colours that are on the screen."""
+        self._reading.cancel()
+        self.bar.busy = False
+        if self._loaded is not None:
+            with_before = self._loaded
+            self._session.param.update(color=with_before.color, embedding=with_before.embedding)
+
+    def _select_inside(self, polygon: list[tuple[float, float]]) -> None:
+        loaded = self._loaded
+        if loaded is None or not loaded.embedding or len(polygon) < 3:
+            return
+        recipe, operation = Lasso(loaded.embedding, tuple(polygon)), self._operation
+        self._selecting.submit(lambda _: (operation, recipe, points_in_polygon(loaded.points, polygon)))
+
+    def _select_category(self, label: str, operation: Operation) -> None:
+        loaded, dataset = self._loaded, self._session.dataset
+        if loaded is None or loaded.color is None or not isinstance(loaded.cells.coloring, Categories):
+            return
+        recipe = Where(category_expression(loaded.color.name, label, loaded.cells.coloring))
+        self._selecting.submit(lambda _: (operation, recipe, recipe.mask(dataset)))
+
+    def _list_columns(self, *_events: object) -> None:
+        self.cells_panel.columns = self._session.columns()
+
+
+def _load(
+    dataset: Dataset,
+    embedding: str,
+    color: ColorBy | None,
+    layer: str | None,
+    points: NDArray[np.float32] | None,
+    progress: Progress,
+) -> _Loaded:
+    from cellasso.errors import Cancelled, CellassoError  # noqa: PLC0415
+
+    if points is None:
+        nowhere = np.full((dataset.n_obs, 2), np.nan, dtype=np.float32)
+        points = dataset.read_embedding(embedding) if embedding else nowhere
+    coloring: Coloring | None = None
+    problem = ""
+    try:
+        if color is not None and color.kind == "gene":
+            coloring = color_by_feature(dataset, color.name, layer, progress=progress)
+        elif color is not None:
+            coloring = color_by_obs(dataset, color.name)
+    except Cancelled:
+        raise
+    except CellassoError as error:  # the cells are still drawn, without colours
+        problem = str(error)
+    cells = Cells(points, coloring)
+    n_without = int(len(points) - np.count_nonzero(cells.drawable))
+    return _Loaded(embedding, points, color, cells, cells.bounds(), n_without if embedding else 0, problem)
+
+
+def category_expression(column: str, label: str, categories: Categories) -> str:
+    """Return the where-expression that selects a row of a legend."""
+    name = "`" + column.replace("`", "``") + "`"
+    if label == missing_label(categories):
+        return f"{name} is null"
+    if set(categories.labels) <= {"True", "False"}:
+        return f"{name} == {label.lower()}"
+    quoted = label.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{name} == '{quoted}'"
+
+
+def missing_label(categories: Categories) -> str:
+    """Return what a legend calls cells without a category; never the name of one."""
+    label = "no value"
+    while label in categories.labels:
+        label += " "
+    return label
+
+
+def _legend(coloring: Coloring | None) -> dict[str, Any] | None:
+    """Return what the cells panel shows of a colouring, as plain values."""
+    if isinstance(coloring, Categories):
+        rows = [
+            {"label": label, "color": color, "count": int(count), "selectable": True}
+            for label, color, count in zip(coloring.labels, coloring.colors, coloring.counts, strict=True)
+        ]
+        if coloring.n_folded:
+            rows[-1]["selectable"] = False
+        if coloring.n_missing:
+            rows.append(
+                {
+                    "label": missing_label(coloring),
+                    "color": MISSING_COLOR,
+                    "count": coloring.n_missing,
+                    "selectable": True,
+                }
+            )
+        note = f"The {coloring.n_folded:,} smallest categories stand together as other." if coloring.n_folded else ""
+        return {"rows": rows, "note": note}
+    if isinstance(coloring, Values):
+        finite = coloring.values[np.isfinite(coloring.values)]
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+        histogram, _ = np.histogram(finite, bins=HISTOGRAM_BINS, range=(low, high if high > low else low + 1))
+        note = f"{coloring.n_missing:,} cells have no value." if coloring.n_missing else ""
+        return {"histogram": histogram.tolist(), "low": low, "high": high, "note": note}
+    return None

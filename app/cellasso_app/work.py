@@ -1,0 +1,120 @@
+"""Work off the event loop: one pool of threads per process, one lane per concern of a session."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cache, partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from bokeh.io import curdoc
+
+from cellasso.errors import Cancelled, CellassoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cellasso.matrix import Progress
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+UNEXPECTED = "Something went wrong here; the server's log says what. The rest of the page still works."
+
+
+@cache
+def pool() -> Executor:
+    """Return the pool that all sessions of this process share.
+
+    More threads than cores: one waiting for a disk must not hold up another session's drawing.
+    """
+    return ThreadPoolExecutor(max_workers=2 + 2 * (os.cpu_count() or 1), thread_name_prefix="cellasso")
+
+
+class Lane(Generic[Result]):
+    """Runs the newest of the jobs it is given: an older one still waiting is dropped, one that runs is cancelled.
+
+    Must be made inside a session; what it reports arrives there, on the event loop, document locked.
+
+    Parameters
+    ----------
+    done
+        Called with a job's result.
+    failed
+        Called with a sentence for the user when a job raised.
+    progressed
+        Called with the fraction done while a job runs.
+    """
+
+    def __init__(
+        self,
+        done: Callable[[Result], None],
+        failed: Callable[[str], None],
+        progressed: Callable[[float], None] | None = None,
+    ) -> None:
+        self._document = curdoc()
+        self._done = done
+        self._failed = failed
+        self._progressed = progressed
+        self._lock = threading.Lock()
+        self._newest = 0
+        self._waiting: Callable[[Progress], Result] | None = None
+        self._running = False
+
+    def submit(self, job: Callable[[Progress], Result]) -> None:
+        """Run `job(progress)` in the pool; its `progress` raises `Cancelled` once it is no longer wanted."""
+        with self._lock:
+            self._newest += 1
+            self._waiting = job
+            if self._running:
+                return  # the running thread takes it up
+            self._running = True
+        pool().submit(self._run)
+
+    def cancel(self) -> None:
+        """Drop what waits and stop what runs; nothing of either is reported."""
+        with self._lock:
+            self._newest += 1
+            self._waiting = None
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                job, number = self._waiting, self._newest
+                self._waiting = None
+                if job is None:
+                    self._running = False
+                    return
+            self._run_one(job, number)
+
+    def _run_one(self, job: Callable[[Progress], Result], number: int) -> None:
+        try:
+            result = job(partial(self._progress, number))
+        except Cancelled:
+            return
+        except CellassoError as error:
+            self._report(number, partial(self._failed, str(error)))
+        except Exception:  # a job must not end the lane; what is not ours is logged in full
+            logger.exception("A job failed")
+            self._report(number, partial(self._failed, UNEXPECTED))
+        else:
+            self._report(number, partial(self._done, result))
+
+    def _progress(self, number: int, fraction: float) -> None:
+        if number != self._newest:
+            raise Cancelled("A newer request took its place.")
+        if self._progressed is not None:
+            self._report(number, partial(self._progressed, fraction))
+
+    def _report(self, number: int, callback: Callable[[], None]) -> None:
+        def on_loop() -> None:
+            if number == self._newest:
+                callback()
+
+        if self._document.session_context is None:  # no server: a notebook's or a test's document
+            on_loop()
+        else:
+            self._document.add_next_tick_callback(on_loop)

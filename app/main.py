@@ -1,0 +1,7 @@
+"""The explorer under Panel's own server: `panel serve app/main.py --args FILE… [--export-dir DIR]`."""
+
+import sys
+
+from cellasso_app.server import serve_script
+
+serve_script(sys.argv[1:])
