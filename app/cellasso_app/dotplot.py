@@ -97,6 +97,7 @@ def _theme(*, dark: bool) -> Any:
     def apply(plot: Any, _element: object) -> None:
         figure = plot.state
         figure.update(
+            html_attributes={"role": "img", "aria-label": "Dotplot"},
             background_fill_alpha=0,
             border_fill_alpha=0,
             outline_line_color=None,

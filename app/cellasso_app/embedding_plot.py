@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from cellasso_app.coloring import Coloring
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
+FONT = "-apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"  # the page's, as a canvas takes it
 
 MARGIN = 0.04
 """Free space around all cells, as a part of the view."""
@@ -168,6 +168,7 @@ class EmbeddingPlot:
             background_fill_alpha=0,
             border_fill_alpha=0,
             stylesheets=[NO_OUTLINE],
+            html_attributes={"role": "application", "aria-label": "Embedding"},
             name="embedding",
         )
         plot.axis.visible = False

@@ -53,7 +53,7 @@ class GenesView:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._summed: _Summed | None = None
-        self._searching: Lane[dict[str, Any]] = Lane(lambda found: self.panel.send(found), self._fail_gene)
+        self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
         self._checking: Lane[str] = Lane(session.add_gene, self._fail_gene)
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self.panel = GenesPanel(
@@ -130,6 +130,9 @@ class GenesView:
             return prefix + str(features.names[features.position(typed.removeprefix(prefix))])
 
         self._checking.submit(job)
+
+    def _suggest(self, found: dict[str, Any]) -> None:
+        self.panel.send(found)
 
     def _fail_gene(self, sentence: str) -> None:
         self.panel.param.update(message=sentence, height=_panel_height(len(self._session.genes) + 2))

@@ -26,7 +26,7 @@ FADED = 0.15
 DOT_FILL = 0.22
 """Radius of a dot as a part of the mean distance of the visible cells: dots touch where cells crowd."""
 
-MAX_RADIUS, MIN_RADIUS = 5.0, 1.2  # pixels of the screen
+MAX_RADIUS, MIN_RADIUS = 4.0, 1.2  # pixels of the screen
 DENSE = 400_000
 """From this many visible cells on a cell is one pixel: larger dots would hide each other."""
 
@@ -91,8 +91,7 @@ class Cells:
         if isinstance(coloring, Values):
             table["value"] = coloring.values
         else:
-            for channel, values in zip("rgb", _channels(coloring, len(points)), strict=True):
-                table[channel] = values
+            table |= zip("rgb", _channels(coloring, len(points)), strict=True)
         self.table = pd.DataFrame(table, copy=False)
 
     def bounds(self) -> Viewport:

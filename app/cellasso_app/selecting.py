@@ -49,7 +49,7 @@ class SelectionView:
         self._exported: _Exported | None = None
         self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
         self._exporting: Lane[_Exported] = Lane(self._show_exported, self._fail_export, self._show_progress)
-        self._downloading: Lane[dict[str, Any]] = Lane(lambda piece: self.panel.send(piece), self._fail_export)
+        self._downloading: Lane[dict[str, Any]] = Lane(self._show_piece, self._fail_export)
         self.panel = SelectionPanel(
             on_message=self._on_message,
             n_obs=session.dataset.n_obs,
@@ -141,6 +141,9 @@ class SelectionView:
             file_name=free_name(self._export_dir, dataset.file_path.stem, dataset.format),
             export={"state": "idle", "folder": str(self._export_dir)},
         )
+
+    def _show_piece(self, piece: dict[str, Any]) -> None:
+        self.panel.send(piece)
 
     def _send_piece(self, offset: int) -> None:
         """Send a piece of the file that this session exported last, and of no other."""

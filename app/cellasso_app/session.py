@@ -22,7 +22,8 @@ MAX_HISTORY = 100
 MAX_GENES = 60
 """Genes on the list at once: what one dotplot can still show."""
 
-PREFERRED_COLUMNS = ("cell_type", "celltype", "leiden", "louvain", "bulk_labels", "clusters", "cluster", "annotation")
+PREFERRED_COLUMNS = ("cell_type", "celltype", "annotation", "bulk_labels", "clusters", "cluster", "leiden", "louvain")
+"""What names cells, best first: people's words before the numbers of a clustering."""
 
 ColorKind: TypeAlias = Literal["obs", "gene"]
 

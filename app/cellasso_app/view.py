@@ -160,7 +160,7 @@ class EmbeddingView:
         if isinstance(coloring, Values):
             parts.append("highest value on top")
             if coloring.clipped:
-                parts.append(f"colours end at the {CLIP_PERCENTILE:.0f}th percentile of values above the lowest")
+                parts.append(f"colours end at the {CLIP_PERCENTILE:.0f}th percentile")
         parts.append("exact")
         self.status.text = " · ".join(parts)
         without = loaded.n_without
@@ -216,7 +216,7 @@ class EmbeddingView:
         self.cells_panel.columns = self._session.columns()
 
 
-def _load(
+def _load(  # noqa: PLR0917 - a job's inputs, passed once
     dataset: Dataset,
     embedding: str,
     color: ColorBy | None,

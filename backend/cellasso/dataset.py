@@ -100,8 +100,9 @@ class Dataset(Modality):
 
     def read_colors(self, column: str) -> list[str] | None:
         """Return the colours in `uns` for a column as `read_obs` names it."""
-        modality, name = self.owner(column, own=self.obs)
-        return super().read_colors(name) if modality is self else modality.read_colors(name)
+        stated = super().read_colors(column)
+        modality, name = self.owner(column)  # the global obs repeats columns of modalities, but not their colours
+        return modality.read_colors(name) if stated is None and modality is not self else stated
 
     def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
         """Read an embedding of the global obs, or of a modality as `"rna:X_umap"`, `(n_obs, 2)` float32."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
-from cachetools import LRUCache
 
 from cellasso import elements, where
+from cellasso.cache import ColumnCache
 from cellasso.errors import ElementError, NotFoundError
 from cellasso.features import Features
 from cellasso.frame import Frame
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from cellasso.cache import Key
     from cellasso.handle import Handle
     from cellasso.matrix import Matrix, Progress
 
@@ -53,10 +53,7 @@ class Modality:
         self.path = path
         self.obs = Frame(handle, f"{path}/obs", legacy_uns=f"{path}/uns")
         self.var = Frame(handle, f"{path}/var", legacy_uns=f"{path}/uns")
-        self._cache: LRUCache[tuple[str, int], NDArray[np.generic]] = LRUCache(
-            CACHE_BYTES, getsizeof=lambda column: column.nbytes
-        )
-        self._cache_lock = threading.Lock()
+        self._cache = ColumnCache(CACHE_BYTES)
 
     @property
     def n_obs(self) -> int:
@@ -153,18 +150,15 @@ class Modality:
             expected = (self.n_obs, len(features))
             raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs and var have {expected}.")
         positions = [features.position(name) for name in names]
-        with self._cache_lock:
-            have = {p: self._cache[matrix.path, p] for p in positions if (matrix.path, p) in self._cache}
-        missing = sorted(set(positions) - set(have))
-        if missing:
-            block = matrix.read_columns(missing, progress=progress)
-            for slot, position in enumerate(missing):
-                column = have[position] = np.ascontiguousarray(block[:, slot])
-                column.flags.writeable = False  # shared by every session
-                with self._cache_lock:
-                    if column.nbytes <= CACHE_BYTES:
-                        self._cache[matrix.path, position] = column
-        return [have[position] for position in positions]
+
+        def load(keys: list[Key]) -> list[NDArray[np.generic]]:
+            block = matrix.read_columns([position for _, position in keys], progress=progress)
+            return [np.ascontiguousarray(block[:, slot]) for slot in range(len(keys))]
+
+        keys = [(matrix.path, position) for position in positions]
+        # ascending, so that a scan meets them in the file's order
+        columns = self._cache.read(sorted(set(keys)), load, progress=progress)
+        return [columns[key] for key in keys]
 
     # -- obs and obsm -----------------------------------------------------------------------------
 
