@@ -1,0 +1,334 @@
+"""Exporting: the cells of a mask become a new file, written in a child process, complete or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from cellasso import __version__, errors, selection
+from cellasso.dataset import open_dataset
+from cellasso.errors import CellassoError, ElementError, ExportError
+from cellasso.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from cellasso.dataset import Dataset
+    from cellasso.handle import Node
+    from cellasso.matrix import Progress
+    from cellasso.selection import Recipe
+    from cellasso.subset import Index
+
+HEARTBEAT = 0.2
+"""Seconds without news from the child after which `progress` is asked again, so that a cancel is seen."""
+
+SPACE_FACTOR = 1.1
+"""Selected cells may be larger, or compress worse, than the average."""
+
+SPACE_BASE = 1 << 20
+"""What HDF5's own structures take, generously."""
+
+ALIGNED = frozenset({"X", "layers", "obs", "obsm", "obsp", "obsmap", "raw", "raw.X"})
+"""Members of a group whose stored size shrinks with the number of cells."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished export.
+
+    Attributes
+    ----------
+    left_out
+        One sentence for each element that nobody here could subset; the export keeps them in
+        `uns["cellasso"]["left_out"]`. Empty when the export is whole.
+    """
+
+    path: Path
+    n_obs: int
+    left_out: tuple[str, ...]
+
+
+def export(
+    dataset: Dataset,
+    mask: NDArray[np.bool_],
+    path: str | os.PathLike[str],
+    *,
+    recipe: Recipe | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write the cells of `mask` `(n_obs,)` bool to a new file; return where, and what had to be left out.
+
+    Every other element is kept, in its dtype, encoding, chunks and compression. As in anndata, the
+    categories that no selected cell has are dropped, with their colours; as in mudata, a modality's
+    cells take the order of the global ones, and a modality without a selected cell stays, empty. Where
+    the export comes from is written to `uns["cellasso"]`. Memory is bounded (200 MB, in a child
+    process); the file appears under its name when it is complete, checked and on disk.
+
+    Parameters
+    ----------
+    path
+        Ends in the source's `.h5ad` or `.h5mu`.
+    recipe
+        How the mask was made; kept in the export.
+    overwrite
+        Whether a file that exists is replaced. The source itself never is.
+    progress
+        Told the fraction done several times a second; what it raises stops the export.
+
+    Raises
+    ------
+    ElementError
+        The mask is of another shape or dtype, or the source is damaged.
+    ExportError
+        The target may not be written there, or the disk is full. The old file, if any, is as it was.
+    FileChangedError
+        The source is no longer the file that was opened.
+    """
+    target = Path(path).expanduser().absolute()
+    _check_mask(dataset, mask)
+    _check_target(dataset, target, overwrite=overwrite)
+    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    job = Job(
+        dataset.file_path,
+        part,
+        dataset.handle.fingerprint,
+        _rows(dataset, mask),
+        _provenance(dataset, mask, recipe),
+    )
+    _check_space(dataset, target, job.rows)
+    try:
+        left_out = _run(job, target, progress)
+        _check_written(dataset, mask, job)
+        _put_into_place(part, target, overwrite=overwrite)
+    finally:
+        part.unlink(missing_ok=True)
+    return Exported(target, int(mask.sum()), tuple(left_out))
+
+
+# -- before -------------------------------------------------------------------------------------------
+
+
+def _check_mask(dataset: Dataset, mask: NDArray[np.bool_]) -> None:
+    found = f"{getattr(mask, 'dtype', type(mask).__name__)} {getattr(mask, 'shape', '')}".strip()
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (dataset.n_obs,):
+        raise ElementError(f"A mask over {dataset.handle.name} is bool ({dataset.n_obs},); this one is {found}.")
+
+
+def _check_target(dataset: Dataset, target: Path, *, overwrite: bool) -> None:
+    if target.suffix != f".{dataset.format}":
+        raise ExportError(
+            f"{target.name} cannot hold cells of {dataset.handle.name}: its name has to end in .{dataset.format}."
+        )
+    if not target.parent.is_dir():
+        raise ExportError(f"The folder {target.parent} does not exist; create it, or choose another.")
+    if not os.access(target.parent, os.W_OK):
+        raise ExportError(f"The folder {target.parent} may not be written to by this user; choose another.")
+    if target.exists() and target.samefile(dataset.file_path):
+        raise ExportError(f"{target} is the file that is open; choose another name for the export.")
+    if target.is_dir():
+        raise ExportError(f"{target} is a folder; choose another name for the export.")
+    if os.path.lexists(target) and not overwrite:
+        raise ExportError(f"{target} exists already; choose another name, or allow to overwrite it.")
+
+
+def _rows(dataset: Dataset, mask: NDArray[np.bool_]) -> dict[str, Index]:
+    """Return by group which of its rows each cell of the export is; see `Job.rows`."""
+    selected = np.flatnonzero(mask)
+    rows: dict[str, Index] = {"": selected}
+    for modality in dataset.modalities.values():
+        at = dataset.positions(modality.name)
+        if at is not None:
+            row_of_cell = np.full(dataset.n_obs, -1, dtype=np.int64)
+            row_of_cell[at[at >= 0]] = np.flatnonzero(at >= 0)
+        rows[modality.path] = selected if at is None else row_of_cell[selected]
+    return rows
+
+
+def _provenance(dataset: Dataset, mask: NDArray[np.bool_], recipe: Recipe | None) -> dict[str, str | int]:
+    fingerprint = dataset.handle.fingerprint
+    return {
+        "recipe": selection.dump(recipe) if recipe is not None else "",
+        "source": dataset.handle.name,
+        "source_fingerprint": f"{fingerprint.size}-{fingerprint.mtime_ns}",
+        "version": __version__,
+        "n_obs_source": dataset.n_obs,
+        "n_obs": int(mask.sum()),
+    }
+
+
+def _check_space(dataset: Dataset, target: Path, rows: dict[str, Index]) -> None:
+    fractions = {path: (at >= 0).sum() / max(1, dataset[path.rpartition("/")[2]].n_obs) for path, at in rows.items()}
+    stored = 0.0
+
+    def visit(name: str, node: Node) -> None:
+        nonlocal stored
+        if isinstance(node, h5py.Dataset):
+            parts = name.split("/")
+            path = "/" + "/".join(parts[:2]) if parts[0] == "mod" else ""
+            aligned = parts[2 if path else 0] in ALIGNED if len(parts) > 2 or not path else False
+            stored += node.id.get_storage_size() * (fractions.get(path, 1.0) if aligned else 1.0)
+
+    dataset.handle.root().visititems(visit)
+    needed = int(stored * SPACE_FACTOR) + SPACE_BASE
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise ExportError(
+            f"The export needs about {_size(needed)}, and {target.parent} has {_size(free)} free;"
+            " make room, or choose another folder."
+        )
+
+
+# -- the child ----------------------------------------------------------------------------------------
+
+
+def _run(job: Job, target: Path, progress: Progress | None) -> list[str]:
+    """Run the child to its end, relaying its progress; return what it left out."""
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    answer: dict[str, Any] = {}
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "cellasso.writer"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env={**os.environ, "PYTHONPATH": path},
+        ) as child,
+    ):
+        lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        talk = threading.Thread(target=_talk, args=(child, job, lines), daemon=True)
+        talk.start()
+        try:
+            for answer in _answers(lines):
+                if progress is not None and "fraction" in answer:
+                    progress(answer["fraction"])
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            talk.join()
+        code = child.wait()
+        complaints.seek(0)
+        last_words = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
+    if "left_out" in answer and code == 0:
+        return list(answer["left_out"])
+    raise _failure(answer, code, last_words, target)
+
+
+def _talk(child: subprocess.Popen[bytes], job: Job, lines: queue.SimpleQueue[bytes | None]) -> None:
+    """Hand over the job, then queue the child's lines and, at its end, `None`."""
+    if child.stdin is None or child.stdout is None:  # never so: both are pipes
+        return
+    with suppress(OSError):  # a child that is gone says so by its exit code
+        job.send(child.stdin)
+    with suppress(OSError):
+        child.stdin.close()
+    for line in child.stdout:
+        lines.put(line)
+    lines.put(None)
+
+
+def _answers(lines: queue.SimpleQueue[bytes | None]) -> Iterator[dict[str, Any]]:
+    """Yield the child's answers; while it is silent, yield the last fraction again."""
+    fraction = 0.0
+    while True:
+        try:
+            line = lines.get(timeout=HEARTBEAT)
+        except queue.Empty:
+            yield {"fraction": fraction}
+            continue
+        if line is None:
+            return
+        answer = json.loads(line)
+        fraction = answer.get("fraction", fraction)
+        yield answer
+
+
+def _failure(answer: dict[str, Any], code: int, last_words: str, target: Path) -> CellassoError:
+    """Return the error that the child's end amounts to."""
+    free = shutil.disk_usage(target.parent).free
+    reason = str(answer.get("message", ""))
+    if answer.get("known"):
+        kind: type[CellassoError] = getattr(errors, answer["error"], ExportError)
+        return kind(reason)
+    if any(sign in reason for sign in ("errno = 28", "No space left")) or (code < 0 and free < SPACE_BASE):
+        return ExportError(
+            f"{target} was not written: the disk filled up ({_size(free)} are free now); make room and try again."
+        )
+    if not reason and code < 0:
+        reason = f"the writing process ended by {signal.Signals(-code).name}"
+    reason = (reason or last_words or f"the writing process ended with code {code}").rstrip(".")
+    return ExportError(f"{target} was not written ({reason}; {_size(free)} are free there).")
+
+
+# -- after --------------------------------------------------------------------------------------------
+
+
+def _check_written(dataset: Dataset, mask: NDArray[np.bool_], job: Job) -> None:
+    """Open the new file as anyone will, and compare its cells with those asked for."""
+    with open_dataset(job.target) as written:
+        for path, rows in job.rows.items():
+            found, expected = written[path.rpartition("/")[2]].n_obs, int((rows >= 0).sum())
+            if found != expected:
+                raise ExportError(f"The export of {path or '/'} has {found:,} cells; {expected:,} were expected.")
+        names = dataset.obs_names
+        # without an index the names are row numbers, which begin anew in the export
+        numbered = np.array_equal(names, _row_numbers(dataset.n_obs))
+        expected_names = _row_numbers(written.n_obs) if numbered else names[mask]
+        if not any(np.array_equal(written.obs_names, each) for each in (names[mask], expected_names)):
+            raise ExportError(f"The export's obs_names are not those of the selected cells of {dataset.handle.name}.")
+
+
+def _put_into_place(part: Path, target: Path, *, overwrite: bool) -> None:
+    try:
+        if overwrite:
+            part.replace(target)
+        else:
+            _move_without_overwriting(part, target)
+    except FileExistsError:
+        raise ExportError(f"{target} was created by another program meanwhile; choose another name.") from None
+    except OSError as error:
+        raise ExportError(f"{target} could not be put into place ({error.strerror}).") from error
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _move_without_overwriting(part: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(part)  # fails when the target exists, as a rename would not
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as exFAT
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        part.rename(target)
+
+
+def _row_numbers(n: int) -> NDArray[np.object_]:
+    return np.arange(n).astype(str).astype(object)
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:,.1f} MB"

@@ -1,0 +1,115 @@
+"""The independent answer to what an export must hold: anndata and mudata in memory, element by element."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ALIGNED = ("layers", "obsm", "varm", "obsp", "varp")
+
+
+def read(path: Path) -> Any:
+    """Read a whole file with anndata or mudata, whose remarks on old files are none of ours."""
+    import anndata as ad
+    import mudata as md
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return md.read_h5mu(path) if path.suffix == ".h5mu" else ad.read_h5ad(path)
+
+
+def subset(path: Path, mask: np.ndarray) -> Any:
+    """Return the selected cells as anndata or mudata makes them; a file is read once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _read_once(path, path.stat().st_mtime_ns)[mask].copy()
+
+
+@lru_cache(maxsize=40)
+def _read_once(path: Path, mtime_ns: int) -> Any:
+    return read(path)
+
+
+def assert_same(found: Any, expected: Any, place: str = "") -> None:
+    """Compare two AnnData or MuData: values, dtypes, order, sparse format, categories and their order."""
+    if hasattr(expected, "mod"):
+        assert list(found.mod) == list(expected.mod), place
+        for name, modality in expected.mod.items():
+            assert_same(found.mod[name], modality, f"{place}/mod/{name}")
+        assert_mappings_same(found.obsmap, expected.obsmap, f"{place}/obsmap")
+        assert_mappings_same(found.varmap, expected.varmap, f"{place}/varmap")
+    else:
+        assert_elements_same(found.X, expected.X, f"{place}/X")
+        assert (found.raw is None) == (expected.raw is None), f"{place}/raw"
+        if expected.raw is not None:
+            assert_elements_same(found.raw.X, expected.raw.X, f"{place}/raw/X")
+            assert_elements_same(found.raw.var, expected.raw.var, f"{place}/raw/var")
+            assert_mappings_same(found.raw.varm, expected.raw.varm, f"{place}/raw/varm")
+    assert_elements_same(found.obs, expected.obs, f"{place}/obs")
+    assert_elements_same(found.var, expected.var, f"{place}/var")
+    for part in ALIGNED:
+        if getattr(expected, part, None) is not None:
+            assert_mappings_same(getattr(found, part), getattr(expected, part), f"{place}/{part}")
+    assert_mappings_same(found.uns, expected.uns, f"{place}/uns")
+
+
+def assert_mappings_same(found: Mapping[str, Any], expected: Mapping[str, Any], place: str) -> None:
+    """Compare what is under each name; where the export comes from (`uns["cellasso"]`) is its own."""
+    own = {"cellasso"} if place == "/uns" else set()
+    assert set(found) - own == set(expected) - own, place
+    for name in set(expected) - own:
+        assert_elements_same(found[name], expected[name], f"{place}/{name}")
+
+
+def assert_elements_same(found: Any, expected: Any, place: str) -> None:
+    """Compare one element with another of any kind."""
+    if isinstance(expected, pd.DataFrame):
+        pd.testing.assert_frame_equal(found, expected, check_exact=True, check_categorical=True, obj=place)
+    elif hasattr(expected, "items"):
+        assert_mappings_same(found, expected, place)
+    elif sparse.issparse(expected):
+        assert (found.format, found.dtype, found.shape) == (expected.format, expected.dtype, expected.shape), place
+        found, expected = (matrix.copy() for matrix in (found, expected))
+        found.sort_indices()
+        expected.sort_indices()
+        for part in ("indptr", "indices", "data"):
+            np.testing.assert_array_equal(getattr(found, part), getattr(expected, part), err_msg=f"{place}/{part}")
+    elif hasattr(expected, "to_list") and type(expected).__module__.startswith("awkward"):
+        assert found.to_list() == expected.to_list(), place
+    elif isinstance(expected, pd.api.extensions.ExtensionArray):
+        pd.testing.assert_extension_array_equal(found, expected, obj=place)
+    else:
+        found, expected = (_text(np.asarray(values)) for values in (found, expected))
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape), place
+        np.testing.assert_array_equal(found, expected, err_msg=place)
+
+
+def _text(values: np.ndarray) -> np.ndarray:
+    # anndata reads strings as `U` or as objects, depending on how an old file stored them
+    return values.astype(object) if values.dtype.kind == "U" else values
+
+
+def storage(path: Path) -> dict[str, tuple[Any, ...]]:
+    """Return dtype, filters and encoding of each dataset and group by path: what a copy must not change."""
+    kept: dict[str, tuple[Any, ...]] = {}
+
+    def visit(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        encoding = (node.attrs.get("encoding-type"), node.attrs.get("encoding-version"))
+        if isinstance(node, h5py.Dataset):
+            kept[name] = (*encoding, node.dtype, node.compression, node.compression_opts, node.shuffle)
+        else:
+            kept[name] = encoding
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return kept
