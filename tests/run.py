@@ -1,0 +1,78 @@
+"""Run every check from a clone: `python3 tests/run.py`; with arguments only pytest runs, and receives them.
+
+The first run makes the environment, and installs Debian's chromium for the browser tests where it may.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "app"))
+
+from bootstrap import ROOT, ensure_environment
+
+CHECKS = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+    ("lint-imports",),
+)
+NO_CHROMIUM = """\
+No chromium on the PATH: the browser tests will be skipped. To run them, install it and start again:
+    Debian: sudo apt install chromium        Ubuntu: sudo snap install chromium
+"""
+
+
+def ensure_chromium() -> None:
+    """Install Debian's chromium when it is missing and root's rights are at hand; otherwise say how to."""
+    if shutil.which("chromium"):
+        return
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    may = shutil.which("apt-get") and (not as_root or (shutil.which("sudo") and not call(*as_root, "true")))
+    if may:
+        print("Installing chromium for the browser tests…", flush=True)
+        apt = (*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120")
+        call(*apt, "update")
+        # Ubuntu answers to the first name with a script that asks for a snap; knowing no second, it installs nothing.
+        call(*apt, "install", "--yes", "--no-install-recommends", "chromium", "chromium-common")
+    if not shutil.which("chromium"):
+        print(NO_CHROMIUM, flush=True)
+
+
+def call(*command: str) -> int:
+    """Return the exit code of `command`, run without input and without output."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
+
+
+def check(scripts: Path, name: str, *arguments: str) -> bool:
+    """Run one tool under a heading, in the repository, and return whether it passed."""
+    print("\n── {} ──".format(" ".join([name, *arguments])), flush=True)
+    return subprocess.run([str(scripts / name), *arguments], cwd=ROOT, check=False).returncode == 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the checks, all of them even when one fails, and return the exit code."""
+    scripts = ensure_environment(extras=("demo",), groups=("test",))
+    ensure_chromium()
+    failed = []
+    for name, *options in () if arguments else CHECKS:
+        start = time.monotonic()
+        passed = check(scripts, name, *options)
+        print(f"{'passed' if passed else 'FAILED'} in {time.monotonic() - start:.1f} s", flush=True)
+        if not passed:
+            failed.append(" ".join([name, *options]))
+    # Last, so that its closing line, which tells its time, ends the output; exit code 5 (no tests) is a failure too.
+    if not check(scripts, "pytest", "-n", "auto", *arguments):
+        failed.append("pytest")
+    if failed:
+        print("FAILED: " + ", ".join(failed), flush=True)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
