@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from bokeh.events import RangesUpdate, SelectionGeometry
 from bokeh.models import (
     Arrow,
@@ -29,6 +28,7 @@ from cellasso_app.raster import COLOR_MAPS, Canvas, Viewport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from cellasso_app.coloring import Coloring

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cellasso.errors import ExportError
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellasso.dataset import Dataset
+    from cellasso.export import Exported
     from cellasso.matrix import Progress
     from cellasso_app.session import Selection, Session
 
@@ -24,12 +24,6 @@ ROWS_SHOWN = 7
 
 PIECE = 4 << 20
 """Bytes of a download sent at once: large enough for 100 MB/s, small enough to share the connection."""
-
-
-@dataclass(frozen=True)
-class _Exported:
-    path: Path
-    n: int
 
 
 class SelectionView:
@@ -46,9 +40,9 @@ class SelectionView:
     def __init__(self, session: Session, export_dir: Path) -> None:
         self._session = session
         self._export_dir = export_dir
-        self._exported: _Exported | None = None
+        self._exported: Exported | None = None
         self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
-        self._exporting: Lane[_Exported] = Lane(self._show_exported, self._fail_export, self._show_progress)
+        self._exporting: Lane[Exported] = Lane(self._show_exported, self._fail_export, self._show_progress)
         self._downloading: Lane[dict[str, Any]] = Lane(self._show_piece, self._fail_export)
         self.panel = SelectionPanel(
             on_message=self._on_message,
@@ -114,9 +108,8 @@ class SelectionView:
         dataset = self._session.dataset
         self.panel.param.update(file_name=path.name, export={"state": "running", "fraction": 0.0, "n": selection.n})
 
-        def job(progress: Progress) -> _Exported:
-            written = dataset.export(selection.mask, path, recipe=selection.recipe, progress=progress)
-            return _Exported(written, selection.n)
+        def job(progress: Progress) -> Exported:
+            return dataset.export(selection.mask, path, recipe=selection.recipe, progress=progress)
 
         self._exporting.submit(job)
 
@@ -124,9 +117,14 @@ class SelectionView:
         if self.panel.export["state"] == "running":
             self.panel.export = {**self.panel.export, "fraction": fraction}
 
-    def _show_exported(self, exported: _Exported) -> None:
+    def _show_exported(self, exported: Exported) -> None:
         self._exported = exported
-        self.panel.export = {"state": "done", "n": exported.n, "path": str(exported.path)}
+        self.panel.export = {
+            "state": "done",
+            "n": exported.n_obs,
+            "path": str(exported.path),
+            "left_out": list(exported.left_out),
+        }
 
     def _fail_export(self, sentence: str) -> None:
         self.panel.export = {"state": "failed", "message": sentence}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import socket
-import sys
 import threading
 from functools import cache
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import panel as pn
+from panel.io.server import get_server
 
 import cellasso
 from cellasso.errors import CellassoError, FileChangedError
@@ -20,7 +19,9 @@ from cellasso_app.components import PAGE_STYLE, Notice
 from cellasso_app.work import pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from bokeh.server.server import Server
 
     from cellasso.dataset import Dataset
 
@@ -93,22 +94,20 @@ def serve(paths: Sequence[Path], *, port: int | None, address: str, export_dir: 
     open_browser
         Whether to open the page.
     """
-    catalogue = Catalogue(paths)
-    port = port if port is not None else _free_port(address)
     _warm_up()
-    print(
-        f"cellasso is at http://{address}:{port} (Ctrl-C stops it); subsets go to {export_dir.absolute()}", flush=True
-    )
-    pn.serve(
-        _builder(catalogue, export_dir.absolute()),
-        port=port,
-        address=address,
-        websocket_origin=[f"{address}:{port}", f"localhost:{port}"],
-        show=open_browser,
-        title="cellasso",
-        verbose=False,
-        **SERVER_OPTIONS,
-    )
+    export_dir = export_dir.absolute()
+    catalogue = Catalogue(paths)
+
+    def build() -> pn.viewable.Viewable:  # Panel calls plain functions only
+        return page(catalogue, export_dir)
+
+    server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100))
+    url = f"http://{f'[{address}]' if ':' in address else address}:{server.port}"
+    if open_browser:
+        server.io_loop.add_callback(server.show, "/")
+    server.start()
+    print(f"cellasso is at {url} (Ctrl-C stops it); exported subsets go to {export_dir}", flush=True)
+    server.io_loop.start()  # until Ctrl-C, which Panel turns into a stop
 
 
 SERVER_OPTIONS: dict[str, Any] = {
@@ -158,23 +157,23 @@ def _draw_once() -> None:
         draw(cells, cells.bounds(), Canvas(16, 16))
 
 
-def _builder(catalogue: Catalogue, export_dir: Path) -> Callable[[], pn.viewable.Viewable]:
-    def build() -> pn.viewable.Viewable:
-        return page(catalogue, export_dir)
-
-    return build
-
-
 def _unique(path: Path, paths: Sequence[Path]) -> bool:
     return sum(other.name == path.name for other in paths) == 1
 
 
-def _free_port(address: str) -> int:
-    for port in (*range(FIRST_PORT, FIRST_PORT + 50), 0):
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-            try:
-                probe.bind((address, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    sys.exit(f"cellasso: no free port at {address}")
+def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int]) -> Server:
+    """Return a server that has taken the first port that is free."""
+    problem = ""
+    for port in ports:
+        origins = [f"{address}:{port}", f"localhost:{port}"]
+        try:
+            return get_server(
+                {"/": build}, port=port, address=address, websocket_origin=origins, title="cellasso", **SERVER_OPTIONS
+            )
+        except OSError as error:
+            problem = error.strerror or str(error)
+    raise ServeError(f"{address}:{port} cannot be listened at ({problem}); choose another with --port.")
+
+
+class ServeError(CellassoError, OSError):
+    """The server cannot start."""

@@ -86,7 +86,8 @@ class EmbeddingView:
         session.param.watch(self._list_columns, ["modality"])
         self.bar.param.watch(lambda _: self._draw(), ["pixel_ratio"])
         self._list_columns()
-        self._read()
+        # not before the browser is there: what a thread hands to a session that is still being made is lost
+        pn.state.onload(self._read)
 
     # -- reading --------------------------------------------------------------------------------------
 

@@ -37,7 +37,8 @@ def pool() -> Executor:
 class Lane(Generic[Result]):
     """Runs the newest of the jobs it is given: an older one still waiting is dropped, one that runs is cancelled.
 
-    Must be made inside a session; what it reports arrives there, on the event loop, document locked.
+    Must be made inside a session, and given work once the session is live; what it reports arrives
+    there, on the event loop, document locked.
 
     Parameters
     ----------

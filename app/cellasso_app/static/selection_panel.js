@@ -39,7 +39,8 @@ export function render({ model }) {
     if (running) outcome.replaceChildren(`Writing ${number(state.n)} cells… ${Math.round(100 * (state.fraction ?? 0))}%`);
     else if (state.state === "failed") outcome.replaceChildren(state.message);
     else if (state.state === "done") {
-      outcome.replaceChildren(`${number(state.n)} cells written to `, h("span", { class: "path" }, state.path), " ", download(state));
+      outcome.replaceChildren(`${number(state.n)} cells written to `, h("span", { class: "path" }, state.path), " ", download(state),
+        ...state.left_out.map((sentence) => h("div", { class: "warning" }, `Left out: ${sentence}`)));
     } else outcome.replaceChildren(`Goes to ${state.folder ?? "the server's folder"}; the open file stays as it is.`);
   });
 

@@ -1,0 +1,85 @@
+"""A real Chromium, and the explorer as users start it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from served import served, write_h5ad, write_h5mu
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on the PATH (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page; the test fails when it asked anything of another machine, or when a script failed."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, color_scheme="light")
+    page = context.new_page()
+    outside: list[str] = []
+    errors: list[str] = []
+    page.on(
+        "request", lambda r: None if r.url.startswith(("http://127.0.0.1", "blob:", "data:")) else outside.append(r.url)
+    )
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+    assert not outside
+    assert not errors
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that are served, and an empty folder for exports."""
+    folder = tmp_path_factory.mktemp("served")
+    write_h5ad(folder / "cells.h5ad")
+    write_h5mu(folder / "cells.h5mu")
+    plain = ad.AnnData(
+        np.ones((20, 2), dtype=np.float32),
+        obs=pd.DataFrame({"batch": pd.Categorical(["a", "b"] * 10)}, index=map(str, range(20))),
+    )
+    plain.write_h5ad(folder / "plain.h5ad")
+    (folder / "exports").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(folder: Path) -> Iterator[str]:
+    """`cellasso serve` on the three files."""
+    command = [sys.executable, "-c", "import sys; from cellasso_app.cli import main; sys.exit(main())", "serve"]
+    files = [str(folder / name) for name in ("cells.h5ad", "cells.h5mu", "plain.h5ad")]
+    options = ["--no-browser", "--export-dir", str(folder / "exports")]
+    with served([*command, *files, *options], folder / "server.log") as address:
+        yield address

@@ -1,0 +1,331 @@
+"""The explorer as a user drives it: a real pointer in a real Chromium over a real server."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anndata as ad
+import mudata as md
+import numpy as np
+import pytest
+from matplotlib.path import Path as Polygon
+
+from served import HOSTILE, ROOT, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = [
+    pytest.mark.browser,
+    # all on one worker: they share the server
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:(anndata|mudata)"),
+]
+
+
+def open_page(page: Page, address: str, file: str = "cells.h5ad") -> None:
+    page.goto(f"{address}/?file={file}")
+    status(page).filter(has_text="in view").wait_for()
+
+
+def status(page: Page) -> Locator:
+    return page.get_by_role("status", name="Status")
+
+
+def cells(page: Page) -> Locator:
+    return page.get_by_role("status", name="Cells", exact=True)
+
+
+def plot(page: Page) -> Locator:
+    return page.get_by_role("application", name="Embedding")
+
+
+def view(page: Page) -> dict[str, float]:
+    """What the plot shows, and where on the screen: from Bokeh and the browser, not from our code."""
+    box = plot(page).bounding_box()
+    ranges = page.evaluate(
+        """() => {
+            const figure = Bokeh.documents.map((d) => d.get_model_by_name("embedding")).find((f) => f);
+            return {x0: figure.x_range.start, x1: figure.x_range.end, y0: figure.y_range.start, y1: figure.y_range.end};
+        }"""
+    )
+    return {**box, **ranges}
+
+
+def stroke(page: Page, points: list[tuple[float, float]]) -> np.ndarray:
+    """Drag along points of the screen; return them in data units, by the plot's ranges."""
+    now = view(page)
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point)
+    page.mouse.up()
+    return np.array(
+        [
+            (
+                now["x0"] + (x - now["x"]) / now["width"] * (now["x1"] - now["x0"]),
+                now["y1"] - (y - now["y"]) / now["height"] * (now["y1"] - now["y0"]),
+            )
+            for x, y in points
+        ]
+    )
+
+
+def circle(page: Page, at: tuple[float, float], radius: float) -> list[tuple[float, float]]:
+    """A wobbly circle on the screen, at a place given as parts of the plot."""
+    box = plot(page).bounding_box()
+    x, y = box["x"] + at[0] * box["width"], box["y"] + at[1] * box["height"]
+    return [
+        (
+            round(x + radius * (1 + 0.2 * math.sin(3 * a)) * math.cos(a)),
+            round(y + radius * (1 + 0.2 * math.sin(3 * a)) * math.sin(a)),
+        )
+        for a in np.linspace(0, 2 * math.pi, 40, endpoint=False)
+    ]
+
+
+def lasso(page: Page, at: tuple[float, float] = (0.5, 0.5), radius: float = 180.0) -> np.ndarray:
+    page.get_by_role("button", name="Lasso").click()
+    polygon = stroke(page, circle(page, at, radius))
+    cells(page).filter(has_text="selected").wait_for()
+    return polygon
+
+
+def export(page: Page, name: str) -> Path:
+    page.get_by_role("textbox", name="File name of the export").fill(name)
+    page.get_by_role("button", name="Export subset").click()
+    outcome = page.get_by_role("status", name="Export", exact=True)
+    outcome.filter(has_text="written to").wait_for(timeout=60_000)
+    return Path(re.search(r"written to (\S+)", outcome.inner_text()).group(1))
+
+
+def selected(page: Page) -> int:
+    return int(re.match(r"([\d,]+) of", cells(page).inner_text()).group(1).replace(",", ""))
+
+
+def test_lassoed_cells_are_exactly_those_in_the_exported_h5ad(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server)
+    polygon = lasso(page)
+    path = export(page, "lassoed.h5ad")
+    assert path == folder / "exports" / "lassoed.h5ad"
+
+    source, exported = ad.read_h5ad(folder / "cells.h5ad"), ad.read_h5ad(path)
+    inside = Polygon(polygon).contains_points(source.obsm["X_umap"])
+    assert 0 < inside.sum() < source.n_obs
+    assert list(exported.obs_names) == list(source.obs_names[inside])
+    assert selected(page) == inside.sum()
+    np.testing.assert_array_equal(exported.X.toarray(), source.X[inside].toarray())
+    np.testing.assert_array_equal(exported.layers["counts"].toarray(), source.layers["counts"][inside].toarray())
+    assert exported.raw.shape == (inside.sum(), source.raw.n_vars)
+    recipe = json.loads(exported.uns["cellasso"]["recipe"])
+    np.testing.assert_allclose(recipe["lasso"]["polygon"], polygon, rtol=1e-6)
+
+
+def test_lassoed_cells_are_exactly_those_in_the_exported_h5mu(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server, "cells.h5mu")
+    polygon = lasso(page)
+    exported, source = md.read_h5mu(export(page, "lassoed.h5mu")), md.read_h5mu(folder / "cells.h5mu")
+    inside = Polygon(polygon).contains_points(source["rna"].obsm["X_umap"])
+    chosen = set(source["rna"].obs_names[inside])
+    assert 0 < len(chosen) < source.n_obs
+    expected = source[source.obs_names.isin(chosen)].copy()
+    assert list(exported.obs_names) == [cell for cell in source.obs_names if cell in chosen]
+    for name in ("rna", "prot"):
+        assert list(exported[name].obs_names) == list(expected[name].obs_names)
+        assert set(exported[name].obs_names) == chosen & set(source[name].obs_names)
+    assert exported["prot"].n_obs < exported["rna"].n_obs
+
+
+def test_gene_colours_the_cells_and_the_screen_says_from_which_matrix(page: Page, server: str) -> None:
+    open_page(page, server)
+    before = plot(page).screenshot()
+    search = page.get_by_role("combobox", name="Find a gene")
+    search.fill("ms4")
+    page.get_by_role("option", name="MS4A1").wait_for()
+    search.press("Enter")
+    colored = page.get_by_role("status", name="Coloured by")
+    colored.filter(has_text="MS4A1 · X, as stored").wait_for()
+    status(page).filter(has_text="highest value on top").wait_for()
+    assert plot(page).screenshot() != before
+    page.get_by_role("combobox", name="Matrix").select_option("counts")
+    colored.filter(has_text="MS4A1 · counts, as stored").wait_for()
+    page.get_by_role("img", name="Dotplot").wait_for()
+    page.get_by_role("button", name="Remove MS4A1").click()
+    colored.filter(has_text="cell_type").wait_for()
+
+
+def test_feature_of_another_modality_colours_the_embedding(page: Page, server: str) -> None:
+    open_page(page, server, "cells.h5mu")
+    page.get_by_role("combobox", name="Modality").select_option("prot")
+    search = page.get_by_role("combobox", name="Find a gene")
+    search.fill("cd19")
+    page.get_by_role("option", name="CD19-TotalSeq").click()
+    page.get_by_role("status", name="Coloured by").filter(has_text="prot:CD19-TotalSeq").wait_for()
+
+
+def test_legend_selects_shift_adds_escape_clears_and_undo_brings_back(page: Page, server: str) -> None:
+    open_page(page, server)
+    legend = page.get_by_role("group", name="Legend of cell_type")
+    legend.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    first = selected(page)
+    legend.get_by_role("button", name=re.compile("^B,")).click(modifiers=["Shift"])
+    cells(page).filter(has_not_text=f"{first:,} of").wait_for()
+    assert selected(page) > first
+    page.keyboard.press("Escape")
+    cells(page).filter(has_not_text="selected").wait_for()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    cells(page).filter(has_text=f"{first:,} of").wait_for()
+
+
+def test_shift_adds_a_box_and_alt_subtracts_a_lasso(page: Page, server: str) -> None:
+    open_page(page, server)
+    lasso(page, (0.3, 0.7), 120)
+    one = selected(page)
+    page.get_by_role("button", name="Box", exact=True).click()
+    box = plot(page).bounding_box()
+    page.keyboard.down("Shift")
+    stroke(
+        page,
+        [
+            (box["x"] + 2, box["y"] + 2),
+            (box["x"] + 200, box["y"] + 300),
+            (box["x"] + box["width"] - 2, box["y"] + box["height"] - 2),
+        ],
+    )
+    page.keyboard.up("Shift")
+    cells(page).filter(has_text="900 of 900").wait_for()
+    page.get_by_role("button", name="Lasso").click()
+    page.keyboard.down("Alt")
+    stroke(page, circle(page, (0.3, 0.7), 120))
+    page.keyboard.up("Alt")
+    cells(page).filter(has_text=f"{900 - one:,} of").wait_for()
+
+
+def test_download_is_the_exported_file(page: Page, server: str, tmp_path: Path) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    path = export(page, "to_download")
+    assert path.name == "to_download.h5ad"
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    download.value.save_as(tmp_path / "downloaded")
+    assert (tmp_path / "downloaded").read_bytes() == path.read_bytes()
+
+
+def test_export_refuses_names_that_leave_the_folder_and_files_that_exist(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    (folder / "exports" / "taken.h5ad").write_bytes(b"mine")
+    name, outcome = (
+        page.get_by_role("textbox", name="File name of the export"),
+        page.get_by_role("status", name="Export", exact=True),
+    )
+    for typed, sentence in (("../out.h5ad", "not a plain file name"), ("taken.h5ad", "exists")):
+        name.fill(typed)
+        page.get_by_role("button", name="Export subset").click()
+        outcome.filter(has_text=sentence).wait_for()
+    assert (folder / "exports" / "taken.h5ad").read_bytes() == b"mine"
+    assert not (folder / "out.h5ad").exists()
+
+
+def test_names_from_the_file_are_text_never_html(page: Page, server: str) -> None:
+    open_page(page, server)
+    search = page.get_by_role("combobox", name="Find a gene")
+    search.fill("<img")
+    page.get_by_role("option", name=HOSTILE).wait_for()
+    search.press("Enter")
+    page.get_by_role("button", name=f"Colour by {HOSTILE}").wait_for()
+    drawn = page.get_by_role("img", name="Dotplot")
+    drawn.wait_for()
+    box = drawn.bounding_box()
+    for part in (0.3, 0.5, 0.7, 0.9):  # over the dots: tooltips
+        page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + part * box["height"] / 2)
+        page.wait_for_timeout(100)
+    page.get_by_role("button", name="Colour by cell_type").click()
+    page.get_by_role("group", name="Legend of cell_type").get_by_role("button", name=HOSTILE).click()
+    page.get_by_role("list", name="Composition").get_by_text(HOSTILE).wait_for()
+    assert "pwned" not in page.title()
+
+
+def test_file_without_an_embedding_says_so_and_shows_the_rest(page: Page, server: str) -> None:
+    page.goto(f"{server}/?file=plain.h5ad")
+    status(page).filter(has_text="no embedding").wait_for()
+    page.get_by_role("group", name="Legend of batch").get_by_role("button", name=re.compile("^a, 10 cells")).click()
+    cells(page).filter(has_text="10 of 20 cells selected").wait_for()
+
+
+def test_wheel_zooms_at_the_pointer_and_fit_returns(page: Page, server: str) -> None:
+    open_page(page, server)
+    whole = view(page)
+    box = plot(page).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for _ in range(6):
+        page.mouse.wheel(0, -300)
+    status(page).filter(has_not_text="900 cells in view").wait_for()
+    near = view(page)
+    assert near["x1"] - near["x0"] < 0.8 * (whole["x1"] - whole["x0"])
+    page.get_by_role("button", name="Fit all cells").click()
+    status(page).filter(has_text="900 cells in view").wait_for()
+    assert view(page)["x0"] == pytest.approx(whole["x0"])
+
+
+def test_one_data_unit_is_as_long_on_both_axes_at_every_window_size(page: Page, server: str) -> None:
+    open_page(page, server)
+    for width, height in ((1440, 900), (1920, 1080), (1100, 1000)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function(
+            """() => {
+                const f = Bokeh.documents.map((d) => d.get_model_by_name("embedding")).find((f) => f);
+                const x = (f.x_range.end - f.x_range.start) / f.inner_width;
+                const y = (f.y_range.end - f.y_range.start) / f.inner_height;
+                return Math.abs(x / y - 1) < 1e-6;
+            }"""
+        )
+
+
+def test_panel_serve_shows_the_same_page(page: Page, folder: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "panel",
+        "serve",
+        str(ROOT / "app" / "main.py"),
+        "--port",
+        "0",
+        "--address",
+        "127.0.0.1",
+    ]
+    with served(
+        [*command, "--args", str(folder / "cells.h5ad"), "--export-dir", str(tmp_path)], tmp_path / "log"
+    ) as address:
+        page.goto(f"{address.removesuffix('/main')}/main")
+        status(page).filter(has_text="900 cells in view").wait_for()
+        page.get_by_role("button", name="CD4 T").click()
+        cells(page).filter(has_text="selected").wait_for()
+        assert export(page, "served.h5ad") == tmp_path / "served.h5ad"
+
+
+def test_bad_path_is_one_sentence_on_the_page_of_panel_serve(page: Page, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "panel",
+        "serve",
+        str(ROOT / "app" / "main.py"),
+        "--port",
+        "0",
+        "--address",
+        "127.0.0.1",
+    ]
+    with served([*command, "--args", str(tmp_path / "missing.h5ad")], tmp_path / "log") as address:
+        page.goto(f"{address.removesuffix('/main')}/main")
+        page.get_by_role("alert").filter(has_text="missing.h5ad does not exist").wait_for()
