@@ -73,7 +73,7 @@ class SelectionView:
             self._idle()
 
     def _show_rows(self, rows: list[dict[str, Any]]) -> None:
-        self.panel.param.update(rows=rows, height=IDLE_HEIGHT + 20 + 22 * min(len(rows), ROWS_SHOWN))
+        self.panel.param.update(rows=rows, height=IDLE_HEIGHT + 30 + 22 * min(len(rows), ROWS_SHOWN))
 
     def _fail(self, sentence: str) -> None:
         self.panel.param.update(rows=[], export={"state": "failed", "message": sentence})
