@@ -96,6 +96,7 @@ class Session(param.Parameterized):
         self.dataset = dataset
         self._past: list[Selection | None] = []
         self._future: list[Selection | None] = []
+        self._columns: dict[str, list[dict[str, str]]] = {}
         self.choose_modality(next(iter(self.modalities), ""))
 
     # -- what can be chosen ---------------------------------------------------------------------------
@@ -112,6 +113,11 @@ class Session(param.Parameterized):
 
     def columns(self) -> list[dict[str, str]]:
         """Return name and kind of the columns of the global obs, and of the chosen modality's not among them."""
+        if self.modality not in self._columns:
+            self._columns[self.modality] = self._list_columns()
+        return self._columns[self.modality]
+
+    def _list_columns(self) -> list[dict[str, str]]:
         own = [(name, self.dataset.obs.kind(name)) for name in self.dataset.obs]
         known = {name for name, _ in own}
         further = [

@@ -164,8 +164,8 @@ class EmbeddingView:
                 parts.append(f"colours end at the {CLIP_PERCENTILE:.0f}th percentile")
         parts.append("exact")
         self.status.text = " · ".join(parts)
-        without = loaded.n_without
-        self.status.warning = f"{without:,} cells have no coordinates here and are not drawn" if without else ""
+        without = f"{loaded.n_without:,} cells have no coordinates here and are not drawn"
+        self.status.warning = loaded.problem or (without if loaded.n_without else "")
 
     def _change_theme(self, *_events: object) -> None:
         self.plot.set_theme(dark=self._session.dark)

@@ -20,8 +20,9 @@ Missing values
 Kinds
     Text equals a number if it is the number as written (``leiden == 3`` finds ``'3'``). It has an order only in
     an ordered categorical, that of its categories. A value that is no category matches nothing. Numbers equal
-    quoted text that reads as one. Floats are widened to float64 first, so the float32 nearest to 0.1 is not 0.1
-    (NumPy and pandas round the 0.1 instead). Dates compare with quoted ISO dates, UTC if no zone is given.
+    quoted text that reads as one. A number is rounded to the column's own precision before it is compared, as
+    NumPy does: ``CD4 > 0.1`` on float32 leaves out the float32 nearest to 0.1. Dates
+    compare with quoted ISO dates, UTC if no zone is given.
 """
 
 from __future__ import annotations
@@ -163,7 +164,8 @@ class Where:
             return _column(data if isinstance(data, pd.Series) else pd.Series(data))
 
         try:
-            return self._truth(read).true
+            with np.errstate(over="ignore"):  # a number beyond float32 is infinite there, and compares so
+                return self._truth(read).true
         except _MistakeError as mistake:
             raise _expression_error(self.text, mistake) from mistake.__cause__
 
@@ -293,7 +295,11 @@ def _plain(series: pd.Series[Any], kind: str) -> Any:
     if pd.api.types.is_integer_dtype(series.dtype):  # not by way of floats, which end being exact at 2**53
         dtype: Any = getattr(series.dtype, "numpy_dtype", series.dtype)
         return series.to_numpy(dtype=dtype, na_value=0)
-    return series.to_numpy(dtype=np.float64, na_value=np.nan) if kind == _NUMBERS else series.to_numpy()
+    if kind != _NUMBERS:
+        return series.to_numpy()
+    dtype = getattr(series.dtype, "numpy_dtype", series.dtype)
+    wide = dtype if dtype == np.float32 else np.dtype(np.float64)
+    return series.to_numpy(dtype=wide, na_value=np.nan)
 
 
 @dataclass(frozen=True)
