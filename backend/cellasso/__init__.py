@@ -30,7 +30,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: `import cellasso` alone stays light."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cellasso' has no attribute {name!r}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from cellasso.export import Exported
     from cellasso.matrix import Progress
     from cellasso.selection import Recipe
 
@@ -55,7 +56,7 @@ class Dataset(Modality):
         if self.format == "h5ad":
             return {}
         group = self.handle.group("/mod")
-        order = [str(name) for name in group.attrs.get("mod-order", ()) if str(name) in group]
+        order = [name for name in elements.names(group, "mod-order") if name in group]
         names = order + [name for name in group if name not in order]
         return {name: Modality(self.handle, name, f"/mod/{name}") for name in names}
 
@@ -158,7 +159,7 @@ class Dataset(Modality):
         recipe: Recipe | None = None,
         overwrite: bool = False,
         progress: Progress | None = None,
-    ) -> Path:
+    ) -> Exported:
         """Write the cells of `mask` `(n_obs,)` bool to a new file; see `cellasso.export.export`."""
         from cellasso.export import export  # noqa: PLC0415 - reading needs no writer
 
@@ -198,8 +199,11 @@ class Dataset(Modality):
             at = self._match_names(modality)
         else:
             # one entry a global cell: its row in the modality counted from 1; 0 where it is absent
-            rows = np.asarray(elements.read(self.handle, node)).ravel().astype(np.int64)
-            if len(rows) != self.n_obs or (len(rows) and not 0 <= rows.min() <= rows.max() <= n_obs):
+            stored = np.asarray(elements.read(self.handle, node)).ravel()
+            numbers = stored.dtype.kind in "iu"
+            rows = stored.astype(np.int64) if numbers else np.empty(0, dtype=np.int64)
+            inside = len(rows) == 0 or 0 <= rows.min() <= rows.max() <= n_obs
+            if not (numbers and inside and len(rows) == self.n_obs and np.bincount(rows)[1:].max(initial=0) <= 1):
                 raise ElementError(
                     f"{self.handle.place(f'/obsmap/{modality}')} does not fit {self.n_obs:,} cells"
                     f" and a modality of {n_obs:,}."
@@ -213,10 +217,10 @@ class Dataset(Modality):
     def _match_names(self, modality: str) -> NDArray[np.int64]:
         import pandas as pd  # noqa: PLC0415
 
-        names = pd.Index(self.obs_names)
-        if not names.is_unique:
+        names, of_modality = pd.Index(self.obs_names), pd.Index(self[modality].obs_names)
+        if not (names.is_unique and of_modality.is_unique):
             raise ElementError(f"{self.handle.name} has no /obsmap/{modality}, and its obs_names are not unique.")
-        return np.asarray(names.get_indexer(pd.Index(self[modality].obs_names)), dtype=np.int64)
+        return np.asarray(names.get_indexer(of_modality), dtype=np.int64)
 
     def _feature_owner(self, name: str, layer: str | None) -> tuple[Modality, str]:
         modality, inner = self.owner(name)

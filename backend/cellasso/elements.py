@@ -19,9 +19,9 @@ def encoding(node: Node) -> str:
     """Return the element's `encoding-type`, in today's words also for files older than anndata 0.7."""
     stated = node.attrs.get("encoding-type")
     if stated is not None:
-        return _text(stated)
+        return text(stated)
     if "h5sparse_format" in node.attrs:
-        return _text(node.attrs["h5sparse_format"]) + "_matrix"
+        return text(node.attrs["h5sparse_format"]) + "_matrix"
     if isinstance(node, h5py.Group):
         return "dict"
     if node.dtype.names is not None:
@@ -29,8 +29,23 @@ def encoding(node: Node) -> str:
     return "string-array" if h5py.check_string_dtype(node.dtype) else "array"
 
 
+def names(node: Node, attribute: str) -> list[str]:
+    """Return the names that an attribute such as `column-order` lists; none when it is missing."""
+    return [text(name) for name in np.atleast_1d(node.attrs.get(attribute, ()))]
+
+
 def shape(node: Node) -> tuple[int, ...]:
-    """Return the shape of an array-like element; reads attributes, at most one small dataset header."""
+    """Return the shape of an array-like element; reads attributes, at most one small dataset header.
+
+    `()` when the element does not say it, or says nonsense.
+    """
+    try:
+        return _stated_shape(node)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return ()
+
+
+def _stated_shape(node: Node) -> tuple[int, ...]:
     if isinstance(node, h5py.Dataset):
         return tuple(int(n) for n in node.shape or ())
     kind = encoding(node)
@@ -42,8 +57,8 @@ def shape(node: Node) -> tuple[int, ...]:
     if kind.startswith("nullable-"):
         return shape(node["values"])
     if kind == "dataframe":
-        columns = node.attrs.get("column-order", ())
-        index = node.get(_text(node.attrs.get("_index", "_index")))
+        columns = names(node, "column-order")
+        index = node.get(text(node.attrs.get("_index", "_index")))
         return (*(shape(index)[:1] if index is not None else ()), len(columns))
     if kind == "awkward-array":
         return (int(node.attrs["length"]),)
@@ -57,28 +72,57 @@ def read(handle: Handle, node: Node) -> Any:
     ------
     ElementError
         Nobody here can read it; the message names the file, the HDF5 path and the reason.
+    FileChangedError
+        The file changed before or while it was read.
     """
     from anndata.io import read_elem  # noqa: PLC0415 - anndata takes seconds to import
 
+    if isinstance(node, h5py.Group):
+        handle.check_inside(node)
+    elif "encoding-type" not in node.attrs:  # an old or a foreign file, at which anndata would warn
+        if h5py.check_string_dtype(node.dtype) and node.ndim == 1:
+            return read_strings(handle, node)
+        if node.dtype.kind in "biuf":
+            return handle.read(node)
     try:
-        return read_elem(node)
+        values = read_elem(node)
     except Exception as error:  # anndata raises whatever its parts raise
+        handle.root()
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ElementError(f"{handle.place(node.name)} cannot be read ({reason}).") from error
+    handle.root()
+    return values
+
+
+def read_column(handle: Handle, node: Node) -> Any:
+    """Read an element of one dimension, as the columns of a data frame are; as `read`.
+
+    Raises
+    ------
+    ElementError
+        Also when it is of another kind, such as a group of elements or a matrix.
+    """
+    kind = encoding(node)
+    if isinstance(node, h5py.Group) and kind in {"dict", "dataframe"}:
+        raise ElementError(f"{handle.place(node.name)} is a group of elements (encoding {kind!r}), not a column.")
+    values = read(handle, node)
+    n_dimensions = getattr(values, "ndim", 1)
+    if n_dimensions != 1:
+        raise ElementError(f"{handle.place(node.name)} has {n_dimensions} dimensions; a column has one.")
+    return values
 
 
 def read_strings(handle: Handle, node: Node) -> NDArray[np.object_]:
     """Read a one-dimensional element as text, `(n,)`; numbers are written out, missing values are ''."""
     if isinstance(node, h5py.Dataset) and h5py.check_string_dtype(node.dtype):
-        try:
-            return np.asarray(node.asstr()[...], dtype=object)
-        except UnicodeDecodeError:
-            return np.asarray(node.asstr(errors="replace")[...], dtype=object)
+        stored = handle.read(node)
+        return np.array([text(value) for value in np.ravel(stored).tolist()], dtype=object)
     import pandas as pd  # noqa: PLC0415
 
-    values = pd.Series(read(handle, node))
+    values = pd.Series(read_column(handle, node))
     return values.astype(object).where(values.notna(), "").map(str).to_numpy(dtype=object)
 
 
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def text(value: object) -> str:
+    """Return text that a file stores as bytes; what is not UTF-8 in it shows as U+FFFD."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellasso.errors import NotFoundError
+from cellasso.errors import ElementError, NotFoundError
 from cellasso.handle import nearest
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ class Features:
         import pandas as pd  # noqa: PLC0415
         from anndata.utils import make_index_unique  # noqa: PLC0415
 
-        return np.asarray(make_index_unique(pd.Index(names)), dtype=object)
+        with warnings.catch_warnings():  # a name that ends in -1 already is no concern of who looks at cells
+            warnings.simplefilter("ignore", UserWarning)
+            return np.asarray(make_index_unique(pd.Index(names)), dtype=object)
 
     def position(self, name: str) -> int:
         """Return the column of a feature: by its exact name, else by an alias column, else ignoring case.
@@ -98,15 +101,25 @@ class Features:
 
     @cached_property
     def _aliases(self) -> list[NDArray[np.object_]]:
-        columns = [c for c in ALIAS_COLUMNS if c in self._var and self._var.kind(c) in {"text", "category"}]
-        return [self._var.read(column).astype(str).to_numpy(dtype=object) for column in columns]
+        found = []
+        for column in ALIAS_COLUMNS:
+            try:
+                if column not in self._var or self._var.kind(column) not in {"text", "category"}:
+                    continue
+                values = self._var.read(column)
+            except ElementError:  # the features are still found by name
+                continue
+            # a missing alias is no alias: not every feature without a symbol is called "nan"
+            found.append(values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object))
+        return found
 
     @cached_property
     def _by_alias(self) -> dict[str, int]:
         table: dict[str, int] = {}
         for values in self._aliases:
             for position, value in enumerate(values):
-                table.setdefault(value, position)
+                if value:
+                    table.setdefault(value, position)
         return table
 
     @cached_property
@@ -119,7 +132,7 @@ class Features:
     @cached_property
     def _folded(self) -> list[tuple[int, str]]:
         columns = [self.names, *self._aliases]
-        return [(position, str(name).casefold()) for names in columns for position, name in enumerate(names)]
+        return [(position, str(name).casefold()) for names in columns for position, name in enumerate(names) if name]
 
     def _length(self, position: int) -> int:
         return len(self.names[position])

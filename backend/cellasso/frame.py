@@ -52,7 +52,7 @@ class Frame:
         if isinstance(node, h5py.Dataset):
             return tuple(name for name in node.dtype.names or () if name != self._index_name)
         members = [name for name in node if name not in {self._index_name, "__categories"}]
-        order = [str(name) for name in node.attrs.get("column-order", ())]
+        order = elements.names(node, "column-order")
         present = set(members)
         return tuple([n for n in order if n in present] + [n for n in members if n not in set(order)])
 
@@ -108,7 +108,7 @@ class Frame:
         elif "categories" in node.attrs:
             values = self._read_referenced_categories(node)
         else:
-            values = elements.read(self._handle, node)
+            values = elements.read_column(self._handle, node)
         series = pd.Series(values, name=column)
         if len(series) != len(self):
             place = self._handle.place(f"{self.path}/{column}")
@@ -122,7 +122,7 @@ class Frame:
         if isinstance(node, h5py.Dataset):
             if self._index_name is None:
                 return _row_numbers(len(self))
-            return _decoded(node.fields(self._index_name)[...])
+            return _decoded(self._handle.read(node, field=self._index_name))
         if self._index_name is None:
             return _row_numbers(len(self))
         return elements.read_strings(self._handle, self._handle.child(node, self._index_name))
@@ -145,7 +145,10 @@ class Frame:
         return found[0][0] if found and found[0] else 0
 
     def _node(self) -> Node:
-        return self._handle.node(self.path)
+        node = self._handle.node(self.path)
+        if isinstance(node, h5py.Dataset) and (node.dtype.names is None or node.ndim != 1):
+            raise ElementError(f"{self._handle.place(self.path)} is no data frame; a group of columns was expected.")
+        return node
 
     def _column_node(self, column: str) -> Node | None:
         node = self._node()
@@ -155,12 +158,14 @@ class Frame:
         """Codes whose attribute `categories` refers to a dataset under `__categories` (anndata 0.7)."""
         target = self._handle.node(node.file[node.attrs["categories"]].name)
         categories = (
-            elements.read_strings(self._handle, target) if h5py.check_string_dtype(target.dtype) else target[...]
+            elements.read_strings(self._handle, target)
+            if h5py.check_string_dtype(target.dtype)
+            else self._handle.read(target)
         )
-        return _categorical(node[...], categories, ordered=bool(target.attrs.get("ordered", False)))
+        return _categorical(self._handle.read(node), categories, ordered=bool(target.attrs.get("ordered", False)))
 
     def _read_field(self, column: str) -> object:
-        values = self._node().fields(column)[...]
+        values = self._handle.read(self._node(), field=column)
         categories = self._legacy_categories(column)
         if categories is not None:
             return _categorical(values, categories, ordered=False)
@@ -174,7 +179,7 @@ class Frame:
         except NotFoundError:
             return None
         # a single category was stored as a scalar
-        return np.atleast_1d(_decoded(np.atleast_1d(node[()])))
+        return np.atleast_1d(_decoded(np.atleast_1d(self._handle.read(node, ()))))
 
 
 def _categorical(codes: NDArray[np.integer], categories: NDArray[np.object_], *, ordered: bool) -> pd.Categorical:

@@ -8,7 +8,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import h5py
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 Node: TypeAlias = "h5py.Group | h5py.Dataset"
+
+MAX_LINKS = 16
+"""Soft links followed one after the other, HDF5's own limit; more are a loop."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +144,7 @@ class Handle:
 
     def node(self, path: str) -> Node:
         """Return the group or dataset at an absolute HDF5 `path`, each step guarded as in `child`."""
-        found: Node = self.root()
-        for part in filter(None, path.split("/")):
-            found = self.child(found, part)
-        return found
+        return self._node(path, 0)
 
     def group(self, path: str) -> h5py.Group:
         """Return the group at `path`; raise `ElementError` when a dataset stands there."""
@@ -159,19 +159,77 @@ class Handle:
         Raises
         ------
         NotFoundError
-            There is no such member.
+            There is no such member, or it is a link to nothing.
         ElementError
-            It is a link out of the file, or its bytes are stored outside of it.
+            It is a link out of the file or in circles, or its bytes are stored outside of the file.
         """
-        if not isinstance(parent, h5py.Group) or name not in parent:
-            # a dangling soft link is "not in" too
+        return self._child(parent, name, 0)
+
+    def check_inside(self, group: h5py.Group, *, _found: dict[int, bool] | None = None) -> None:
+        """Look at all that is below a group before another library reads it, which looks at nothing.
+
+        Raises
+        ------
+        ElementError
+            Something below leads out of the file, or back to what contains it.
+        """
+        found = {} if _found is None else _found  # by address in the file: still inside of it, or done
+        address = h5py.h5o.get_info(group.id).addr
+        found[address] = True
+        for name in group:
+            member = self.child(group, name)
+            if isinstance(member, h5py.Group):
+                inside = found.get(h5py.h5o.get_info(member.id).addr)
+                if inside:
+                    raise ElementError(f"{self.place(f'{group.name}/{name}')} contains itself.")
+                if inside is None:
+                    self.check_inside(member, _found=found)
+        found[address] = False
+
+    def read(self, dataset: h5py.Dataset, selection: Any = ..., *, field: str | None = None) -> Any:
+        """Read `dataset[selection]`, or one field of a compound dataset.
+
+        Raises
+        ------
+        ElementError
+            Its bytes are damaged.
+        FileChangedError
+            The file changed before or while it was read: the values may be of either state.
+        """
+        try:
+            values = (dataset if field is None else dataset.fields(field))[selection]
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            self.root()
+            raise ElementError(f"{self.place(dataset.name)} cannot be read ({error}).") from error
+        self.root()
+        return values
+
+    def _node(self, path: str, n_links: int) -> Node:
+        found: Node = self.root()
+        for part in filter(None, path.split("/")):
+            found = self._child(found, part, n_links)
+        return found
+
+    def _child(self, parent: Node, name: str, n_links: int) -> Node:
+        link = parent.get(name, getlink=True) if isinstance(parent, h5py.Group) else None
+        if link is None:
             members = list(parent) if isinstance(parent, h5py.Group) else []
             raise NotFoundError(f"{self.place(parent.name or '/')} has no {name!r}{nearest(name, members)}")
-        link = parent.get(name, getlink=True)
-        place = self.place(f"{(parent.name or '').rstrip('/')}/{name}")
+        above = (parent.name or "").rstrip("/")
+        place = self.place(f"{above}/{name}")
         if isinstance(link, h5py.ExternalLink):
             raise ElementError(f"{place} is a link to another file, which is not followed.")
-        found = parent[name]
+        if isinstance(link, h5py.SoftLink):  # followed step by step: one of them may lead out of the file
+            if n_links == MAX_LINKS:
+                raise ElementError(f"{place} is a link that leads back to itself.")
+            try:
+                return self._node(link.path if link.path.startswith("/") else f"{above}/{link.path}", n_links + 1)
+            except NotFoundError:
+                raise NotFoundError(f"{place} is a link to {link.path}, which the file does not have.") from None
+        try:
+            found = parent[name]
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise ElementError(f"{place} cannot be read ({error}).") from error
         if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
             raise ElementError(f"{place} keeps its values in other files, which are not read.")
         if not isinstance(found, (h5py.Group, h5py.Dataset)):

@@ -109,7 +109,7 @@ class DenseMatrix(Matrix):
             (slot, start) for slot in range(len(columns)) for start in range(0, self.shape[0], step)
         ):
             stop = min(start + step, self.shape[0])
-            out[start:stop, slot] = dataset[start:stop, columns[slot]]
+            out[start:stop, slot] = self._handle.read(dataset, (slice(start, stop), columns[slot]))
             _report(progress, done + 1, n_steps)
         return out
 
@@ -139,7 +139,7 @@ class SparseMatrix(Matrix):
     @cached_property
     def indptr(self) -> NDArray[np.int64]:
         """Where each major row begins and ends, `(n_major + 1,)`, checked; reads 4 or 8 bytes a row."""
-        indptr: NDArray[np.int64] = self._part("indptr")[...].astype(np.int64, copy=False)
+        indptr: NDArray[np.int64] = self._handle.read(self._part("indptr")).astype(np.int64, copy=False)
         n_major = self.shape[0] if self.storage == "csr" else self.shape[1]
         if len(indptr) != n_major + 1:
             raise ElementError(f"{self.place}/indptr has {len(indptr):,} entries; {n_major + 1:,} were expected.")
@@ -164,9 +164,9 @@ class SparseMatrix(Matrix):
         indices, data = self._part("indices"), self._part("data")
         for slot, column in enumerate(columns):
             start, stop = int(self.indptr[column]), int(self.indptr[column + 1])
-            rows = self._checked(indices[start:stop], self.shape[0])
+            rows = self._checked(self._handle.read(indices, slice(start, stop)), self.shape[0])
             # duplicate entries of one cell add up, as SciPy and anndata have it
-            _add(out[:, slot], rows, data[start:stop])
+            _add(out[:, slot], rows, self._handle.read(data, slice(start, stop)))
             _report(progress, slot + 1, len(columns))
 
     def _scan_minor(self, columns: Sequence[int], out: NDArray[np.generic], progress: Progress | None) -> None:
@@ -182,7 +182,7 @@ class SparseMatrix(Matrix):
                 if not len(hits):
                     continue
                 if values is None:  # read only where one of the columns occurs
-                    values = data[start : start + len(block)]
+                    values = self._handle.read(data, slice(start, start + len(block)))
                 rows = np.searchsorted(self.indptr, hits + start, side="right") - 1
                 for slot in targets:
                     _add(out[:, slot], rows, values[hits])
@@ -194,7 +194,7 @@ class SparseMatrix(Matrix):
         chunk = indices.chunks[0] if indices.chunks else SCAN_BLOCK
         step = max(1, SCAN_BLOCK // chunk) * chunk
         for start in range(0, self.n_stored, step):
-            yield start, indices[start : start + step]
+            yield start, self._handle.read(indices, slice(start, start + step))
 
     def _checked(self, indices: NDArray[np.integer], bound: int) -> NDArray[np.integer]:
         if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= bound):
@@ -205,6 +205,8 @@ class SparseMatrix(Matrix):
         part = self._handle.node(f"{self.path}/{name}")
         if not isinstance(part, h5py.Dataset) or part.ndim != 1:
             raise ElementError(f"{self._handle.place(part.name)} is not a one-dimensional dataset.")
+        if part.dtype.kind not in ("biuf" if name == "data" else "iu"):
+            raise ElementError(f"{self._handle.place(part.name)} holds {part.dtype}; numbers were expected.")
         return part
 
 

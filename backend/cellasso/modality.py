@@ -170,9 +170,10 @@ class Modality:
         """Return the colours that `uns["<column>_colors"]` gives a column's categories, if it does."""
         try:
             node = self.handle.node(f"{self.path}/uns/{column}_colors")
+            colours = elements.read_strings(self.handle, node)
         except (NotFoundError, ElementError):
             return None
-        return [str(colour) for colour in np.atleast_1d(elements.read_strings(self.handle, node))]
+        return [str(colour) for colour in colours]
 
     @cached_property
     def obsm(self) -> dict[str, tuple[int, ...]]:
@@ -216,12 +217,14 @@ class Modality:
             raise NotFoundError(f"{self._place('obsm')}/{key} has {shape[1]} dimensions; {dims} were asked for.")
         parent = self.handle.node(f"{self.path}/obsm")
         if isinstance(parent, h5py.Dataset):
-            return _floats(parent.fields(key)[...][:, list(dims)])
+            return _floats(self.handle.read(parent, field=key)[:, list(dims)])
         node = self.handle.child(parent, key)
         if isinstance(node, h5py.Dataset):
-            return _floats(np.stack([node[:, d] for d in dims], axis=1))
+            return _floats(np.stack([self.handle.read(node, (slice(None), d)) for d in dims], axis=1))
         if elements.encoding(node) == "dataframe":
             frame = Frame(self.handle, node.name)
+            if len(frame.columns) < shape[1]:
+                raise ElementError(f"{self._place('obsm')}/{key} has {len(frame.columns)} of its {shape[1]} columns.")
             return _floats(np.stack([frame.read(frame.columns[d]).to_numpy() for d in dims], axis=1))
         return _floats(open_matrix(self.handle, node.name).read_columns(dims))
 
