@@ -11,6 +11,8 @@ import pytest
 
 import cellasso
 from cellasso.errors import NotFoundError
+from cellasso.names import NameIndex
+from cellasso.regions import Region
 
 NAMES = ["CD4", "CD44", "SCD4", "cd8a", "CD8A", "ACTB", "7SK"]
 VAR = pd.DataFrame(
@@ -36,6 +38,10 @@ def features(tmp_path):
         yield dataset.features()
 
 
+def found(features, text, **options):
+    return [suggestion.name for suggestion in features.search(text, **options)]
+
+
 @pytest.mark.parametrize(
     ("name", "position"),
     [("CD4", 0), ("CD8A", 4), ("cd8a", 3), ("Cd8a", 3), ("ENSG5", 5), ("ensg5", 5), ("Hermes", 1), ("BETA-ACTIN", 5)],
@@ -56,13 +62,13 @@ def test_an_unknown_name_is_answered_with_the_nearest(features):
 
 
 def test_search_puts_equal_first_then_beginnings_by_length_then_the_rest(features):
-    assert features.search("cd4") == ["CD4", "SCD4", "CD44"]  # SCD4's symbol is CD4
-    assert features.search("hermes") == ["CD44"]
-    assert features.search(" act ") == ["ACTB"]
-    assert features.search("tb") == ["ACTB"]
-    assert features.search("nothing like it") == []
-    assert features.search("") == NAMES
-    assert features.search("c", limit=2) == ["CD4", "CD44"]
+    assert found(features, "cd4") == ["CD4", "SCD4", "CD44"]  # SCD4's symbol is CD4
+    assert found(features, "hermes") == ["CD44"]
+    assert found(features, " act ") == ["ACTB"]
+    assert found(features, "tb") == ["ACTB"]
+    assert found(features, "nothing like it") == []
+    assert found(features, "") == NAMES
+    assert found(features, "c", limit=2) == ["CD4", "CD44"]
 
 
 def test_names_are_made_unique_as_anndata_does(tmp_path):
@@ -83,7 +89,7 @@ def test_a_damaged_alias_leaves_the_names_findable(damaged):
         file["var/gene_symbols"].attrs["encoding-type"] = "from-the-future"
 
     features = damaged(change).features()
-    assert features.search("G1") == ["g1", *(f"g{i}" for i in range(10, 17))]
+    assert found(features, "G1") == ["g1", *(f"g{i}" for i in range(10, 17))]
     with pytest.raises(NotFoundError, match="has no 'SYM3'"):
         features.position("SYM3")
 
@@ -92,3 +98,77 @@ def test_raw_has_features_of_its_own(dataset, plain):
     assert len(dataset.features()) == plain.oracle.n_vars
     assert list(dataset.features("raw")) == list(plain.oracle.raw.var_names)
     assert dataset.features("counts") is dataset.features()
+
+
+def test_names_are_searched_across_the_border_of_two_names_never(tmp_path):
+    index = NameIndex(["ab", "cd", "", "b\nc"])
+    assert index.search("b") == [(1, 3), (2, 0)]
+    assert index.search("bc") == []
+    assert index.search("ab") == [(0, 0)]
+    assert NameIndex([]).search("a") == []
+
+
+def test_search_of_random_names_equals_a_plain_scan():
+    rng = np.random.default_rng(5)
+    names = ["".join(rng.choice(list("aBcDé."), rng.integers(1, 7))) for _ in range(500)]
+    index = NameIndex(names)
+    for wanted in ["a", "b", "cd", "é.", "..", "abc", "dd"]:
+        folded = [name.casefold() for name in names]
+        expected = sorted(
+            (0 if name == wanted else 1 if name.startswith(wanted) else 2, i)
+            for i, name in enumerate(folded)
+            if wanted in name
+        )
+        assert index.search(wanted) == expected
+
+
+CELLXGENE = pd.DataFrame(
+    {
+        "feature_name": pd.Categorical(["TP53", "CD4", "TBCE", "TBCE"]),
+        "feature_type": pd.Categorical(["protein_coding"] * 4),
+    },
+    index=["ENSG00000141510.17", "ENSG00000010610", "ENSG00000285053", "ENSG00000116957"],
+)
+
+
+def test_accessions_are_shown_by_their_symbols_and_found_without_their_version(tmp_path):
+    with cellasso.open(write_var(tmp_path / "x.h5ad", CELLXGENE)) as dataset:
+        features = dataset.features()
+        assert features.search("tp5") == [("ENSG00000141510.17", "TP53", "ENSG00000141510.17")]
+        assert features.label("ENSG00000010610") == "CD4"
+        for typed in ("ENSG00000141510", "ensg00000141510.3", "TP53", "tp53"):
+            assert features.position(typed) == 0
+        assert found(features, "ENSG00000010610.9") == ["ENSG00000010610"]
+        # a symbol of two features: both are offered, told apart by their accession
+        assert [suggestion[1:] for suggestion in features.search("tbce")] == [
+            ("TBCE", "ENSG00000285053"),
+            ("TBCE", "ENSG00000116957"),
+        ]
+        assert found(features, "protein_coding") == []
+
+
+def test_repeated_names_are_counted(tmp_path):
+    with cellasso.open(write_var(tmp_path / "x.h5ad", pd.DataFrame(index=["A", "B", "A", "A"]))) as dataset:
+        assert dataset.features().n_duplicates == 2
+
+
+@pytest.mark.parametrize("shape", ["chr{}:{}-{}", "{}:{}-{}", "chr{}-{}-{}", "chr{}_{}_{}"])
+def test_region_finds_the_peaks_that_overlap_it_in_the_order_of_the_genome(tmp_path, shape):
+    rng = np.random.default_rng(3)
+    peaks = [
+        (int(c), int(s), int(s) + 900)
+        for c, s in zip(rng.integers(1, 4, 300), rng.integers(0, 10**6, 300), strict=True)
+    ]
+    names = [shape.format(*peak) for peak in peaks]
+    with cellasso.open(write_var(tmp_path / "x.h5ad", pd.DataFrame(index=names))) as dataset:
+        for typed, c, low, high in [("chr2:100,000-300,000", 2, 10**5, 3 * 10**5), ("CHR3:0-999", 3, 0, 999)]:
+            expected = sorted((s, i) for i, (chrom, s, e) in enumerate(peaks) if chrom == c and s < high and e > low)
+            assert found(dataset.features(), typed, limit=999) == [names[i] for _, i in expected]
+        assert set(found(dataset.features(), names[7])) == {names[7]}
+        assert found(dataset.features(), "chr9:1-2") == []
+
+
+@pytest.mark.parametrize("text", ["chr1", "1:5-5", "chr1:9-3", "CD4", "", "chr1:", "HLA-A"])
+def test_text_that_is_no_stretch_of_a_chromosome_is_none(text):
+    region = Region.parse(text)
+    assert region is None or (region.start, text) == (0, "chr1")

@@ -104,7 +104,7 @@ class GenesPanel(Part):
 
     _esm = _script("genes_panel.js")
 
-    genes = param.List()
+    genes = param.List(doc="`{name, label}` of each.")
     active = param.String()
     matrices = param.List()
     matrix = param.String()

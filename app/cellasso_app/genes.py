@@ -54,7 +54,7 @@ class GenesView:
         self._session = session
         self._summed: _Summed | None = None
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
-        self._checking: Lane[str] = Lane(session.add_gene, self._fail_gene)
+        self._checking: Lane[tuple[str, str]] = Lane(lambda found: session.add_gene(*found), self._fail_gene)
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self.panel = GenesPanel(
             on_message=self._on_message, sizing_mode="stretch_width", height=_panel_height(0), margin=0
@@ -85,7 +85,7 @@ class GenesView:
         modality = session.current
         color = session.color
         self.panel.param.update(
-            genes=list(session.genes),
+            genes=[{"name": gene, "label": session.label(gene)} for gene in session.genes],
             active=color.name if color is not None and color.kind == "gene" else "",
             matrices=list(modality.matrices),
             matrix=session.matrix,
@@ -115,8 +115,9 @@ class GenesView:
         modality, matrix = self._session.current, self._session.matrix
 
         def job(_progress: Progress) -> dict[str, Any]:
-            names = modality.features(matrix).search(text[:200], limit=SUGGESTIONS)
-            return {"type": "suggestions", "number": number, "names": names}
+            features = modality.features(matrix)
+            found = [suggestion._asdict() for suggestion in features.search(text[:200], limit=SUGGESTIONS)]
+            return {"type": "suggestions", "number": number, "found": found, "n_duplicates": features.n_duplicates}
 
         self._searching.submit(job)
 
@@ -125,9 +126,10 @@ class GenesView:
         modality, matrix = session.current, session.matrix
         prefix = f"{session.modality}:" if session.modality else ""
 
-        def job(_progress: Progress) -> str:
+        def job(_progress: Progress) -> tuple[str, str]:
             features = modality.features(matrix)
-            return prefix + str(features.names[features.position(typed.removeprefix(prefix))])
+            name = str(features.names[features.position(typed.removeprefix(prefix))])
+            return prefix + name, prefix + features.label(name)
 
         self._checking.submit(job)
 
@@ -165,7 +167,9 @@ class GenesView:
         summed, dark = self._summed, self._session.dark
         if summed is None:
             return
-        self._pane.object = dotplot(summed.summary, summed.genes, summed.groups, dark=dark)
+        self._pane.object = dotplot(
+            summed.summary, [self._session.label(gene) for gene in summed.genes], summed.groups, dark=dark
+        )
         low, high = color_limits(summed.summary)
         self.key.param.update(
             low=low,

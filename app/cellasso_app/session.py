@@ -96,6 +96,7 @@ class Session(param.Parameterized):
         self.dataset = dataset
         self._past: list[Selection | None] = []
         self._future: list[Selection | None] = []
+        self._labels: dict[str, str] = {}
         self._columns: dict[str, list[dict[str, str]]] = {}
         self.choose_modality(next(iter(self.modalities), ""))
 
@@ -154,12 +155,17 @@ class Session(param.Parameterized):
             if self.color is None or (self.color.kind == "obs" and not self._has_column(self.color.name)):
                 self.color = ColorBy("obs", best) if best else None
 
-    def add_gene(self, gene: str) -> None:
-        """Put a gene on the list, if it is not there, and colour by it."""
+    def add_gene(self, gene: str, label: str = "") -> None:
+        """Put a gene on the list, if it is not there, and colour by it; `label` is what people call it."""
+        self._labels[gene] = label or gene
         with param.parameterized.batch_call_watchers(self):
             if gene not in self.genes:
                 self.genes = [*self.genes, gene][-MAX_GENES:]
             self.color = ColorBy("gene", gene)
+
+    def label(self, gene: str) -> str:
+        """Return what people call a gene on the list."""
+        return self._labels.get(gene, gene)
 
     def remove_gene(self, gene: str) -> None:
         """Take a gene off the list; when it coloured the cells, the grouping column does."""

@@ -116,7 +116,7 @@ class EmbeddingView:
         coloring = loaded.cells.coloring
         self.bar.param.update(
             busy=False,
-            color=coloring.name if coloring is not None else "",
+            color=self._session.label(coloring.name) if coloring is not None else "",
             color_source=coloring.source if isinstance(coloring, Values) else "",
         )
         self.cells_panel.param.update(legend=_legend(coloring), busy=False, message=loaded.problem)

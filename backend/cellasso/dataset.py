@@ -230,7 +230,7 @@ class Dataset(Modality):
         if len(holders) == 1:
             return holders[0], name
         if not holders:
-            known = [f"{m.name}:{n}" for m in self.modalities.values() for n in m.features().search(name, limit=3)]
+            known = [f"{m.name}:{s.name}" for m in self.modalities.values() for s in m.features().search(name, limit=3)]
             raise NotFoundError(f"No modality of {self.handle.name} has a feature {name!r}{nearest(name, known)}")
         raise NotFoundError(
             f"{name!r} is a feature of several modalities; write {' or '.join(f'{m.name}:{name}' for m in holders)}."

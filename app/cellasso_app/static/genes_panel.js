@@ -10,6 +10,11 @@ export function render({ model }) {
   let names = [];
   let at = -1;
   let asked = 0;
+  let repeated = 0;
+
+  const countFeatures = () => {
+    count.textContent = `${number(model.n_features)} features${repeated ? ` · ${number(repeated)} repeat a name` : ""}`;
+  };
 
   const close = () => {
     suggestions.hidden = true;
@@ -39,9 +44,14 @@ export function render({ model }) {
   };
   model.on("msg:custom", (message) => {
     if (message.type !== "suggestions" || message.number !== asked || !input.value.trim()) return;
-    names = message.names;
-    suggestions.replaceChildren(...names.map((name, i) =>
-      h("li", { role: "option", id: `suggestion-${i}`, "aria-selected": "false", title: name, onpointerdown: (event) => { event.preventDefault(); choose(name); } }, name)));
+    names = message.found.map((found) => found.name);
+    repeated = message.n_duplicates;
+    countFeatures();
+    suggestions.replaceChildren(...message.found.map(({ name, label, detail }, i) =>
+      h("li", {
+        role: "option", id: `suggestion-${i}`, "aria-selected": "false", "aria-label": label, title: detail ? `${label} · ${detail}` : label,
+        onpointerdown: (event) => { event.preventDefault(); choose(name); },
+      }, label, detail ? h("span", { class: "detail" }, detail) : null)));
     if (!names.length) suggestions.append(h("li", { class: "none" }, "No gene is called so."));
     const box = input.getBoundingClientRect();
     Object.assign(suggestions.style, { left: `${box.left}px`, top: `${box.bottom + 4}px`, width: `${box.width}px` });
@@ -63,12 +73,12 @@ export function render({ model }) {
   });
 
   const show = () => {
-    const rows = model.genes.map((gene) => h("div", { class: "gene" },
+    const rows = model.genes.map(({ name, label }) => h("div", { class: "gene" },
       h("button", {
-        type: "button", class: "row", "aria-pressed": String(gene === model.active), "aria-label": `Colour by ${gene}`, title: gene,
-        onclick: () => model.send_msg({ type: "color", gene }),
-      }, h("span", { class: "drop" }), h("span", { class: "name" }, gene)),
-      iconButton("close", `Remove ${gene}`, () => model.send_msg({ type: "remove", gene }))));
+        type: "button", class: "row", "aria-pressed": String(name === model.active), "aria-label": `Colour by ${label}`, title: name,
+        onclick: () => model.send_msg({ type: "color", gene: name }),
+      }, h("span", { class: "drop" }), h("span", { class: "name" }, label)),
+      iconButton("close", `Remove ${label}`, () => model.send_msg({ type: "remove", gene: name }))));
     list.replaceChildren(...rows);
     if (model.message) list.prepend(h("div", { class: "error", role: "alert" }, model.message));
     if (!rows.length && !model.message) {
@@ -83,7 +93,7 @@ export function render({ model }) {
     input.disabled = !model.matrices.length;
     setOptions(matrix, model.matrices, model.matrix);
   });
-  watch(model, ["n_features"], () => { count.textContent = `${number(model.n_features)} features`; });
+  watch(model, ["n_features"], () => { repeated = 0; countFeatures(); });
   return h("section", { class: "part genes", "aria-label": "Genes" },
     h("div", { class: "head" }, h("h2", {}, "Genes"), count), h("div", { class: "combo" }, input, matrix, suggestions), list);
 }
