@@ -22,6 +22,8 @@ LUNG = Path(__file__).parents[1].parent / "shared" / "data" / "lung_lavage_4k.h5
 
 
 def spread(values: pd.Series, mdata) -> pd.Series:
+    if values.dtype.kind in "biu" and len(values) < mdata.n_obs:
+        values = values.convert_dtypes()  # as mudata pulls columns: integers and booleans stay so
     return values.reindex(mdata.obs_names).reset_index(drop=True)
 
 

@@ -76,7 +76,7 @@ def test_first_middle_and_last_feature_of_each_matrix_equal_the_oracles(opened, 
         for layer in ours.matrices:
             names = ours.features(layer).names
             right = matrix_of(theirs, layer)
-            for position in {0, len(names) // 2, len(names) - 1}:
+            for position in {0, len(names) // 2, len(names) - 1} if len(names) else ():
                 column = right[:, [position]]
                 column = column.toarray() if sparse.issparse(column) else np.asarray(column)
                 found = ours.read_feature(str(names[position]), layer)

@@ -244,6 +244,9 @@ class Dataset(Modality):
 
         kept = at >= 0
         placed = pd.Series(values[kept].array, index=at[kept], name=values.name)
+        if len(placed) < self.n_obs and values.dtype.kind in "biu":
+            # a plain boolean or integer has no missing value; the nullable one keeps all others exact, as in mudata
+            placed = placed.convert_dtypes(convert_string=False, convert_floating=False)
         return placed.reindex(pd.RangeIndex(self.n_obs))
 
     def _spread_array(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:
