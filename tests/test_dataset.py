@@ -236,10 +236,10 @@ def test_a_modality_order_that_lies_is_completed(multimodal, damaged):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """20,000 cells of 3,000 features: 240 MB were it dense."""
-    n_obs, n_vars, per_cell = 20_000, 3_000, 90
+    """20,000 cells of 9,000 features: 720 MB were it dense."""
+    n_obs, n_vars, per_cell = 20_000, 9_000, 90
     rng = np.random.default_rng(0)
-    indices = (np.arange(per_cell) * 33 + rng.integers(0, 33, (n_obs, per_cell))).ravel().astype("i4")
+    indices = (np.arange(per_cell) * 100 + rng.integers(0, 100, (n_obs, per_cell))).ravel().astype("i4")
     data = rng.random(len(indices), dtype="f4")
     X = sparse.csr_matrix((data, indices, np.arange(0, len(indices) + 1, per_cell)), shape=(n_obs, n_vars))
     obs = pd.DataFrame({"kind": pd.Categorical(rng.choice(["a", "b"], n_obs))}, index=[f"c{i}" for i in range(n_obs)])
@@ -254,7 +254,7 @@ def test_opening_a_column_and_an_embedding_leave_the_matrix_alone(large):
     with cellasso.open(large) as dataset:
         assert (dataset.n_obs, dataset.n_vars, dataset.matrices, dataset.embeddings) == (
             20_000,
-            3_000,
+            9_000,
             ("X",),
             ("X_umap",),
         )
@@ -292,7 +292,7 @@ def test_colouring_by_a_gene_takes_less_than_a_tenth_of_the_matrix(which, large,
         pytest.skip(f"{LUNG} is absent")
     path = LUNG if which == "lung_lavage" else large
     memory = json.loads(run(MEMORY, plain.path, path))
-    assert memory["dense"] >= 240e6
+    assert memory["dense"] >= 500e6
     assert memory["raised"] < memory["dense"] / 10
 
 

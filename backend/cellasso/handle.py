@@ -6,6 +6,7 @@ import difflib
 import io
 import os
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -56,6 +57,7 @@ class _Bytes(io.RawIOBase):
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         self._size = os.fstat(self._descriptor).st_size
         self._at = 0
+        self._counting = threading.Lock()
         self.bytes_read = 0
 
     def readable(self) -> bool:
@@ -80,8 +82,18 @@ class _Bytes(io.RawIOBase):
                 raise OSError(f"the file ends at {self._at:,} bytes, in the middle of a value")
             done += n
             self._at += n
-        self.bytes_read += done
+        with self._counting:
+            self.bytes_read += done
         return done
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """Read a stretch of the file; any thread may, at any time."""
+        stored = os.pread(self._descriptor, length, offset)
+        if len(stored) != length:
+            raise OSError(f"the file ends at {offset + len(stored):,} bytes, in the middle of a value")
+        with self._counting:
+            self.bytes_read += length
+        return stored
 
     def close(self) -> None:
         if not self.closed:
@@ -123,15 +135,15 @@ class Handle:
         """Bytes that were read from the file so far."""
         return self._bytes.bytes_read
 
-    def root(self) -> h5py.Group:
-        """Return the root group, after checking that the file is still the one that was opened.
+    def check(self) -> None:
+        """Check that the file is still the one that was opened.
 
         Raises
         ------
         FileChangedError
-            The file was replaced, rewritten or removed since.
+            The file was replaced, rewritten or removed since, or this handle is closed.
         """
-        if not self._file:
+        if self._bytes.closed:
             raise FileChangedError(f"{self.path} was closed; open it again.")
         try:
             now = Fingerprint.of(self.path)
@@ -140,6 +152,10 @@ class Handle:
         if now != self.fingerprint:
             what = "was removed or cannot be reached" if now is None else "was changed by another program"
             raise FileChangedError(f"{self.path} {what} since it was opened; open it again.")
+
+    def root(self) -> h5py.Group:
+        """Return the root group, after a `check`."""
+        self.check()
         return self._file["/"]
 
     def node(self, path: str) -> Node:
@@ -239,6 +255,25 @@ class Handle:
     def place(self, path: str) -> str:
         """Return how messages name an element: file and HDF5 path."""
         return f"{self.name}:{path}"
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """Read bytes of the file past HDF5 and its lock; any thread may.
+
+        Raises
+        ------
+        FileChangedError
+            The file is no longer the one that was opened.
+        ElementError
+            The file ends before.
+        """
+        self.check()
+        try:
+            stored = self._bytes.pread(offset, length)
+        except (OSError, ValueError) as error:
+            self.check()
+            raise ElementError(f"{self.path} is damaged at byte {offset:,} ({error}).") from error
+        self.check()
+        return stored
 
     def close(self) -> None:
         """Close the file; reading afterwards raises `FileChangedError`."""
