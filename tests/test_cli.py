@@ -340,6 +340,18 @@ def test_export_of_an_h5mu_takes_each_modalitys_part(capsys, h5mu, tmp_path):
     assert {name: part.n_obs for name, part in found.mod.items()} == {n: p.n_obs for n, p in expected.mod.items()}
 
 
+def test_export_to_a_table_has_obs_and_the_genes_asked_for(capsys, h5ad, tmp_path):
+    out = tmp_path / "t.csv"
+    status, said, _ = run(capsys, "export", h5ad, out, "--where", "louvain == 'a'", "--genes", "gene2, gene0")
+    expected = anndata.read_h5ad(h5ad)
+    expected = expected[expected.obs["louvain"] == "a"]
+    assert (status, said) == (0, f"{out}: {expected.n_obs} of {N_OBS} cells\n")
+    found = pd.read_csv(out, index_col=0)
+    assert list(found) == ["louvain", "depth", "gene2", "gene0"]
+    assert list(found.index) == list(expected.obs_names)
+    np.testing.assert_array_equal(found["gene2"], expected.obs_vector("gene2"))
+
+
 def test_export_by_names_says_which_are_unknown(capsys, h5ad, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("cell1\n" + "\n".join(f"other{n}" for n in range(7)))

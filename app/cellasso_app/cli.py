@@ -53,6 +53,7 @@ examples:
   cellasso export cells.h5ad t.h5ad --where "cell_type == 'T cell' and CD4 > 1"
   cellasso export new.h5ad t.h5ad --recipe earlier_export.h5ad
   cellasso export cells.h5mu few.h5mu --obs-names barcodes.txt
+  cellasso export cells.h5ad t.csv --where "leiden == '3'" --genes CD4,CD8A --layer counts
 """
 
 
@@ -164,7 +165,7 @@ def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "Write some of a file's cells to a new file, every element included."
+    text = "Write some of a file's cells to a new file, every element included, or to a table of obs."
     parser = commands.add_parser(
         "export",
         help=text,
@@ -173,13 +174,19 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="an .h5ad or .h5mu file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="the new file, of the same format")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="the new file: of the same format, or .csv, .parquet (obs), .txt (names)"
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--where", metavar="EXPR", help="cells for which an expression over obs and genes is true")
     which.add_argument(
         "--recipe", type=Path, metavar="FILE", help="cells that a recipe selects: JSON, or a file that was exported"
     )
     which.add_argument("--obs-names", type=Path, metavar="FILE", help="cells named in a text file, one a line")
+    parser.add_argument(
+        "--genes", type=_names, default=[], metavar="A,B", help="genes to put into a table, after the columns of obs"
+    )
+    parser.add_argument("--layer", metavar="L", help="matrix to read them from: a layer or raw (default: X)")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.set_defaults(run=_export)
 
@@ -232,12 +239,26 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     import cellasso
+    from cellasso.table import SUFFIXES, write_table
 
     with cellasso.open(options.file) as dataset:
         mask, recipe = _selected(dataset, options)
         n_selected = int(mask.sum())
         if not n_selected:
             raise UsageError(f"No cell of {options.file} is selected; nothing was written.")
+        if options.out.suffix in SUFFIXES:
+            with _shown_progress(f"writing {n_selected:,} cells") as progress:
+                path = write_table(
+                    dataset,
+                    mask,
+                    options.out,
+                    features=options.genes,
+                    layer=options.layer,
+                    overwrite=options.overwrite,
+                    progress=progress,
+                )
+            print(f"{path}: {n_selected:,} of {dataset.n_obs:,} cells")
+            return
         with _shown_progress(f"exporting {n_selected:,} cells") as progress:
             exported = dataset.export(mask, options.out, recipe=recipe, overwrite=options.overwrite, progress=progress)
         for sentence in exported.left_out:
@@ -246,6 +267,10 @@ def _export(options: argparse.Namespace) -> None:
 
 
 # -- serving ----------------------------------------------------------------------------------------------
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:

@@ -1,0 +1,69 @@
+"""Tables of the selected cells, read back by pandas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellasso
+from cellasso.errors import ExportError, NotFoundError
+from cellasso.table import write_table
+
+
+@pytest.fixture
+def chosen(dataset):
+    return np.random.default_rng(2).random(dataset.n_obs) < 0.4
+
+
+def test_csv_holds_obs_and_features_of_the_selected_cells(dataset, plain, chosen, tmp_path):
+    path = write_table(dataset, chosen, tmp_path / "cells.csv", features=["g3", "g1"])
+    found = pd.read_csv(path, index_col=0)
+    expected = plain.oracle[chosen]
+    assert list(found.index) == list(expected.obs_names)
+    assert list(found) == [*expected.obs, "g3", "g1"]
+    for gene in ("g3", "g1"):
+        np.testing.assert_allclose(found[gene], np.asarray(expected.obs_vector(gene), dtype=float), rtol=1e-6)
+    for column in expected.obs.select_dtypes("category"):
+        written = ["" if pd.isna(value) else str(value) for value in found[column]]
+        assert written == ["" if pd.isna(value) else str(value) for value in expected.obs[column]]
+
+
+def test_parquet_keeps_dtypes(dataset, plain, chosen, tmp_path):
+    found = pd.read_parquet(write_table(dataset, chosen, tmp_path / "cells.parquet"))
+    expected = plain.oracle[chosen].obs
+    assert list(found.index) == list(expected.index)
+    for column in expected.select_dtypes(["number", "bool"]):
+        pd.testing.assert_series_equal(found[column], expected[column], check_names=False, check_index=False)
+
+
+def test_txt_holds_one_name_a_line(dataset, chosen, tmp_path):
+    path = write_table(dataset, chosen, tmp_path / "cells.txt")
+    assert path.read_text().splitlines() == list(dataset.obs_names[chosen])
+
+
+def test_text_that_a_spreadsheet_would_run_is_made_harmless(tmp_path):
+    import anndata as ad
+
+    obs = pd.DataFrame(
+        {"@note": pd.Categorical(["=1+1", "+2", "-x", "plain"]), "delta": [-1.5, 2.0, -3.0, 4.0]},
+        index=["@a", "b", "=c", "d"],
+    )
+    ad.AnnData(np.ones((4, 1), "f4"), obs=obs).write_h5ad(tmp_path / "x.h5ad")
+    with cellasso.open(tmp_path / "x.h5ad") as dataset:
+        lines = write_table(dataset, np.ones(4, bool), tmp_path / "x.csv").read_text().splitlines()
+    assert lines == ["obs_names,'@note,delta", "'@a,'=1+1,-1.5", "b,'+2,2.0", "'=c,'-x,-3.0", "d,plain,4.0"]
+
+
+def test_an_existing_file_another_suffix_and_an_unknown_feature_are_refused(dataset, chosen, tmp_path):
+    (tmp_path / "taken.csv").write_text("mine")
+    with pytest.raises(ExportError, match="exists already"):
+        write_table(dataset, chosen, tmp_path / "taken.csv")
+    with pytest.raises(ExportError, match=r"has to end in \.txt, \.csv, \.parquet"):
+        write_table(dataset, chosen, tmp_path / "cells.xlsx")
+    with pytest.raises(NotFoundError, match="no 'nosuch'"):
+        write_table(dataset, chosen, tmp_path / "cells.csv", features=["nosuch"])
+    with pytest.raises(ExportError, match="was not written"):
+        write_table(dataset, chosen, tmp_path / "missing" / "cells.csv")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["taken.csv"]
+    assert write_table(dataset, chosen, tmp_path / "taken.csv", overwrite=True).read_text() != "mine"
