@@ -21,8 +21,8 @@ import h5py
 import numpy as np
 
 from cellasso import __version__, errors, selection
-from cellasso.dataset import open_dataset
 from cellasso.errors import CellassoError, ElementError, ExportError
+from cellasso.handle import Handle
 from cellasso.job import Job
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def _failure(answer: dict[str, Any], code: int, last_words: str, target: Path) -
 
 def _check_written(dataset: Dataset, mask: NDArray[np.bool_], job: Job) -> None:
     """Open the new file as anyone will, and compare its cells with those asked for."""
-    with open_dataset(job.target) as written:
+    with type(dataset)(Handle(job.target)) as written:
         for path, rows in job.rows.items():
             found, expected = written[path.rpartition("/")[2]].n_obs, int((rows >= 0).sum())
             if found != expected:

@@ -28,18 +28,35 @@ Kinds
 from __future__ import annotations
 
 import functools
-import math
-import operator
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pandas as pd
 
-from cellasso.errors import ElementError, ExpressionError, NotFoundError
+from cellasso.errors import ElementError, ExpressionError
+from cellasso.predicates import (
+    MIRRORED,
+    Literal,
+    Mask,
+    MistakeError,
+    Name,
+    Node,
+    column_of,
+    compares,
+    every,
+    is_beyond,
+    is_in,
+    is_null,
+    is_true,
+    joined,
+    leaf,
+    negation,
+    parsed_number,
+    some,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +64,8 @@ if TYPE_CHECKING:
     from lark import Lark, Token
     from lark.exceptions import UnexpectedInput
     from numpy.typing import NDArray
+
+    from cellasso.predicates import Column, Read, Truth
 
 # Evaluation takes at most three Python frames per pair of parentheses; the interpreter allows 1000 in all.
 MAX_DEPTH: Final = 100
@@ -106,28 +125,6 @@ _EXPECTED: Final = {
     "_OR": "or",
     "$END": "the end",
 }
-_COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "==": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_MIRRORED: Final = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_NUMBERS, _TEXT, _BOOLS, _DATES = "numbers", "text", "true and false", "dates (written as '2024-12-31')"
-_KINDS: Final = {  # by what pandas infers
-    "string": _TEXT,
-    "empty": _TEXT,
-    "boolean": _BOOLS,
-    "integer": _NUMBERS,
-    "floating": _NUMBERS,
-    "mixed-integer-float": _NUMBERS,
-    "datetime64": _DATES,
-    "datetime": _DATES,
-}
-
-Mask: TypeAlias = "NDArray[np.bool_]"
-_Read: TypeAlias = "Callable[[str], _Column]"
 
 
 class Columns(Protocol):
@@ -147,7 +144,7 @@ class Where:
 
     text: str
     names: tuple[str, ...]
-    _truth: Callable[[_Read], _Truth] = field(repr=False, compare=False)
+    _truth: Callable[[Read], Truth] = field(repr=False, compare=False)
 
     def evaluate(self, columns: Columns) -> Mask:
         """Return where the expression is true, shape ``(n_obs,)``; what is unknown counts as false.
@@ -157,16 +154,16 @@ class Where:
         """
 
         @functools.cache
-        def read(name: str) -> _Column:
+        def read(name: str) -> Column:
             data = columns.read_column(name)
             if len(data) != columns.n_obs:
                 raise ElementError(f"{name!r} has {len(data)} values, expected {columns.n_obs}, one per cell")
-            return _column(data if isinstance(data, pd.Series) else pd.Series(data))
+            return column_of(data if isinstance(data, pd.Series) else pd.Series(data))
 
         try:
             with np.errstate(over="ignore"):  # a number beyond float32 is infinite there, and compares so
                 return self._truth(read).true
-        except _MistakeError as mistake:
+        except MistakeError as mistake:
             raise _expression_error(self.text, mistake) from mistake.__cause__
 
 
@@ -174,19 +171,19 @@ def parse(text: str) -> Where:
     """Return the parsed expression; raise ExpressionError, whose message has a caret under the mistake."""
     try:
         node = _parse(text)
-    except _MistakeError as mistake:
+    except MistakeError as mistake:
         raise _expression_error(text, mistake) from None
     return Where(text, node.names, node.truth)
 
 
-def _parse(text: str) -> _Node:
+def _parse(text: str) -> Node:
     from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - only who filters pays for the import
 
     if len(text) > MAX_LENGTH:
         message = f"an expression has at most {MAX_LENGTH:,} characters, this one has {len(text):,}"
-        raise _MistakeError(message, MAX_LENGTH + 1)
+        raise MistakeError(message, MAX_LENGTH + 1)
     if not text.strip():
-        raise _MistakeError("the expression is empty; one could be: n_genes >= 200 and CD4 > 1", 1)
+        raise MistakeError("the expression is empty; one could be: n_genes >= 200 and CD4 > 1", 1)
     parser: Any = _lark().parse_interactive(text)
     tokens: list[Token] = []
     depth = 0
@@ -197,11 +194,11 @@ def _parse(text: str) -> _Node:
             if depth > MAX_DEPTH:
                 break
         else:
-            node: _Node = parser.feed_eof()
+            node: Node = parser.feed_eof()
             return node
     except UnexpectedInput as unexpected:
         raise _unexpected(text, unexpected, tokens) from None
-    raise _MistakeError(f"at most {MAX_DEPTH} parentheses can be nested", _position(token))
+    raise MistakeError(f"at most {MAX_DEPTH} parentheses can be nested", _position(token))
 
 
 @functools.cache
@@ -212,15 +209,7 @@ def _lark() -> Lark:
     return Lark(_GRAMMAR, parser="lalr", lexer="basic", transformer=_Builder())
 
 
-class _MistakeError(Exception):
-    """What is wrong and at which character, counted from 1; `_expression_error` shows it to the user."""
-
-    def __init__(self, message: str, at: int) -> None:
-        super().__init__(message)
-        self.at = at
-
-
-def _expression_error(text: str, mistake: _MistakeError) -> ExpressionError:
+def _expression_error(text: str, mistake: MistakeError) -> ExpressionError:
     index = mistake.at - 1
     start = max(0, index - _SHOWN)
     # Newlines and tabs become one space each, so that the caret stays below its character.
@@ -230,13 +219,13 @@ def _expression_error(text: str, mistake: _MistakeError) -> ExpressionError:
     return ExpressionError(f"{mistake}\n  {before}{shown}{after}\n  {caret}", column=mistake.at)
 
 
-def _unexpected(text: str, unexpected: UnexpectedInput, tokens: list[Token]) -> _MistakeError:
+def _unexpected(text: str, unexpected: UnexpectedInput, tokens: list[Token]) -> MistakeError:
     token = getattr(unexpected, "token", None)  # where no terminal fits, there is none
     terminal = "" if token is None else token.type
     index = len(text) if terminal == "$END" else unexpected.pos_in_stream or 0
     found = str(token or "".join(re.findall(r"^(?:[\w.:]+|.)", text[index:], re.DOTALL)))
     if token is None and found in {"'", '"', "`"}:
-        return _MistakeError(f"the quote {found} is not closed, or holds no name", index + 1)
+        return MistakeError(f"the quote {found} is not closed, or holds no name", index + 1)
     accepted = _accepted([fed for fed in tokens if fed is not token])
     hint = ""
     if terminal == "_NULL":
@@ -246,7 +235,7 @@ def _unexpected(text: str, unexpected: UnexpectedInput, tokens: list[Token]) -> 
     quoted = found[:1] in {"'", '"', "`"} and found.isprintable()
     shown = (found if quoted else repr(found))[:_SHOWN] if found else "the end"
     expected = ", ".join(words for name, words in _EXPECTED.items() if name in accepted)
-    return _MistakeError(f"found {shown}, expected {expected}{hint}", index + 1)
+    return MistakeError(f"found {shown}, expected {expected}{hint}", index + 1)
 
 
 def _accepted(tokens: list[Token]) -> set[str]:
@@ -258,299 +247,86 @@ def _accepted(tokens: list[Token]) -> set[str]:
     return accepted
 
 
-@dataclass(frozen=True)
-class _Column:
-    """Values of one kind: numbers, bools or UTC dates; text as the codes of its categories."""
-
-    kind: str
-    data: Any
-    present: Mask
-    categories: pd.Index[Any] | None = None
-    ordered: bool = False
-
-
-def _column(series: pd.Series[Any]) -> _Column:
-    present = series.notna().to_numpy()
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        codes, categories = series.cat.codes.to_numpy(), series.cat.categories
-        decoded = _column(pd.Series(categories))
-        if decoded.kind == _TEXT or not len(categories):
-            index = pd.Index(categories, dtype=object)
-            return _Column(_TEXT, codes, present, index, ordered=bool(series.cat.ordered))
-        return _Column(decoded.kind, decoded.data[codes], present)
-    inferred = pd.api.types.infer_dtype(series, skipna=True)
-    kind = _KINDS.get(inferred, f"{inferred} values")
-    if kind == _TEXT:
-        codes, uniques = pd.factorize(series)
-        return _Column(kind, codes, present, pd.Index(uniques, dtype=object))
-    return _Column(kind, _plain(series, kind), present)
-
-
-def _plain(series: pd.Series[Any], kind: str) -> Any:
-    """Return the values in a form that compares; what stands for a missing one does not matter."""
-    if kind == _DATES:
-        return pd.DatetimeIndex(pd.to_datetime(series, utc=True))
-    if kind == _BOOLS:
-        return series.to_numpy(dtype=np.bool_, na_value=False)
-    if pd.api.types.is_integer_dtype(series.dtype):  # not by way of floats, which end being exact at 2**53
-        dtype: Any = getattr(series.dtype, "numpy_dtype", series.dtype)
-        return series.to_numpy(dtype=dtype, na_value=0)
-    if kind != _NUMBERS:
-        return series.to_numpy()
-    dtype = getattr(series.dtype, "numpy_dtype", series.dtype)
-    wide = dtype if dtype == np.float32 else np.dtype(np.float64)
-    return series.to_numpy(dtype=wide, na_value=np.nan)
-
-
-@dataclass(frozen=True)
-class _Name:
-    name: str
-    at: int
-
-    def column(self, read: _Read) -> _Column:
-        try:
-            return read(self.name)
-        except NotFoundError as error:
-            raise _MistakeError(f"{error} (text to compare with stands in quotes)", self.at) from error
-
-
-@dataclass(frozen=True)
-class _Literal:
-    value: str | float | bool
-    text: str  # as written, or what the quotes hold
-    at: int
-
-
-def _wanted(name: _Name, column: _Column, literal: _Literal, *, equality: bool) -> Any:
-    """Return the literal as what the column's values compare with."""
-    value = literal.value
-    wanted: Any = None
-    if column.kind == _TEXT:
-        wanted = literal.text
-    elif isinstance(value, bool):
-        wanted = value if column.kind == _BOOLS else None
-    elif column.kind == _NUMBERS and (equality or not isinstance(value, str)):
-        wanted = _number(literal.text)
-    elif column.kind == _DATES and isinstance(value, str):
-        wanted = _date(value)
-    if wanted is None:
-        shown = repr(value) if isinstance(value, str) else literal.text
-        kind = {str: "text", bool: "true or false"}.get(type(value), "a number")
-        raise _MistakeError(f"{name.name} holds {column.kind}, {shown} is {kind}", literal.at)
-    return wanted
-
-
-def _number(text: str) -> float | None:
-    """Return the finite number that `text` spells, an int where that is exact and fits 64 bits."""
-    if re.fullmatch(r"-?[0-9]{1,18}", text):
-        return int(text)
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _date(text: str) -> pd.Timestamp | None:
-    try:
-        date = pd.Timestamp(datetime.fromisoformat(text))
-    except ValueError:
-        return None
-    return date.tz_localize("UTC") if date.tz is None else date
-
-
-class _Truth(NamedTuple):
-    """Where a test is true and where it is false; it is unknown where it is neither."""
-
-    true: Mask
-    false: Mask
-
-
-def _known(hit: Any, present: Mask) -> _Truth:
-    hit = np.asarray(hit, dtype=np.bool_)
-    return _Truth(hit & present, ~hit & present)
-
-
-def _is_true(name: _Name, read: _Read) -> _Truth:
-    column = name.column(read)
-    if column.kind != _BOOLS:
-        message = f"{name.name} holds {column.kind}, which is no test by itself: compare it with a value"
-        raise _MistakeError(message, name.at)
-    return _known(column.data, column.present)
-
-
-def _is_null(name: _Name, read: _Read) -> _Truth:
-    present = name.column(read).present
-    return _Truth(~present, present)
-
-
-def _is_in(name: _Name, literals: tuple[_Literal, ...], read: _Read) -> _Truth:
-    column = name.column(read)
-    wanted = dict.fromkeys(_wanted(name, column, literal, equality=True) for literal in literals)
-    if column.categories is not None:
-        # Per category, then taken by code: the appended one is for code -1, a missing value.
-        return _known(np.append(column.categories.isin(list(wanted)), [False])[column.data], column.present)
-    hit = np.zeros(len(column.present), dtype=np.bool_)
-    for value in wanted:
-        hit |= column.data == value
-    return _known(hit, column.present)
-
-
-def _is_beyond(name: _Name, sign: str, literal: _Literal, at: int, read: _Read) -> _Truth:
-    """Compare by order with a literal."""
-    column = name.column(read)
-    wanted = _wanted(name, column, literal, equality=False)
-    _require_order(name, column, at)
-    if column.categories is not None:
-        wanted = column.categories.get_indexer(pd.Index([wanted], dtype=object))[0]
-        if wanted < 0:
-            return _known(np.zeros_like(column.present), column.present)
-    return _known(_COMPARE[sign](column.data, wanted), column.present)
-
-
-def _compares(left: _Name, sign: str, right: _Name, at: int, read: _Read) -> _Truth:
-    """Compare two names, value by value."""
-    one, two = left.column(read), right.column(read)
-    if one.kind != two.kind:
-        raise _MistakeError(f"{left.name} holds {one.kind}, {right.name} holds {two.kind}", at)
-    data = two.data
-    if sign != "==":
-        _require_order(left, one, at)
-        _require_order(right, two, at)
-    if one.categories is not None and two.categories is not None:
-        if sign != "==" and not one.categories.equals(two.categories):
-            raise _MistakeError(f"{left.name} and {right.name} do not have the same ordered categories", at)
-        data = np.append(one.categories.get_indexer(two.categories), [-1])[data]
-    return _known(_COMPARE[sign](one.data, data), one.present & two.present)
-
-
-def _require_order(name: _Name, column: _Column, at: int) -> None:
-    if not (column.ordered or column.kind in {_NUMBERS, _DATES}):
-        raise _MistakeError(f"{name.name} holds {column.kind}, which has no order: use ==, != or in", at)
-
-
-def _negated(inner: _Node, read: _Read) -> _Truth:
-    true, false = inner.truth(read)
-    return _Truth(false, true)
-
-
-def _all(parts: list[_Node], read: _Read) -> _Truth:
-    true, false = parts[0].truth(read)
-    for part in parts[1:]:
-        more = part.truth(read)
-        true, false = true & more.true, false | more.false
-    return _Truth(true, false)
-
-
-def _any(parts: list[_Node], read: _Read) -> _Truth:
-    true, false = parts[0].truth(read)
-    for part in parts[1:]:
-        more = part.truth(read)
-        true, false = true | more.true, false & more.false
-    return _Truth(true, false)
-
-
-class _Node(NamedTuple):
-    """A test: the names in it, and what tells where it holds."""
-
-    names: tuple[str, ...]
-    truth: Callable[[_Read], _Truth]
-
-
-def _leaf(test: Callable[..., _Truth], name: _Name, *rest: Any) -> _Node:
-    names = dict.fromkeys(part.name for part in (name, *rest) if isinstance(part, _Name))
-    return _Node(tuple(names), functools.partial(test, name, *rest))
-
-
-def _not(inner: _Node) -> _Node:
-    return _Node(inner.names, functools.partial(_negated, inner))
-
-
-def _joined(test: Callable[[list[_Node], _Read], _Truth], parts: list[_Node]) -> _Node:
-    names = dict.fromkeys(chain.from_iterable(part.names for part in parts))
-    return _Node(tuple(names), functools.partial(test, parts))
-
-
 class _Builder:
     """Makes nodes while lark parses: a method for each terminal and rule, called by its name."""
 
-    def BARE(self, token: Token) -> _Name:  # noqa: N802 - the terminal's name, as below
-        return _Name(str(token), _position(token))
+    def BARE(self, token: Token) -> Name:  # noqa: N802 - the terminal's name, as below
+        return Name(str(token), _position(token))
 
-    def BACKTICK(self, token: Token) -> _Name:  # noqa: N802
-        return _Name(token[1:-1].replace("``", "`"), _position(token))
+    def BACKTICK(self, token: Token) -> Name:  # noqa: N802
+        return Name(token[1:-1].replace("``", "`"), _position(token))
 
-    def STRING(self, token: Token) -> _Literal:  # noqa: N802
+    def STRING(self, token: Token) -> Literal:  # noqa: N802
         controls = {"n": "\n", "t": "\t"}
         text = re.sub(r"\\(.)", lambda found: controls.get(found[1], found[1]), token[1:-1], flags=re.DOTALL)
-        return _Literal(text, text, _position(token))
+        return Literal(text, text, _position(token))
 
-    def NUMBER(self, token: Token) -> _Literal:  # noqa: N802
-        number = _number(token)
+    def NUMBER(self, token: Token) -> Literal:  # noqa: N802
+        number = parsed_number(token)
         if number is None:
-            raise _MistakeError(f"{token[:_SHOWN]} is too large a number", _position(token))
-        return _Literal(number, str(token), _position(token))
+            raise MistakeError(f"{token[:_SHOWN]} is too large a number", _position(token))
+        return Literal(number, str(token), _position(token))
 
-    def BOOL(self, token: Token) -> _Literal:  # noqa: N802
-        return _Literal(token.lower() == "true", str(token), _position(token))
+    def BOOL(self, token: Token) -> Literal:  # noqa: N802
+        return Literal(token.lower() == "true", str(token), _position(token))
 
-    def either(self, parts: list[_Node]) -> _Node:
-        return _joined(_any, parts)
+    def either(self, parts: list[Node]) -> Node:
+        return joined(some, parts)
 
-    def both(self, parts: list[_Node]) -> _Node:
-        return _joined(_all, parts)
+    def both(self, parts: list[Node]) -> Node:
+        return joined(every, parts)
 
-    def negation(self, children: list[Any]) -> _Node:
+    def negation(self, children: list[Any]) -> Node:
         *signs, inner = children
-        return _not(inner) if len(signs) % 2 else inner
+        return negation(inner) if len(signs) % 2 else inner
 
-    def flag(self, children: list[_Name]) -> _Node:
-        return _leaf(_is_true, *children)
+    def flag(self, children: list[Name]) -> Node:
+        return leaf(is_true, *children)
 
-    def values(self, literals: list[_Literal]) -> tuple[_Literal, ...]:
+    def values(self, literals: list[Literal]) -> tuple[Literal, ...]:
         return tuple(literals)
 
-    def member(self, children: list[Any]) -> _Node:
+    def member(self, children: list[Any]) -> Node:
         subject, negated, literals = children
-        test = _leaf(_is_in, _as_name(subject), literals)
-        return _not(test) if negated else test
+        test = leaf(is_in, _as_name(subject), literals)
+        return negation(test) if negated else test
 
-    def null(self, children: list[Any]) -> _Node:
+    def null(self, children: list[Any]) -> Node:
         subject, negated = children
-        test = _leaf(_is_null, _as_name(subject))
-        return _not(test) if negated else test
+        test = leaf(is_null, _as_name(subject))
+        return negation(test) if negated else test
 
-    def comparison(self, children: list[Any]) -> _Node:
+    def comparison(self, children: list[Any]) -> Node:
         operands, signs = children[::2], children[1::2]
         for i, operand in enumerate(operands[:-1]):
-            beside_name = any(isinstance(other, _Name) for other in operands[max(i - 1, 0) : i + 2])
+            beside_name = any(isinstance(other, Name) for other in operands[max(i - 1, 0) : i + 2])
             if not beside_name and isinstance(operand.value, str):
                 operands[i] = _as_name(operand)
         pairs = zip(pairwise(operands), signs, strict=True)
         tests = [_compared(left, sign, right) for (left, right), sign in pairs]
-        return _joined(_all, tests) if len(tests) > 1 else tests[0]
+        return joined(every, tests) if len(tests) > 1 else tests[0]
 
 
 def _position(token: Token) -> int:
     return (token.start_pos or 0) + 1
 
 
-def _as_name(operand: _Name | _Literal) -> _Name:
-    return operand if isinstance(operand, _Name) else _Name(operand.text, operand.at)
+def _as_name(operand: Name | Literal) -> Name:
+    return operand if isinstance(operand, Name) else Name(operand.text, operand.at)
 
 
-def _compared(left: _Name | _Literal, written: Token, right: _Name | _Literal) -> _Node:
+def _compared(left: Name | Literal, written: Token, right: Name | Literal) -> Node:
     at = _position(written)
     sign = "==" if written in {"=", "!="} else str(written)
-    if isinstance(left, _Literal):
-        left, right, sign = right, left, _MIRRORED[sign]
-    if isinstance(left, _Literal):
+    if isinstance(left, Literal):
+        left, right, sign = right, left, MIRRORED[sign]
+    if isinstance(left, Literal):
         message = "two values are compared; a name stands in backticks, or in quotes left of the operator"
-        raise _MistakeError(message, at)
-    if isinstance(right, _Name):
-        test = _leaf(_compares, left, sign, right, at)
+        raise MistakeError(message, at)
+    if isinstance(right, Name):
+        test = leaf(compares, left, sign, right, at)
     elif sign == "==":
-        test = _leaf(_is_in, left, (right,))
+        test = leaf(is_in, left, (right,))
     else:
-        test = _leaf(_is_beyond, left, sign, right, at)
-    return _not(test) if written == "!=" else test
+        test = leaf(is_beyond, left, sign, right, at)
+    return negation(test) if written == "!=" else test
