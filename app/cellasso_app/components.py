@@ -62,6 +62,7 @@ class AppBar(Part):
     n_selected = param.Integer(allow_None=True, default=None)
     can_undo = param.Boolean()
     can_redo = param.Boolean()
+    report = param.String(doc="What `inspect` says of the file, once it was asked for.")
 
 
 class CellsPanel(Part):

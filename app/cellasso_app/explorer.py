@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 
+from cellasso.inspect import inspect, render_text
 from cellasso_app.components import AppBar
 from cellasso_app.genes import GenesView
 from cellasso_app.selecting import SelectionView
 from cellasso_app.session import Session
 from cellasso_app.view import EmbeddingView
+from cellasso_app.work import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +51,7 @@ class Explorer(pn.viewable.Viewer):
             height=44,
             margin=0,
         )
+        self._inspecting: Lane[str] = Lane(self._show_report, self._show_report)
         session.param.watch(self._refresh, ["selection", "modality"])
         self._refresh()
         self._layout = pn.Column(
@@ -92,11 +95,16 @@ class Explorer(pn.viewable.Viewer):
             can_redo=session.can_redo,
         )
 
+    def _show_report(self, text: str) -> None:
+        self.app_bar.report = text
+
     def _on_message(self, message: dict[str, Any]) -> None:
         session = self.session
         match message:
             case {"type": "modality", "value": str(name)} if name in session.modalities:
                 session.choose_modality(name)
+            case {"type": "inspect"}:
+                self._inspecting.submit(lambda _: render_text(inspect(session.dataset)))
             case {"type": "undo"}:
                 session.undo()
             case {"type": "redo"}:

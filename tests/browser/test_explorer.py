@@ -292,6 +292,16 @@ def test_one_data_unit_is_as_long_on_both_axes_at_every_window_size(page: Page, 
         )
 
 
+def test_structure_of_the_file_is_shown_when_asked_for(page: Page, server: str) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="Inspect this file").click()
+    dialog = page.get_by_role("dialog", name="What is in this file")
+    dialog.get_by_text("X_umap").wait_for()
+    assert "900" in dialog.inner_text()
+    dialog.get_by_role("button", name="Close").click()
+    dialog.wait_for(state="hidden")
+
+
 def test_panel_serve_shows_the_same_page(page: Page, folder: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -6,6 +6,16 @@ export function render({ model }) {
   const undo = iconButton("undo", "Undo", () => model.send_msg({ type: "undo" }), "Ctrl+Z");
   const redo = iconButton("redo", "Redo", () => model.send_msg({ type: "redo" }), "Ctrl+Shift+Z");
   const theme = iconButton("theme", "Dark theme", () => setTheme(document.documentElement.dataset.theme !== "dark"), "D");
+  const structure = h("pre", { tabindex: "0", "aria-label": "Structure" });
+  const inspection = h("dialog", { class: "wide", "aria-label": "What is in this file" },
+    h("h2", {}, "What is in this file"), structure,
+    h("button", { type: "button", class: "plain", onclick: () => inspection.close() }, "Close"));
+  const inspect = iconButton("inspect", "Inspect this file", () => {
+    structure.textContent = model.report || "Reading the structure…";
+    inspection.showModal();
+    if (!model.report) model.send_msg({ type: "inspect" });
+  }, "I");
+  watch(model, ["report"], () => { if (model.report) structure.textContent = model.report; });
   const help = keysDialog();
   const helpButton = iconButton("help", "Keys", () => help.showModal(), "?");
 
@@ -17,7 +27,7 @@ export function render({ model }) {
   };
 
   document.addEventListener("keydown", (event) => {
-    if (typing(event) || help.open) return;
+    if (typing(event) || help.open || inspection.open) return;
     const key = event.key.toLowerCase();
     if ((event.ctrlKey || event.metaKey) && key === "z") {
       event.preventDefault();
@@ -26,6 +36,7 @@ export function render({ model }) {
       return;
     } else if (event.key === "Escape") model.send_msg({ type: "clear" });
     else if (event.key === "?") help.showModal();
+    else if (key === "i") inspect.click();
     else if (key === "d") setTheme(document.documentElement.dataset.theme !== "dark");
   });
 
@@ -56,7 +67,7 @@ export function render({ model }) {
   return h("header", { class: "appbar" },
     h("h1", { class: "brand", style: { margin: 0 } }, icon("brand"), "cellasso"),
     h("span", { class: "divider" }), file, fileChoice, modality, cells,
-    h("span", { class: "end" }, undo, redo, theme, helpButton), help);
+    h("span", { class: "end" }, undo, redo, inspect, theme, helpButton), help, inspection);
 }
 
 function keysDialog() {
@@ -64,7 +75,7 @@ function keysDialog() {
     ["Drag", "move the embedding, or draw with the tool that is armed"], ["Wheel", "zoom at the pointer"],
     ["P, L, B", "pan, lasso, box"], ["F", "fit all cells"], ["Shift + draw", "add to the selection"],
     ["Alt + draw", "subtract from it"], ["Shift + Alt + draw", "keep only what both have"], ["Esc", "clear the selection"],
-    ["Ctrl + Z", "undo; with Shift redo"], ["D", "dark theme"], ["?", "these keys"],
+    ["Ctrl + Z", "undo; with Shift redo"], ["I", "what is in this file"], ["D", "dark theme"], ["?", "these keys"],
   ];
   const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"),
     h("dl", {}, keys.flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])),
