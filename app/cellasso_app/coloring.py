@@ -59,7 +59,7 @@ class Values:
     Attributes
     ----------
     values
-        `(n_obs,)` float32; NaN where missing.
+        `(n_obs,)` float32; NaN where missing or infinite.
     low, high
         The values at the two ends of the colours.
     clipped
@@ -149,8 +149,11 @@ def _categories(name: str, values: pd.Series, stated: list[str] | None) -> Categ
 
 
 def _values(name: str, values: NDArray[np.generic], source: str) -> Values:
-    floats = values.astype(np.float32)
-    finite = floats[np.isfinite(floats)]
+    with np.errstate(over="ignore"):  # beyond float32: infinite
+        floats = values.astype(np.float32)
+    known = np.isfinite(floats)
+    floats[~known] = np.nan  # an infinite value has no place among the colours
+    finite = floats[known]
     n_missing = len(floats) - len(finite)
     if not len(finite):
         return Values(name, floats, 0.0, 1.0, clipped=False, n_missing=n_missing, source=source)

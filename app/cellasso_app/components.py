@@ -34,15 +34,15 @@ class Part(JSComponent):
     def __init__(self, *, on_message: Callable[[dict[str, Any]], None] | None = None, **params: Any) -> None:
         super().__init__(**params)
         self._on_message = on_message
+        self._session_document = curdoc()  # when a message comes, it may not be this session's
 
     def _handle_msg(self, data: Any) -> None:
         if self._on_message is None or not isinstance(data, dict):
             return
-        document = curdoc()
-        if document.session_context is None:
+        if self._session_document.session_context is None:
             self._on_message(data)
         else:  # Panel calls without the document's lock, which changing a figure needs
-            document.add_next_tick_callback(partial(self._on_message, data))
+            self._session_document.add_next_tick_callback(partial(self._on_message, data))
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to this part in the browser."""

@@ -33,12 +33,14 @@ def largest_dot(n_genes: int, width: int = 230) -> float:
 
 
 def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], *, dark: bool) -> hv.Points:
-    """Return the dotplot of a summary `(n_groups, n_genes)`; colour is the mean, area the fraction above 0."""
+    """Return the dotplot of a summary `(n_groups, n_genes)`; colour is the mean, area the fraction above 0.
+
+    `genes` are what the screen calls them, each another name.
+    """
     largest = largest_dot(len(genes))
-    shown = [gene.rpartition(":")[2] if len({g.partition(":")[0] for g in genes}) == 1 else gene for gene in genes]
     table = pd.DataFrame(
         {
-            "gene": np.tile(np.array(shown, dtype=object), len(groups)),
+            "gene": np.tile(np.array(genes, dtype=object), len(groups)),
             "group": np.repeat(np.array(groups, dtype=object), len(genes)),
             "mean": summary.mean.ravel(),
             "fraction": summary.fraction.ravel(),
@@ -69,8 +71,8 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
             toolbar=None,
             default_tools=[],
             responsive=True,
-            min_height=_height(groups, shown, MIN_ROW),
-            max_height=_height(groups, shown, MAX_ROW),
+            min_height=_height(groups, genes, MIN_ROW),
+            max_height=_height(groups, genes, MAX_ROW),
             fontsize={"ticks": "11px"},
             hooks=[_theme(dark=dark)],
         )

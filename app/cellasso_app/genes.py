@@ -16,6 +16,8 @@ from cellasso_app.session import ColorBy
 from cellasso_app.work import Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
     from cellasso_app.session import Session
@@ -167,9 +169,7 @@ class GenesView:
         summed, dark = self._summed, self._session.dark
         if summed is None:
             return
-        self._pane.object = dotplot(
-            summed.summary, [self._session.label(gene) for gene in summed.genes], summed.groups, dark=dark
-        )
+        self._pane.object = dotplot(summed.summary, _axis_names(self._session, summed.genes), summed.groups, dark=dark)
         low, high = color_limits(summed.summary)
         self.key.param.update(
             low=low,
@@ -200,6 +200,16 @@ def _summarise(
     codes = groups.codes if n_groups == len(groups.labels) else _within(groups.codes, n_groups)
     summary = summarise_groups([columns[gene] for gene in genes], codes, n_groups)
     return _Summed(genes, groups.labels[:n_groups], summary, len(groups.labels) - n_groups)
+
+
+def _axis_names(session: Session, genes: Sequence[str]) -> list[str]:
+    """Return the labels of genes, all different, without their modality when it is one for all."""
+    owners = {session.dataset.owner(gene)[0].name for gene in genes}
+    prefix = f"{owners.pop()}:" if len(owners) == 1 else ""
+    labels = [session.label(gene) for gene in genes]
+    # several accessions may share one symbol; dots of equal names would lie upon each other
+    shown = [label if labels.count(label) == 1 else gene for gene, label in zip(genes, labels, strict=True)]
+    return [name.removeprefix(prefix) if prefix != ":" else name for name in shown]
 
 
 def _panel_height(n_rows: int) -> int:

@@ -100,14 +100,24 @@ class Cells:
             return Viewport(0.0, 1.0, 0.0, 1.0)
         x = self.table["x"].to_numpy()[self.drawable]
         y = self.table["y"].to_numpy()[self.drawable]
-        half = 0.5 if float(np.ptp(x)) == float(np.ptp(y)) == 0 else 0.0
-        return Viewport(float(x.min()) - half, float(x.max()) + half, float(y.min()) - half, float(y.max()) + half)
+        ends = [(float(values.min()), float(values.max())) for values in (x, y)]
+        extent = max(high - low for low, high in ends) or 1.0
+        (x_low, x_high), (y_low, y_high) = (_opened(low, high, extent) for low, high in ends)
+        return Viewport(x_low, x_high, y_low, y_high)
 
     def visible(self, viewport: Viewport) -> int:
         """Count the cells inside a viewport."""
         x, y = self.table["x"].to_numpy(), self.table["y"].to_numpy()
-        inside = (x >= viewport.x_low) & (x <= viewport.x_high) & (y >= viewport.y_low) & (y <= viewport.y_high)
+        # NumPy would round a plain float to the points' float32, datashader does not
+        x_low, x_high, y_low, y_high = np.array(viewport, dtype=np.float64)
+        inside = (x >= x_low) & (x <= x_high) & (y >= y_low) & (y <= y_high)
         return int(np.count_nonzero(inside))
+
+
+def _opened(low: float, high: float, extent: float) -> tuple[float, float]:
+    """Return the two ends of an axis, apart from each other also where all points have one coordinate."""
+    half = 0.0 if high > low else max(extent / 2, abs(low) * 1e-6)
+    return low - half, high + half
 
 
 def draw(

@@ -22,6 +22,9 @@ IDLE_HEIGHT = 168  # pixels
 ROWS_SHOWN = 7
 """Categories of the composition shown without scrolling."""
 
+MAX_NAME = 200
+"""Bytes of a file name: file systems take 255, and a partial file's name is a little longer."""
+
 PIECE = 4 << 20
 """Bytes of a download sent at once: large enough for 100 MB/s, small enough to share the connection."""
 
@@ -130,6 +133,8 @@ class SelectionView:
         self.panel.export = {"state": "failed", "message": sentence}
 
     def _cancel(self) -> None:
+        if self.panel.export["state"] != "running":
+            return  # it ended while the click was on its way
         self._exporting.cancel()
         self.panel.export = {"state": "failed", "message": "Cancelled; nothing was written."}
 
@@ -171,7 +176,14 @@ def checked_name(name: str, file_format: str) -> str:
         It is empty, hidden, or reaches out of the folder.
     """
     name = name.strip()
-    if not name or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 200:
+    if (
+        not name
+        or name.startswith(".")
+        or "/" in name
+        or "\\" in name
+        or not name.isprintable()
+        or len(name.encode()) > MAX_NAME
+    ):
         raise ExportError(f"{name!r} is not a plain file name; write one such as subset.{file_format}.")
     return name if name.endswith(f".{file_format}") else f"{name}.{file_format}"
 

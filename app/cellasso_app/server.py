@@ -8,7 +8,6 @@ import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import panel as pn
 from panel.io.server import get_server
@@ -67,15 +66,20 @@ def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
     _warm_up()
     pn.config.raw_css = [PAGE_STYLE]
     asked = pn.state.session_args.get("file", [b""])[0]
-    name = unquote(asked.decode(errors="replace"))
+    name = asked.decode(errors="replace")  # Tornado has undone the quoting already
+    _set_title("cellasso")
     try:
         dataset = catalogue.open(name)
         explorer = Explorer(dataset, export_dir=export_dir, files=catalogue.names)
     except CellassoError as error:
         return Notice(text=str(error), sizing_mode="stretch_both")
-    if pn.state.curdoc is not None:
-        pn.state.curdoc.title = f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso"
+    _set_title(f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso")
     return explorer.__panel__()
+
+
+def _set_title(title: str) -> None:
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.title = title
 
 
 def serve(paths: Sequence[Path], *, port: int | None, address: str, export_dir: Path, open_browser: bool) -> None:
@@ -116,6 +120,10 @@ SERVER_OPTIONS: dict[str, Any] = {
     "check_unused_sessions_milliseconds": 5_000,
     "unused_session_lifetime_milliseconds": 30_000,
 }
+
+
+OWN_TITLE = {"/": ""}
+"""Any other title Panel writes over the one that the page gives itself."""
 
 
 def serve_script(arguments: Sequence[str]) -> None:
@@ -168,7 +176,7 @@ def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iter
         origins = [f"{address}:{port}", f"localhost:{port}"]
         try:
             return get_server(
-                {"/": build}, port=port, address=address, websocket_origin=origins, title="cellasso", **SERVER_OPTIONS
+                {"/": build}, port=port, address=address, websocket_origin=origins, title=OWN_TITLE, **SERVER_OPTIONS
             )
         except OSError as error:
             problem = error.strerror or str(error)

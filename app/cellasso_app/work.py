@@ -116,6 +116,9 @@ class Lane(Generic[Result]):
                 callback()
 
         if self._document.session_context is None:  # no server: a notebook's or a test's document
-            on_loop()
+            try:
+                on_loop()
+            except Exception:  # as Tornado does with what fails on its loop: the lane goes on
+                logger.exception("A result could not be shown")
         else:
             self._document.add_next_tick_callback(on_loop)

@@ -1,0 +1,451 @@
+"""The selection's panel: composition, names of exports, export and download from one state to the next."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellasso
+from cellasso import export as exporting
+from cellasso.errors import ExportError
+from cellasso.selection import Combined, Where
+from cellasso_app import selecting
+from cellasso_app.components import SelectionPanel
+from cellasso_app.explorer import Explorer
+from cellasso_app.selecting import checked_name, free_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cellasso.dataset import Dataset
+
+PATIENCE = 30  # seconds; only a failing test waits so long
+HI, LO = Where("ordered == 'hi'"), Where("ordered == 'lo'")
+
+
+def until(true: Callable[[], Any]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def pieces(monkeypatch) -> list[dict[str, Any]]:
+    """What the panel sends to its browser."""
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(SelectionPanel, "_send_msg", lambda _panel, message: sent.append(message))
+    return sent
+
+
+@pytest.fixture
+def explorer(dataset: Dataset, tmp_path: Path, pieces) -> Iterator[Explorer]:
+    (tmp_path / "out").mkdir()
+    made = Explorer(dataset, export_dir=tmp_path / "out")
+    yield made
+    until(lambda: not made.view.bar.busy)  # it reads from a file that is closed next
+
+
+@pytest.fixture
+def folder(explorer: Explorer) -> Path:
+    return explorer.selecting._export_dir
+
+
+def say(explorer: Explorer, kind: str, **content: Any) -> None:
+    """Do what a message from the browser does."""
+    explorer.selecting._on_message({"type": kind, **content})
+
+
+def choose(explorer: Explorer, operation: str = "replace", recipe: Where = HI) -> np.ndarray:
+    mask = recipe.mask(explorer.session.dataset)
+    explorer.session.select(operation, recipe, mask)
+    return mask
+
+
+def state(explorer: Explorer) -> dict[str, Any]:
+    return explorer.selecting.panel.export
+
+
+def finish(explorer: Explorer) -> dict[str, Any]:
+    until(lambda: state(explorer)["state"] in {"done", "failed"})
+    return state(explorer)
+
+
+def read(path: Path) -> ad.AnnData:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ad.read_h5ad(path)
+
+
+# -- names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("cells", "cells.h5ad"),
+        ("cells.h5ad", "cells.h5ad"),
+        ("  T cells  ", "T cells.h5ad"),
+        ("a.b", "a.b.h5ad"),
+        ("cells.h5mu", "cells.h5mu.h5ad"),
+        ("µ细胞", "µ细胞.h5ad"),
+        ("x" * 200, "x" * 200 + ".h5ad"),
+        ("-rf", "-rf.h5ad"),
+    ],
+)
+def test_a_plain_name_gets_its_suffix(typed, name):
+    assert checked_name(typed, "h5ad") == name
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "   ",
+        ".",
+        "..",
+        ".hidden",
+        "/etc/passwd",
+        "a/b",
+        "../up",
+        "a\\b",
+        "C:\\x",
+        "a\0b",
+        "a\nb",
+        "tab\tbed",
+        "right\u202eleft",
+        "\ud800",
+        "x" * 201,
+        "细" * 67,
+    ],
+    ids=ascii,
+)
+def test_a_name_that_is_no_plain_file_name_is_refused(typed):
+    with pytest.raises(ExportError, match=r"is not a plain file name; write one such as subset\.h5mu"):
+        checked_name(typed, "h5mu")
+
+
+@pytest.mark.parametrize("typed", ["x" * 200, "细" * 66], ids=["ascii", "three_bytes"])
+def test_the_longest_name_can_be_written(explorer, folder, typed):
+    choose(explorer)
+    say(explorer, "export", name=typed)
+    assert finish(explorer)["state"] == "done"
+    assert [path.name for path in folder.iterdir()] == [f"{typed}.h5ad"]
+
+
+def test_a_proposed_name_is_free(tmp_path):
+    assert free_name(tmp_path, "cells", "h5ad") == "cells_subset.h5ad"
+    for name in ("cells_subset.h5ad", "cells_subset_2.h5ad", "cells_subset_4.h5ad"):
+        (tmp_path / name).touch()
+    assert free_name(tmp_path, "cells", "h5ad") == "cells_subset_3.h5ad"
+    assert free_name(tmp_path, "cells", "h5mu") == "cells_subset.h5mu"
+
+
+# -- composition --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["ordered", "gaps", "numbered", "bool", "maybe_bool"])
+def test_the_composition_is_pandas_value_counts(explorer, plain, column):
+    panel, obs = explorer.selecting.panel, plain.oracle.obs
+    mask = choose(explorer, recipe=Where("int8 > -60"))
+    say(explorer, "composition", value=column)
+    assert panel.column == column
+    counts = obs.loc[mask, column].value_counts(dropna=False)
+    whole = obs[column].value_counts(dropna=False)
+    expected = {"no value" if pd.isna(value) else str(value): (n, whole[value]) for value, n in counts.items() if n}
+    until(lambda: {row["label"]: (row["n"], row["total"]) for row in panel.rows} == expected)
+    named = [row["n"] for row in panel.rows if row["label"] != "no value"]
+    assert named == sorted(named, reverse=True)
+    assert [row["label"] for row in panel.rows].count("no value") == ("no value" in expected)
+    assert sum(row["n"] for row in panel.rows) == mask.sum() == panel.n_selected
+
+
+def test_without_a_selection_there_is_no_composition(explorer):
+    panel = explorer.selecting.panel
+    choose(explorer)
+    until(lambda: panel.rows)
+    say(explorer, "clear")
+    assert panel.n_selected is None
+    assert panel.rows == []
+
+
+def test_a_column_that_is_not_offered_is_not_taken(explorer):
+    before = explorer.session.composition_by
+    for name in ("float32", "no_such", ""):
+        say(explorer, "composition", value=name)
+    assert explorer.session.composition_by == before
+
+
+def test_invert_selects_the_others(explorer):
+    mask = choose(explorer)
+    say(explorer, "invert")
+    np.testing.assert_array_equal(explorer.session.selection.mask, ~mask)
+    assert explorer.selecting.panel.n_selected == (~mask).sum()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"type": "export"},
+        {"type": "export", "name": 3},
+        {"type": "composition", "value": ["ordered"]},
+        {"type": "download", "offset": "0"},
+        {"type": "download", "offset": None},
+        {"type": "unheard of"},
+    ],
+    ids=repr,
+)
+def test_a_message_of_another_form_does_nothing(explorer, folder, pieces, message):
+    choose(explorer)
+    before = state(explorer)
+    explorer.selecting._on_message(message)
+    assert state(explorer) == before
+    assert not list(folder.iterdir())
+    assert not pieces
+
+
+# -- export -------------------------------------------------------------------------------------------
+
+
+def test_an_export_is_the_selected_cells_and_carries_the_recipe(explorer, folder, plain):
+    hi = choose(explorer)
+    low = choose(explorer, "add", Where("int8 < -100"))
+    say(explorer, "export", name="subset")
+    found = finish(explorer)
+    assert found == {
+        "state": "done",
+        "n": int((hi | low).sum()),
+        "path": str(folder / "subset.h5ad"),
+        "left_out": [],
+    }
+    written = read(folder / "subset.h5ad")
+    assert list(written.obs_names) == list(plain.oracle.obs_names[hi | low])
+    np.testing.assert_array_equal(written.X.toarray(), plain.oracle.X[hi | low].toarray())
+    recipe = cellasso.selection.load(written.uns["cellasso"]["recipe"])
+    assert recipe == Combined("add", HI, Where("int8 < -100"))
+
+
+def test_nothing_is_exported_without_a_selection(explorer, folder):
+    say(explorer, "export", name="subset")
+    assert state(explorer)["state"] == "idle"
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["../escape", "", ".hidden"])
+def test_a_bad_name_is_refused_with_a_sentence(explorer, folder, name):
+    choose(explorer)
+    say(explorer, "export", name=name)
+    assert state(explorer)["state"] == "failed"
+    assert "is not a plain file name" in state(explorer)["message"]
+    assert not list(folder.iterdir())
+    assert not (folder.parent / "escape.h5ad").exists()
+
+
+def test_a_file_that_exists_is_left_as_it_is_and_a_free_name_proposed(explorer, folder):
+    (folder / "subset.h5ad").write_bytes(b"precious")
+    choose(explorer)
+    say(explorer, "export", name="subset")
+    assert "subset.h5ad exists already" in finish(explorer)["message"]
+    assert (folder / "subset.h5ad").read_bytes() == b"precious"
+    assert [path.name for path in folder.iterdir()] == ["subset.h5ad"]
+    say(explorer, "export", name="other")
+    until(lambda: state(explorer)["state"] == "done")
+
+
+def test_the_next_selection_clears_the_outcome_and_proposes_a_free_name(explorer, folder):
+    panel = explorer.selecting.panel
+    assert panel.file_name == "plain_subset.h5ad"
+    choose(explorer)
+    say(explorer, "export", name=panel.file_name)
+    assert finish(explorer)["state"] == "done"
+    choose(explorer, recipe=LO)
+    assert state(explorer) == {"state": "idle", "folder": str(folder)}
+    assert panel.file_name == "plain_subset_2.h5ad"
+
+
+class Slow:
+    """An export that writes until it is told to end, or stopped by `progress`."""
+
+    def __init__(self) -> None:
+        self.started, self.end, self.stopped = threading.Event(), threading.Event(), threading.Event()
+        self.calls = 0
+
+    def __call__(self, job: Any, target: Path, progress: Callable[[float], None]) -> list[str]:
+        self.calls += 1
+        job.target.write_bytes(b"half")
+        progress(0.4)
+        self.started.set()
+        try:
+            while not self.end.wait(0.005):
+                progress(0.5)
+        except BaseException:
+            self.stopped.set()
+            raise
+        raise ExportError("The disk is full.")
+
+
+@pytest.fixture
+def slow(monkeypatch) -> Iterator[Slow]:
+    made = Slow()
+    monkeypatch.setattr(exporting, "_run", made)
+    yield made
+    made.end.set()
+
+
+def test_a_running_export_shows_its_progress_and_takes_no_second_one(explorer, slow):
+    choose(explorer)
+    say(explorer, "export", name="subset")
+    assert slow.started.wait(PATIENCE)
+    until(lambda: state(explorer)["fraction"] == 0.5)
+    assert state(explorer)["state"] == "running"
+    assert state(explorer)["n"] == explorer.session.selection.n
+    say(explorer, "export", name="second")
+    assert explorer.selecting.panel.file_name == "subset.h5ad"
+    slow.end.set()
+    finish(explorer)
+    assert slow.calls == 1
+
+
+def test_a_cancelled_export_leaves_nothing_behind_and_another_can_follow(explorer, folder, slow, monkeypatch):
+    choose(explorer)
+    say(explorer, "export", name="subset")
+    assert slow.started.wait(PATIENCE)
+    assert list(folder.iterdir())
+    say(explorer, "cancel_export")
+    assert state(explorer) == {"state": "failed", "message": "Cancelled; nothing was written."}
+    assert slow.stopped.wait(PATIENCE)
+    until(lambda: not list(folder.iterdir()))
+    monkeypatch.undo()
+    say(explorer, "export", name="subset")
+    assert finish(explorer)["state"] == "done"
+    assert (folder / "subset.h5ad").exists()
+
+
+def test_a_selection_drawn_while_exporting_does_not_disturb_it(explorer, slow):
+    mask = choose(explorer)
+    say(explorer, "export", name="subset")
+    assert slow.started.wait(PATIENCE)
+    choose(explorer, recipe=LO)
+    say(explorer, "clear")
+    assert state(explorer)["state"] == "running"
+    assert state(explorer)["n"] == mask.sum()
+
+
+def test_an_export_that_fails_says_why_and_leaves_nothing(explorer, folder, slow):
+    choose(explorer)
+    slow.end.set()
+    say(explorer, "export", name="subset")
+    assert finish(explorer) == {"state": "failed", "message": "The disk is full."}
+    until(lambda: not list(folder.iterdir()))
+
+
+def test_a_cancel_that_comes_before_or_after_an_export_changes_nothing(explorer, folder):
+    choose(explorer)
+    idle = state(explorer)
+    say(explorer, "cancel_export")
+    assert state(explorer) == idle
+    say(explorer, "export", name="subset")
+    done = finish(explorer)
+    say(explorer, "cancel_export")
+    assert state(explorer) == done
+    assert (folder / "subset.h5ad").exists()
+
+
+# -- download -----------------------------------------------------------------------------------------
+
+
+def download(explorer: Explorer, pieces: list[dict[str, Any]]) -> bytes:
+    """Ask for one piece after the other, as the browser does."""
+    taken = b""
+    while not pieces or len(taken) < pieces[-1]["size"]:
+        before = len(pieces)
+        say(explorer, "download", offset=len(taken))
+        until(lambda before=before: len(pieces) > before)
+        assert pieces[-1]["offset"] == len(taken)
+        taken += pieces[-1]["bytes"]
+    return taken
+
+
+def test_a_download_is_the_exported_file_piece_by_piece(explorer, folder, pieces, monkeypatch):
+    monkeypatch.setattr(selecting, "PIECE", 10_000)
+    choose(explorer)
+    say(explorer, "export", name="subset")
+    finish(explorer)
+    expected = (folder / "subset.h5ad").read_bytes()
+    assert download(explorer, pieces) == expected
+    assert len(pieces) == -(-len(expected) // 10_000) > 1
+    assert {piece["name"] for piece in pieces} == {"subset.h5ad"}
+    assert {piece["type"] for piece in pieces} == {"piece"}
+
+
+@pytest.mark.parametrize("offset", [0, -1])
+def test_nothing_is_sent_before_an_export_or_from_before_its_start(explorer, pieces, offset):
+    if offset < 0:
+        choose(explorer)
+        say(explorer, "export", name="subset")
+        finish(explorer)
+    before = state(explorer)
+    say(explorer, "download", offset=offset)
+    until(lambda: not explorer.selecting._downloading._running)
+    assert not pieces
+    assert state(explorer) == before
+
+
+def test_beyond_the_end_there_are_no_bytes(explorer, pieces):
+    choose(explorer)
+    say(explorer, "export", name="subset")
+    finish(explorer)
+    say(explorer, "download", offset=1 << 40)
+    until(lambda: pieces)
+    assert pieces[0]["bytes"] == b""
+
+
+def test_a_file_that_is_gone_is_one_sentence(explorer, folder, pieces):
+    choose(explorer)
+    say(explorer, "export", name="subset")
+    finish(explorer)
+    (folder / "subset.h5ad").unlink()
+    say(explorer, "download", offset=0)
+    until(lambda: state(explorer)["state"] == "failed")
+    assert "subset.h5ad can no longer be read (No such file or directory)" in state(explorer)["message"]
+    assert not pieces
+
+
+def test_each_session_downloads_only_its_own_export(explorer, dataset, folder, pieces):
+    choose(explorer)
+    say(explorer, "export", name="subset")
+    finish(explorer)
+    other = Explorer(dataset, export_dir=folder)
+    say(other, "download", offset=0)
+    until(lambda: not other.view.bar.busy)
+    assert not pieces
+
+
+def test_the_page_shows_the_size_of_the_selection_in_both_places(explorer):
+    mask = choose(explorer)
+    assert explorer.app_bar.n_selected == explorer.selecting.panel.n_selected == mask.sum()
+    assert explorer.app_bar.can_undo
+    explorer._on_message({"type": "undo"})
+    assert explorer.app_bar.n_selected is None
+    assert (explorer.app_bar.can_undo, explorer.app_bar.can_redo) == (False, True)
+    explorer._on_message({"type": "redo"})
+    explorer._on_message({"type": "clear"})
+    assert explorer.session.selection is None
+
+
+def test_what_the_panel_holds_is_plain_json(explorer):
+    choose(explorer)
+    until(lambda: explorer.selecting.panel.rows)
+    say(explorer, "export", name="subset")
+    finish(explorer)
+    json.dumps([explorer.selecting.panel.rows, state(explorer), explorer.selecting.panel.columns])

@@ -1,0 +1,306 @@
+"""The files of a process, the page for a visitor, and what the server says when it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import panel as pn
+import pytest
+from bokeh.core.json_encoder import serialize_json
+from tornado.httpclient import AsyncHTTPClient
+
+import cellasso
+from cellasso.errors import CellassoError, FileError
+from cellasso_app import server as serving
+from cellasso_app.components import Notice
+from cellasso_app.server import Catalogue, ServeError, page, serve
+from conftest import make_adata, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from bokeh.document import Document
+    from bokeh.server.server import Server
+
+PATIENCE = 30  # seconds; only a failing test waits so long
+
+
+@pytest.fixture(autouse=True)
+def _closed(monkeypatch) -> Iterator[None]:
+    """A process keeps its files for as long as it lives; a test does not."""
+    opened: list[cellasso.dataset.Dataset] = []
+    reading = cellasso.open
+
+    def remembered(path: Path) -> cellasso.dataset.Dataset:
+        opened.append(reading(path))
+        return opened[-1]
+
+    monkeypatch.setattr(serving.cellasso, "open", remembered)
+    yield
+    _drain()
+    for dataset in opened:
+        dataset.close()
+
+
+def _drain() -> None:
+    """Wait until the pool's threads have come to the end of what they were given."""
+    n_threads = serving.pool()._max_workers
+    everyone = threading.Barrier(n_threads + 1)
+    for _ in range(n_threads):
+        serving.pool().submit(everyone.wait, PATIENCE)
+    everyone.wait(PATIENCE)
+
+
+@pytest.fixture
+def two(plain, tmp_path) -> list[Path]:
+    """Two different files of one name."""
+    paths = [tmp_path / folder / "cells.h5ad" for folder in ("a", "b")]
+    for n_obs, path in zip((10, 20), paths, strict=True):
+        path.parent.mkdir()
+        write(make_adata(n_obs=n_obs, full=False), path)
+    return paths
+
+
+# -- the catalogue ------------------------------------------------------------------------------------
+
+
+def test_a_file_is_opened_when_first_asked_for_and_then_shared(plain, monkeypatch):
+    calls: list[Path] = []
+    reading = serving.cellasso.open
+    monkeypatch.setattr(serving.cellasso, "open", lambda path: calls.append(path) or reading(path))
+    catalogue = Catalogue([plain.path])
+    assert calls == []
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: catalogue.open("plain.h5ad"), range(32)))
+    assert len(set(map(id, found))) == 1
+    assert calls == [plain.path]
+
+
+def test_files_go_by_their_names(plain, two):
+    catalogue = Catalogue([plain.path, two[0]])
+    assert catalogue.names == ["plain.h5ad", "cells.h5ad"]
+    assert catalogue.open("cells.h5ad").n_obs == 10
+    assert catalogue.open("plain.h5ad").n_obs == 60
+
+
+def test_files_of_one_name_go_by_their_paths(two, plain):
+    catalogue = Catalogue([*two, plain.path])
+    assert catalogue.names == [str(two[0]), str(two[1]), "plain.h5ad"]
+    assert [catalogue.open(name).n_obs for name in catalogue.names] == [10, 20, 60]
+
+
+def test_a_file_named_twice_is_listed_once(plain):
+    catalogue = Catalogue([plain.path, plain.path])
+    assert len(catalogue.names) == 1
+    assert catalogue.open(catalogue.names[0]).n_obs == 60
+
+
+@pytest.mark.parametrize("name", [None, "", "no_such.h5ad", "../../etc/passwd", "/etc/passwd"])
+def test_only_the_files_that_were_given_are_opened(plain, two, name):
+    assert Catalogue([plain.path, two[0]]).open(name).file_path == plain.path
+
+
+def test_without_a_file_the_way_out_is_said():
+    with pytest.raises(CellassoError, match="No file was given; start it as `cellasso FILE`"):
+        Catalogue([]).open()
+
+
+@pytest.mark.parametrize("how", ["replaced", "overwritten"])
+def test_a_file_that_changed_is_opened_anew(two, how):
+    catalogue = Catalogue(two[:1])
+    old = catalogue.open()
+    assert old.n_obs == 10
+    if how == "replaced":
+        two[1].replace(two[0])
+    else:
+        shutil.copyfile(two[1], two[0])  # into the same inode
+        os.utime(two[0], ns=(1, 1))
+    new = catalogue.open()
+    assert new.n_obs == 20
+    assert new is not old
+    assert catalogue.open() is new
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(tmp_path, plain):
+    path = tmp_path / "later.h5ad"
+    catalogue = Catalogue([path])
+    with pytest.raises(FileError, match="does not exist"):
+        catalogue.open()
+    shutil.copy(plain.path, path)
+    assert catalogue.open().n_obs == 60
+
+
+# -- the page -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "does not exist"),
+        (b"", "not an HDF5 file"),
+        (b"obs,var\n1,2\n" * 100, "not an HDF5 file"),
+    ],
+    ids=["missing", "empty", "text"],
+)
+def test_a_bad_file_is_a_notice_with_one_sentence(tmp_path, content, sentence):
+    path = tmp_path / "bad.h5ad"
+    if content is not None:
+        path.write_bytes(content)
+    shown = page(Catalogue([path]), tmp_path)
+    assert isinstance(shown, Notice)
+    assert "bad.h5ad" in shown.text
+    assert sentence in shown.text
+    assert "Traceback" not in shown.text
+
+
+def test_no_file_is_a_notice_too(tmp_path):
+    assert isinstance(page(Catalogue([]), tmp_path), Notice)
+
+
+def test_a_good_file_is_the_explorer(plain, tmp_path):
+    shown = page(Catalogue([plain.path]), tmp_path)
+    parts = {type(part).__name__ for part in shown.select(serving.pn.custom.JSComponent)}
+    assert {"AppBar", "CellsPanel", "GenesPanel", "SelectionPanel", "PlotBar", "StatusLine"} <= parts
+
+
+# -- the server ---------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def loop() -> Iterator[None]:
+    """An event loop of the test's own; Panel takes the Ctrl-C of the process, which is given back."""
+    interrupt = signal.getsignal(signal.SIGINT)
+    made = asyncio.new_event_loop()
+    asyncio.set_event_loop(made)
+    yield
+    made.close()
+    asyncio.set_event_loop(None)
+    signal.signal(signal.SIGINT, interrupt)
+
+
+@pytest.fixture
+def running(tmp_path, loop) -> Iterator[Callable[[list[Path]], Server]]:
+    """The server of some files, in this process; its loop runs while a test asks for something."""
+    started: list[Server] = []
+
+    def start(paths: list[Path]) -> Server:
+        catalogue = Catalogue(paths)
+        server = serving._listen(lambda: page(catalogue, tmp_path), "127.0.0.1", [free_port()])
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        _drain()
+        server.stop()
+    pn.state._servers.clear()
+
+
+def get(server: Server, path: str = "/") -> str:
+    async def fetch() -> bytes:
+        answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{server.port}{path}", request_timeout=PATIENCE)
+        return answer.body
+
+    return server.io_loop.run_sync(fetch).decode()
+
+
+def document(server: Server) -> Document:
+    (session,) = server.get_sessions("/")
+    return session.document
+
+
+def outside(text: str, server: Server) -> set[str]:
+    """Addresses of other machines in a text."""
+    names = {"http://www.w3.org/2000/svg"}  # names a kind of element; nothing is fetched
+    found = set(re.findall(r"(?:https?|wss?)://[^\s\"'\\)<>`]+", text)) - names
+    return {url for url in found if not url.startswith(f"http://127.0.0.1:{server.port}/")}
+
+
+def test_a_page_asks_nothing_of_another_machine(plain, running):
+    server = running([plain.path])
+    assert not outside(get(server), server)
+    content = serialize_json(document(server).to_json())
+    assert len(json.loads(content)["roots"]) > 0
+    assert "AppBar" in content
+    assert not outside(content, server)
+
+
+def test_a_notice_asks_nothing_of_another_machine(tmp_path, running):
+    server = running([tmp_path / "missing.h5ad"])
+    assert not outside(get(server), server)
+    content = serialize_json(document(server).to_json())
+    assert "missing.h5ad does not exist" in content
+    assert document(server).title == "cellasso"
+    assert not outside(content, server)
+
+
+def test_the_title_names_the_file_and_its_cells(plain, running):
+    server = running([plain.path])
+    get(server)
+    assert document(server).title == "plain.h5ad · 60 cells · cellasso"
+
+
+@pytest.mark.parametrize("name", ["other.h5ad", "a b.h5ad", "100%25 µ&=.h5ad", "a+b.h5ad", "%2e%2e.h5ad"])
+def test_the_address_chooses_the_file(plain, tmp_path, running, name):
+    path = tmp_path / name
+    write(make_adata(n_obs=10, full=False), path)
+    server = running([plain.path, path])
+    get(server, f"/?file={quote(name, safe='')}")  # as the browser's encodeURIComponent
+    assert document(server).title == f"{name} · 10 cells · cellasso"
+
+
+@pytest.mark.parametrize("query", ["?file=nothing", "?file=%ff%fe", "?file=", "?other=1", "?file=a&file=b"])
+def test_an_address_of_no_file_shows_the_first(plain, running, query):
+    server = running([plain.path])
+    get(server, f"/{query}")
+    assert document(server).title.startswith("plain.h5ad")
+
+
+def test_a_taken_port_is_one_sentence(plain, tmp_path, loop):
+    with _taken_port() as port:
+        sentence = rf"127\.0\.0\.1:{port} cannot be listened at \(.+\); choose another with --port\."
+        with pytest.raises(ServeError, match=sentence) as caught:
+            serve([plain.path], port=port, address="127.0.0.1", export_dir=tmp_path, open_browser=False)
+        assert isinstance(caught.value, CellassoError)
+        assert isinstance(caught.value, OSError)
+        assert "\n" not in str(caught.value)
+        del caught  # its traceback holds that socket
+
+
+def test_without_a_port_the_next_free_one_is_taken(loop):
+    with _taken_port() as taken:
+        server = serving._listen(lambda: Notice(text=""), "127.0.0.1", range(taken, taken + 50))
+        assert taken < server.port < taken + 50
+        server.stop()
+    pn.state._servers.clear()
+
+
+@contextmanager
+def _taken_port() -> Iterator[int]:
+    with socket.socket() as other, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # tornado leaves the socket that it could not bind
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+        gc.collect()

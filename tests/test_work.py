@@ -1,0 +1,268 @@
+"""Lanes: the newest job wins, what is no longer wanted stops, and nothing of it is reported."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cellasso.errors import Cancelled, ElementError
+from cellasso_app.work import UNEXPECTED, Lane, pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE = 20  # seconds; only a failing test waits so long
+
+
+class Reports:
+    """What a lane reported, in order."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, Any]] = []
+        self._changed = threading.Condition()
+
+    def _add(self, kind: str, value: Any) -> None:
+        with self._changed:
+            self.all.append((kind, value))
+            self._changed.notify_all()
+
+    def lane(self) -> Lane:
+        return Lane(*(lambda value, kind=kind: self._add(kind, value) for kind in ("done", "failed", "progressed")))
+
+    def wait_for(self, kind: str, value: Any) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: (kind, value) in self.all, PATIENCE), self.all
+
+
+class Gate:
+    """A job that runs until the test lets it go on."""
+
+    def __init__(self, result: str = "slow") -> None:
+        self.result = result
+        self.started, self.open, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.cancelled = False
+
+    def __call__(self, progress: Callable[[float], None]) -> str:
+        self.started.set()
+        try:
+            assert self.open.wait(PATIENCE)
+            progress(0.5)
+        except Cancelled:
+            self.cancelled = True
+            raise
+        finally:
+            self.ended.set()
+        return self.result
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+def start(lane: Lane) -> Gate:
+    gate = Gate()
+    lane.submit(gate)
+    assert gate.started.wait(PATIENCE)
+    return gate
+
+
+def settle(lane: Lane, reports: Reports) -> None:
+    """Wait until all that was submitted is through."""
+    lane.submit(lambda _: "settled")
+    reports.wait_for("done", "settled")
+
+
+def test_a_result_and_its_progress_are_reported_in_order(reports):
+    def job(progress: Callable[[float], None]) -> str:
+        progress(0.25)
+        progress(1.0)
+        return "result"
+
+    reports.lane().submit(job)
+    reports.wait_for("done", "result")
+    assert reports.all == [("progressed", 0.25), ("progressed", 1.0), ("done", "result")]
+
+
+def test_jobs_run_off_the_callers_thread(reports):
+    lane = reports.lane()
+    ran_in: list[str] = []
+    lane.submit(lambda _: ran_in.append(threading.current_thread().name))
+    reports.wait_for("done", None)
+    assert ran_in[0].startswith("cellasso")
+
+
+def test_a_lane_without_progress_still_cancels():
+    done: list[str] = []
+    lane: Lane[str] = Lane(done.append, done.append)
+    gate = start(lane)
+    lane.cancel()
+    gate.open.set()
+    assert gate.ended.wait(PATIENCE)
+    assert gate.cancelled
+
+
+def test_the_newest_wins_those_waiting_are_dropped_and_the_running_one_is_cancelled(reports):
+    lane, ran = reports.lane(), []
+    gate = start(lane)
+    for number in range(10):
+        lane.submit(lambda _, number=number: ran.append(number) or number)
+    assert ran == []  # one at a time
+    gate.open.set()
+    reports.wait_for("done", 9)
+    assert gate.cancelled
+    assert ran == [9]
+    assert reports.all == [("done", 9)]
+
+
+def test_what_an_outdated_job_still_brings_back_or_raises_is_not_reported(reports, caplog):
+    lane = reports.lane()
+    for outcome in (lambda: "late", lambda: 1 / 0, lambda: (_ for _ in ()).throw(ElementError("late"))):
+        started, go = threading.Event(), threading.Event()
+
+        def job(_progress, started=started, go=go, outcome=outcome):
+            started.set()
+            go.wait(PATIENCE)
+            value = outcome()
+            return value if isinstance(value, str) else next(value)
+
+        lane.submit(job)
+        assert started.wait(PATIENCE)
+        lane.submit(lambda _: "newer")
+        go.set()
+        settle(lane, reports)
+    assert {value for _, value in reports.all} <= {"newer", "settled"}
+
+
+def test_cancel_stops_what_runs_drops_what_waits_and_reports_nothing(reports):
+    lane, ran = reports.lane(), []
+    gate = start(lane)
+    lane.submit(lambda _: ran.append("waiting"))
+    lane.cancel()
+    gate.open.set()
+    assert gate.ended.wait(PATIENCE)
+    settle(lane, reports)
+    assert gate.cancelled
+    assert ran == []
+    assert reports.all == [("done", "settled")]
+
+
+def test_a_lane_works_again_after_a_cancel_while_idle(reports):
+    lane = reports.lane()
+    lane.cancel()
+    settle(lane, reports)
+
+
+def test_a_job_that_cancels_itself_reports_nothing(reports):
+    lane = reports.lane()
+    ended = threading.Event()
+
+    def job(_progress: object) -> None:
+        ended.set()
+        raise Cancelled("by itself")
+
+    lane.submit(job)
+    assert ended.wait(PATIENCE)
+    settle(lane, reports)
+    assert reports.all == [("done", "settled")]
+
+
+def test_our_errors_are_their_sentence(reports, caplog):
+    def job(_progress: object) -> None:
+        raise ElementError("X of cells.h5ad is damaged.")
+
+    reports.lane().submit(job)
+    reports.wait_for("failed", "X of cells.h5ad is damaged.")
+    assert reports.all == [("failed", "X of cells.h5ad is damaged.")]
+    assert not caplog.records
+
+
+def test_any_other_error_is_one_general_sentence_and_logged_in_full(reports, caplog):
+    lane = reports.lane()
+    with caplog.at_level(logging.ERROR, "cellasso_app.work"):
+        lane.submit(lambda _: {}["/home/secret/path"])
+        reports.wait_for("failed", UNEXPECTED)
+    assert "secret" not in UNEXPECTED
+    (record,) = caplog.records
+    assert record.exc_info[0] is KeyError
+    assert "/home/secret/path" in caplog.text
+    settle(lane, reports)
+
+
+def test_a_lane_goes_on_after_a_result_that_could_not_be_shown(reports, caplog):
+    shown: list[str] = []
+    settled = threading.Event()
+
+    def show(value: str) -> None:
+        if value == "bad":
+            raise ValueError("not to be shown")
+        shown.append(value)
+        settled.set()
+
+    lane: Lane[str] = Lane(show, shown.append)
+    gate = start(lane)
+    lane.submit(lambda _: "bad")
+    gate.open.set()
+    end = time.monotonic() + PATIENCE
+    while not caplog.records:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    lane.submit(lambda _: "good")
+    assert settled.wait(PATIENCE)
+    assert shown == ["good"]
+
+
+def test_a_report_may_submit_the_next_job():
+    results: list[int] = []
+    finished = threading.Event()
+
+    def done(number: int) -> None:
+        results.append(number)
+        if number < 5:
+            lane.submit(lambda _: number + 1)
+        else:
+            finished.set()
+
+    lane: Lane[int] = Lane(done, lambda _: None)
+    lane.submit(lambda _: 0)
+    assert finished.wait(PATIENCE)
+    assert results == list(range(6))
+
+
+def test_many_submits_from_many_threads_end_with_the_newest_one_at_a_time(reports):
+    lane = reports.lane()
+    running, overlaps = threading.Lock(), []
+
+    def job(progress: Callable[[float], None]) -> str:
+        if not running.acquire(blocking=False):
+            overlaps.append(1)
+            return "overlap"
+        try:
+            for step in range(3):
+                progress(step / 3)
+            return "one of many"
+        finally:
+            running.release()
+
+    def hammer(seed: int) -> None:
+        for i in range(200):
+            if (seed + i) % 7:
+                lane.submit(job)
+            else:
+                lane.cancel()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(hammer, range(8)))
+    settle(lane, reports)
+    assert not overlaps
+    assert reports.all[-1] == ("done", "settled")
+    assert not [value for kind, value in reports.all if kind == "failed"]
+
+
+def test_all_sessions_share_one_pool():
+    assert pool() is pool()
