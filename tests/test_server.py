@@ -10,6 +10,8 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,7 @@ from cellasso_app import server as serving
 from cellasso_app.components import Notice
 from cellasso_app.server import Catalogue, ServeError, page, serve
 from conftest import make_adata, write
+from served import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,6 +145,20 @@ def test_a_file_that_could_not_be_opened_is_tried_again(tmp_path, plain):
         catalogue.open()
     shutil.copy(plain.path, path)
     assert catalogue.open().n_obs == 60
+
+
+def test_a_file_that_is_open_at_exit_does_not_crash_the_process(plain):
+    """HDF5 closes at exit what is still open, through Python's file object: a segmentation fault."""
+    script = """
+import ctypes, sys
+from pathlib import Path
+import cellasso
+dataset = cellasso.open(Path(sys.argv[1]))
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(dataset))  # as what a server holds, it outlives the interpreter
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "backend"), str(ROOT / "app")])}
+    ended = subprocess.run([sys.executable, "-c", script, plain.path], env=environment, check=False)
+    assert ended.returncode == 0
 
 
 # -- the page -----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -124,6 +125,8 @@ class Handle:
         except OSError as error:
             self._bytes.close()
             raise FileError(_open_failure(self.path, error)) from error
+        # left open at exit, HDF5 would close it through a Python that is gone, and crash
+        self._close = weakref.finalize(self, _close, self._file, self._bytes)
 
     @property
     def name(self) -> str:
@@ -277,8 +280,7 @@ class Handle:
 
     def close(self) -> None:
         """Close the file; reading afterwards raises `FileChangedError`."""
-        self._file.close()
-        self._bytes.close()
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -299,6 +301,11 @@ def nearest(name: str, names: Iterable[str], *, limit: int = 5) -> str:
         return "."
     more = f" and {len(known) - limit:,} more" if len(known) > limit else ""
     return f"; it has {', '.join(known[:limit])}{more}."
+
+
+def _close(file: h5py.File, stored: _Bytes) -> None:
+    file.close()
+    stored.close()
 
 
 def _check_regular(path: Path) -> None:
