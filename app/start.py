@@ -12,4 +12,7 @@ from bootstrap import ensure_environment
 
 if __name__ == "__main__":
     command = ensure_environment(extras=("demo",)) / "cellasso"
-    os.execv(command, [str(command), *(sys.argv[1:] or ["demo"])])  # noqa: S606 - this process becomes cellasso
+    arguments = sys.argv[1:]
+    if all(argument.startswith("-") for argument in arguments):  # none, or options alone
+        arguments = ["demo", *arguments]
+    os.execv(command, [str(command), *arguments])  # noqa: S606 - this process becomes cellasso

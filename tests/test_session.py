@@ -170,7 +170,7 @@ def test_a_gene_keeps_colouring_through_a_change_of_modality(multi):
 def test_a_gene_is_read_from_the_chosen_matrix_only_where_its_modality_has_it(multi):
     multi.matrix = "counts"
     assert multi.layer_of("rna:rg3") == "counts"
-    assert multi.layer_of("protein:pg1") is None
+    assert multi.layer_of("protein:pg1") == multi.dataset["protein"].matrices[0]
 
 
 def test_an_unknown_modality_is_refused_and_changes_nothing(multi):

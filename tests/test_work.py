@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cellasso.errors import Cancelled, ElementError
-from cellasso_app.work import UNEXPECTED, Lane, pool
+from cellasso_app.work import UNEXPECTED, Lane, Turns, pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,3 +266,23 @@ def test_many_submits_from_many_threads_end_with_the_newest_one_at_a_time(report
 
 def test_all_sessions_share_one_pool():
     assert pool() is pool()
+
+
+def test_every_turn_is_taken_in_its_order_also_after_one_that_fails():
+    taken: list[object] = []
+    finished = threading.Event()
+    turns = Turns(taken.append)
+
+    def slow_then(value: object) -> Callable[[], None]:
+        time.sleep(0.002 * (7 - int(value) % 7))
+        return lambda: taken.append(value)
+
+    def fail() -> Callable[[], None]:
+        raise ElementError("The cells are gone.")
+
+    for value in range(20):
+        turns.take(lambda value=value: slow_then(value))
+    turns.take(fail)
+    turns.take(lambda: finished.set)
+    assert finished.wait(PATIENCE)
+    assert taken == [*range(20), "The cells are gone."]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import colorcet
@@ -41,6 +41,8 @@ class Categories:
         Cells without a category.
     n_folded
         How many small categories stand together in the last one, "other".
+    boolean
+        Whether the column holds true and false, not text that reads so.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Categories:
     counts: NDArray[np.int64]
     n_missing: int
     n_folded: int = 0
+    boolean: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ def color_by_obs(dataset: Dataset, column: str) -> Coloring:
             return _values(column, values.astype("int64").where(values.notna()).to_numpy(dtype=np.float64), "")
         else:
             categories = values.astype(object).map(str, na_action="ignore").astype("category")
-        return _categories(column, categories, dataset.read_colors(column))
+        found = _categories(column, categories, dataset.read_colors(column))
+        return replace(found, boolean=bool(pd.api.types.is_bool_dtype(values.dtype)))
     return _values(column, values.to_numpy(dtype=np.float64, na_value=np.nan), "")
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 hv.extension("bokeh")
 
+LONGEST = 32
+"""Letters of a group's name on the axis; the whole name stands in the tooltip."""
+
 MIN_ROW, MAX_ROW = 13, 22
 """Height of a row in pixels; below the smaller the panel scrolls."""
 
@@ -41,7 +44,8 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
     table = pd.DataFrame(
         {
             "gene": np.tile(np.array(genes, dtype=object), len(groups)),
-            "group": np.repeat(np.array(groups, dtype=object), len(genes)),
+            "group": np.repeat(np.array(short_names(groups), dtype=object), len(genes)),
+            "name": np.repeat(np.array(groups, dtype=object), len(genes)),
             "mean": summary.mean.ravel(),
             "fraction": summary.fraction.ravel(),
             "cells": np.repeat(summary.n_cells, len(genes)),
@@ -49,7 +53,7 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
     )
     table["size"] = dot_size(table["fraction"].fillna(0).to_numpy(), largest)
     low, high = color_limits(summary)
-    return hv.Points(table, ["gene", "group"], ["mean", "fraction", "cells", "size"]).opts(
+    return hv.Points(table, ["gene", "group"], ["mean", "fraction", "cells", "size", "name"]).opts(
         hv.opts.Points(
             color="mean",
             cmap=list(COLOR_MAPS[dark]),
@@ -59,7 +63,7 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
             line_width=0.5,
             tools=["hover"],
             hover_tooltips=[
-                ("", "@gene in @group"),
+                ("", "@gene in @name"),
                 ("mean", "@mean{0.000}"),
                 ("above 0", "@fraction{0.0%}"),
                 ("cells", "@cells{0,0}"),
@@ -77,6 +81,12 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
             hooks=[_theme(dark=dark)],
         )
     )
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return names cut in the middle where they would push the dots aside, all different still."""
+    cut = [n if len(n) <= LONGEST else f"{n[: LONGEST - 11]}…{n[-10:]}" for n in names]
+    return [f"{short} ({i + 1})" if cut.count(short) > 1 else short for i, short in enumerate(cut)]
 
 
 def color_limits(summary: GroupSummary) -> tuple[float, float]:

@@ -117,6 +117,8 @@ class EmbeddingPlot:
         self._bounds = bounds
         for label, name in zip(self._labels, names, strict=True):
             label.text = name
+        for mark in (*self._arrows, *self._labels):
+            mark.visible = any(names)
         self.fit()
 
     def fit(self) -> None:

@@ -41,7 +41,7 @@ class Explorer(pn.viewable.Viewer):
         self.session = session = Session(dataset)
         self.view = EmbeddingView(session)
         self.genes = GenesView(session)
-        self.selecting = SelectionView(session, export_dir)
+        self.selecting = SelectionView(session, export_dir, in_turn=self.view.in_turn)
         self.app_bar = AppBar(
             on_message=self._on_message,
             files=list(files) or [dataset.file_path.name],
@@ -106,10 +106,10 @@ class Explorer(pn.viewable.Viewer):
             case {"type": "inspect"}:
                 self._inspecting.submit(lambda _: render_text(inspect(session.dataset)))
             case {"type": "undo"}:
-                session.undo()
+                self.view.in_turn(session.undo)
             case {"type": "redo"}:
-                session.redo()
+                self.view.in_turn(session.redo)
             case {"type": "clear"}:
-                session.clear()
+                self.view.in_turn(session.clear)
             case {"type": "theme", "dark": bool(dark)}:
                 session.dark = dark

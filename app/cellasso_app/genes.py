@@ -199,7 +199,8 @@ def _summarise(
     n_groups = min(len(groups.labels), MAX_GROUPS)
     codes = groups.codes if n_groups == len(groups.labels) else _within(groups.codes, n_groups)
     summary = summarise_groups([columns[gene] for gene in genes], codes, n_groups)
-    return _Summed(genes, groups.labels[:n_groups], summary, len(groups.labels) - n_groups)
+    n_all = len(groups.labels) + max(0, groups.n_folded - 1)  # "other" is one of the labels
+    return _Summed(genes, groups.labels[:n_groups], summary, n_all - n_groups)
 
 
 def _axis_names(session: Session, genes: Sequence[str]) -> list[str]:

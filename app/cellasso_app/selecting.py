@@ -11,6 +11,7 @@ from cellasso_app.components import SelectionPanel
 from cellasso_app.work import Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from cellasso.dataset import Dataset
@@ -38,12 +39,15 @@ class SelectionView:
         Whose selection this is.
     export_dir
         The one folder into which exports are written.
+    in_turn
+        Runs a step of selecting after those before it.
     """
 
-    def __init__(self, session: Session, export_dir: Path) -> None:
+    def __init__(self, session: Session, export_dir: Path, *, in_turn: Callable[[Callable[[], None]], None]) -> None:
         self._session = session
+        self._in_turn = in_turn
         self._export_dir = export_dir
-        self._exported: Exported | None = None
+        self._exports: list[Path] = []
         self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
         self._exporting: Lane[Exported] = Lane(self._show_exported, self._fail_export, self._show_progress)
         self._downloading: Lane[dict[str, Any]] = Lane(self._show_piece, self._fail_export)
@@ -89,15 +93,15 @@ class SelectionView:
             case {"type": "composition", "value": str(name)} if name in session.category_columns():
                 session.composition_by = name
             case {"type": "invert"}:
-                session.invert()
+                self._in_turn(session.invert)
             case {"type": "clear"}:
-                session.clear()
+                self._in_turn(session.clear)
             case {"type": "export", "name": str(name)}:
                 self._export(name)
             case {"type": "cancel_export"}:
                 self._cancel()
-            case {"type": "download", "offset": int(offset)}:
-                self._send_piece(offset)
+            case {"type": "download", "number": int(number), "offset": int(offset)}:
+                self._send_piece(number, offset)
 
     def _export(self, name: str) -> None:
         selection: Selection | None = self._session.selection
@@ -121,11 +125,12 @@ class SelectionView:
             self.panel.export = {**self.panel.export, "fraction": fraction}
 
     def _show_exported(self, exported: Exported) -> None:
-        self._exported = exported
+        self._exports.append(exported.path)
         self.panel.export = {
             "state": "done",
             "n": exported.n_obs,
             "path": str(exported.path),
+            "number": len(self._exports) - 1,
             "left_out": list(exported.left_out),
         }
 
@@ -148,21 +153,22 @@ class SelectionView:
     def _show_piece(self, piece: dict[str, Any]) -> None:
         self.panel.send(piece)
 
-    def _send_piece(self, offset: int) -> None:
-        """Send a piece of the file that this session exported last, and of no other."""
-        exported = self._exported
-        if exported is None or offset < 0:
+    def _send_piece(self, number: int, offset: int) -> None:
+        """Send a piece of a file that this session exported, and of no other."""
+        if not 0 <= number < len(self._exports) or offset < 0:
             return
+        path = self._exports[number]
 
         def job(_progress: Progress) -> dict[str, Any]:
             try:
-                with exported.path.open("rb") as file:
+                with path.open("rb") as file:
                     size = file.seek(0, 2)
                     file.seek(offset)
                     piece = file.read(PIECE)
             except OSError as error:
-                raise ExportError(f"{exported.path} can no longer be read ({error.strerror}).") from error
-            return {"type": "piece", "name": exported.path.name, "offset": offset, "size": size, "bytes": piece}
+                raise ExportError(f"{path} can no longer be read ({error.strerror}).") from error
+            about = {"type": "piece", "number": number, "name": path.name, "offset": offset, "size": size}
+            return {**about, "bytes": piece}
 
         self._downloading.submit(job)
 

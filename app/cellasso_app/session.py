@@ -135,7 +135,7 @@ class Session(param.Parameterized):
     def layer_of(self, gene: str) -> str | None:
         """Return the matrix to read a gene from: the chosen one, where the gene's modality has it."""
         owner, _ = self.dataset.owner(gene)
-        return self.matrix if self.matrix in owner.matrices else None
+        return self.matrix if self.matrix in owner.matrices else next(iter(owner.matrices), None)
 
     # -- choosing ---------------------------------------------------------------------------------------
 

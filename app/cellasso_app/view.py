@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from cellasso_app.components import CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.raster import Cells, Viewport, draw
 from cellasso_app.session import ColorBy
-from cellasso_app.work import Lane
+from cellasso_app.work import Lane, Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset
@@ -66,9 +69,7 @@ class EmbeddingView:
         self._loaded: _Loaded | None = None
         self._reading: Lane[_Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
         self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail)
-        self._selecting: Lane[tuple[Operation, Lasso | Where, NDArray[np.bool_]]] = Lane(
-            lambda found: session.select(*found), self._fail
-        )
+        self._turns = Turns(self._fail)
         self.plot = EmbeddingPlot(on_view=self._draw, on_stroke=self._select_inside)
         self.bar = PlotBar(on_message=self._on_message, sizing_mode="stretch_width", height=42, margin=0)
         self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0)
@@ -120,8 +121,9 @@ class EmbeddingView:
             color_source=coloring.source if isinstance(coloring, Values) else "",
         )
         self.cells_panel.param.update(legend=_legend(coloring), busy=False, message=loaded.problem)
-        self.plot.set_coloring(coloring)
+        self.plot.set_coloring(coloring if loaded.embedding else None)
         if moved:
+            self.plot.clear()  # the old picture means nothing on the new axes
             name = loaded.embedding.rpartition(":")[2].removeprefix("X_")
             name = name.upper() if name.islower() and len(name) <= 4 else name
             self.plot.set_bounds(loaded.bounds, (f"{name}1", f"{name}2") if name else ("", ""))
@@ -178,10 +180,15 @@ class EmbeddingView:
         match message:
             case {"type": "embedding", "value": str(name)} if name in session.dataset.embeddings:
                 session.embedding = name
-            case {"type": "color", "column": str(name)}:
+            case {"type": "color", "column": str(name)} if any(c["name"] == name for c in session.columns()):
                 session.color = ColorBy("obs", name)
-            case {"type": "category", "label": str(label), "operation": operation}:
-                self._select_category(label, operation)
+            case {
+                "type": "category",
+                "column": str(column),
+                "label": str(label),
+                "operation": "replace" | "add" | "subtract" | "intersect" as operation,
+            }:
+                self._select_category(column, label, operation)
             case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:
                 self._operation = operation
             case {"type": "fit"}:
@@ -204,14 +211,26 @@ class EmbeddingView:
         if loaded is None or not loaded.embedding or len(polygon) < 3:
             return
         recipe, operation = Lasso(loaded.embedding, tuple(polygon)), self._operation
-        self._selecting.submit(lambda _: (operation, recipe, points_in_polygon(loaded.points, polygon)))
+        session = self._session
 
-    def _select_category(self, label: str, operation: Operation) -> None:
+        def prepare() -> Callable[[], None]:
+            return partial(session.select, operation, recipe, points_in_polygon(loaded.points, polygon))
+
+        self._turns.take(prepare)
+
+    def _select_category(self, column: str, label: str, operation: Operation) -> None:
         loaded, dataset = self._loaded, self._session.dataset
         if loaded is None or loaded.color is None or not isinstance(loaded.cells.coloring, Categories):
             return
+        if loaded.color.name != column:  # the legend that was clicked is no longer there
+            return
         recipe = Where(category_expression(loaded.color.name, label, loaded.cells.coloring))
-        self._selecting.submit(lambda _: (operation, recipe, recipe.mask(dataset)))
+        session = self._session
+        self._turns.take(lambda: partial(session.select, operation, recipe, recipe.mask(dataset)))
+
+    def in_turn(self, step: Callable[[], None]) -> None:
+        """Run a step of selecting (clear, undo, …) after the strokes and clicks before it."""
+        self._turns.take(lambda: step)
 
     def _list_columns(self, *_events: object) -> None:
         self.cells_panel.columns = self._session.columns()
@@ -251,7 +270,7 @@ def category_expression(column: str, label: str, categories: Categories) -> str:
     name = "`" + column.replace("`", "``") + "`"
     if label == missing_label(categories):
         return f"{name} is null"
-    if set(categories.labels) <= {"True", "False"}:
+    if categories.boolean:
         return f"{name} == {label.lower()}"
     quoted = label.replace("\\", "\\\\").replace("'", "\\'")
     return f"{name} == '{quoted}'"
@@ -288,7 +307,8 @@ def _legend(coloring: Coloring | None) -> dict[str, Any] | None:
     if isinstance(coloring, Values):
         finite = coloring.values[np.isfinite(coloring.values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
-        histogram, _ = np.histogram(finite, bins=HISTOGRAM_BINS, range=(low, high if high > low else low + 1))
+        wide = max(high - low, 1.0 if high == low else 0.0, abs(low) * 1e-6)  # more than the bins' rounding
+        histogram, _ = np.histogram(finite.astype(np.float64), bins=HISTOGRAM_BINS, range=(low, low + wide))
         note = f"{coloring.n_missing:,} cells have no value." if coloring.n_missing else ""
         return {"histogram": histogram.tolist(), "low": low, "high": high, "note": note}
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -32,6 +33,54 @@ def pool() -> Executor:
     More threads than cores: one waiting for a disk must not hold up another session's drawing.
     """
     return ThreadPoolExecutor(max_workers=2 + 2 * (os.cpu_count() or 1), thread_name_prefix="cellasso")
+
+
+class Turns:
+    """Runs every step it is given, one after the other: of what a hand does nothing may be dropped or overtaken.
+
+    Must be made inside a session. A step is prepared off the event loop; what that returns then runs on
+    it, document locked.
+
+    Parameters
+    ----------
+    failed
+        Called with a sentence for the user when preparing a step raised.
+    """
+
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        self._document = curdoc()
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], Callable[[], None]]] = deque()
+        self._running = False
+
+    def take(self, prepare: Callable[[], Callable[[], None]]) -> None:
+        """Run `prepare()` in the pool and what it returns on the loop, after all that was taken before."""
+        with self._lock:
+            self._waiting.append(prepare)
+            if self._running:
+                return
+            self._running = True
+        pool().submit(self._run)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._running = False
+                    return
+                prepare = self._waiting.popleft()
+            try:
+                step = prepare()
+            except CellassoError as error:
+                step = partial(self._failed, str(error))
+            except Exception:  # one step must not end the others; what is not ours is logged in full
+                logger.exception("A step failed")
+                step = partial(self._failed, UNEXPECTED)
+            if self._document.session_context is None:
+                step()
+            else:
+                self._document.add_next_tick_callback(step)
 
 
 class Lane(Generic[Result]):

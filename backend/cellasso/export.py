@@ -117,6 +117,8 @@ def export(
     try:
         left_out = _run(job, target, progress)
         _check_written(dataset, mask, job)
+        if progress is not None:
+            progress(1.0)  # the last moment to stop it
         _put_into_place(part, target, overwrite=overwrite)
     finally:
         part.unlink(missing_ok=True)

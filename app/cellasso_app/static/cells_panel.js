@@ -3,6 +3,7 @@ export function render({ model }) {
   const search = h("input", { type: "search", placeholder: "Find a column", "aria-label": "Find a column", oninput: () => show() });
   const bar = progressBar();
   const count = h("span", { class: "count" });
+  let shownActive = null;
 
   const show = () => {
     const wanted = search.value.trim().toLowerCase();
@@ -19,7 +20,9 @@ export function render({ model }) {
     if (!model.columns.length) list.append(h("div", { class: "empty" }, "This file's obs has no columns. Colour by a gene on the right."));
     else if (!shown.length) list.append(h("div", { class: "empty" }, "No column is called so."));
     list.scrollTop = top;
-    count.textContent = model.columns.length ? `${number(model.columns.length)} columns` : "";
+    if (model.active !== shownActive) list.querySelector('[aria-expanded="true"]')?.scrollIntoView({ block: "nearest" });
+    shownActive = model.active;
+    count.textContent = model.columns.length ? `${number(model.columns.length)} column${model.columns.length === 1 ? "" : "s"}` : "";
   };
 
   const legend = () => {
@@ -36,7 +39,7 @@ export function render({ model }) {
       h("button", {
         type: "button", class: "row", title: `Select the cells of ${row.label}`, "aria-label": `${row.label}, ${number(row.count)} cells`,
         disabled: !row.selectable,
-        onclick: (event) => model.send_msg({ type: "category", label: row.label, operation: operationOf(event) }),
+        onclick: (event) => model.send_msg({ type: "category", column: model.active, label: row.label, operation: operationOf(event) }),
       },
       h("span", { class: "swatch", style: { background: row.color } }),
       h("span", { class: "name" }, row.label),

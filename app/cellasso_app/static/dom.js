@@ -58,5 +58,6 @@ const progressBar = () => {
 };
 const typing = (event) => {
   const target = event.composedPath()[0];
+  if (event.composedPath().some((node) => node.localName === "dialog")) return true;
   return target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName));
 };

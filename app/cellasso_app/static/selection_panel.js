@@ -49,18 +49,20 @@ export function render({ model }) {
     const button = h("button", { type: "button", class: "link", onclick: () => {
       button.disabled = true;
       pieces = [];
-      model.send_msg({ type: "download", offset: 0 });
+      loading = state.number;
+      model.send_msg({ type: "download", number: loading, offset: 0 });
     } }, "Download");
     return button;
   };
   let pieces = [];
+  let loading = -1;
   model.on("msg:custom", (message) => {
-    if (message.type !== "piece") return;
+    if (message.type !== "piece" || message.number !== loading) return;
     pieces.push(message.bytes);
     const button = outcome.querySelector("button");
     const done = message.offset + message.bytes.byteLength;
     if (button) button.textContent = `Downloading ${Math.round(100 * done / message.size)}%`;
-    if (done < message.size) return model.send_msg({ type: "download", offset: done });
+    if (done < message.size) return model.send_msg({ type: "download", number: loading, offset: done });
     const url = URL.createObjectURL(new Blob(pieces));
     h("a", { href: url, download: message.name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60000);
