@@ -315,10 +315,14 @@ def measure(folder: Path, n_cells: int, n_repeats: int) -> dict[str, dict[str, l
     measured: dict[str, dict[str, list[Facts]]] = {step: {side: [] for side in STEPS[step]} for step in STEPS}
     for repeat in range(n_repeats):
         for step, sides in measured.items():
-            for side in np.roll(list(sides), -repeat):  # each comes first once
+            first = repeat % len(sides)  # another one each time
+            for side in [*sides][first:] + [*sides][:first]:
                 os.sync()  # what the last one wrote is not this one's work
-                answer = subprocess.check_output([*command, step, side, str(folder)], text=True)
-                sides[side].append(json.loads(answer.strip().rpartition("\n")[2]))
+                child = subprocess.run([*command, step, side, str(folder)], stdout=subprocess.PIPE, text=True)
+                if not child.stdout:
+                    sys.exit(f"{step}, {side}: ended with code {child.returncode} and without an answer")
+                answer = json.loads(child.stdout.strip().rpartition("\n")[2])
+                sides[side].append(answer | {"crashed": float(child.returncode != 0)})
                 print(f"{repeat + 1}/{n_repeats} {step}, {side}: {sides[side][-1]}", file=sys.stderr, flush=True)
             found = [run["found"] for runs in sides.values() for run in runs if "found" in run]
             if found and not np.allclose(found, found[0], rtol=1e-6):
@@ -339,12 +343,14 @@ Medians of {repeats} runs in turn, each a new process warmed up on {tiny:,} cell
 within a turn. Memory is the peak above that of the warm process, with what opening takes and with the whole of the
 child that writes an export; memory and bytes are cellasso's / the other's. anndata is opened with `backed="r"`, which
 is timed in the first step only. The limit: the stored bytes that hold the answer, and zlib inflating them in one
-thread; for the export all of the file, and a tenth of it deflated again; for the lasso one pass over the points.
-cellasso reads a CSR matrix in two threads. The exports: {written}; cellasso's is also checked, and on the disk
-(fsync). A session's figures are medians of {pages} pages in one process, without a browser.
+thread, which a reader with several threads, or with a faster inflate, can undercut; for the export all of the file,
+and a tenth of it deflated again; for the lasso one pass over the points. A session's figures are medians of {pages}
+pages in one process, without a browser. Processes that crashed after they had answered: {crashed}.
 
-{date:%Y-%m-%d}, {cores} cores, {gib:.0f} GiB, load {load:.1f} before the first run, {system},
-Python {python}, HDF5 {hdf5}, {libraries}.
+Sizes of the exports: {written}. `copy` does not compress; cellasso's is also checked, and on the disk (fsync).
+
+{date:%Y-%m-%d}, {cores} cores, {gib:.0f} GiB, load {load:.1f} before the first run, {system}, Python {python},
+HDF5 {hdf5}, {libraries}.
 
 ```
 python tests/benchmarks/first_look.py --cells {cells} --repeats {repeats} --write
@@ -409,6 +415,7 @@ def main() -> None:
         tiny=TINY,
         pages=PAGES,
         written=", ".join(f"{side} {number(size)} MB" for side, size in sizes.items()),
+        crashed=sum(bool(run["crashed"]) for sides in measured.values() for runs in sides.values() for run in runs),
         date=datetime.now(UTC),
         cores=os.cpu_count(),
         gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,

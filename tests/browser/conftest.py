@@ -29,7 +29,8 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# of the module, not the session: Playwright keeps an event loop running, beside which a worker can start no server
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -75,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
     """`cellasso serve` on the three files."""
     command = [sys.executable, "-c", "import sys; from cellasso_app.cli import main; sys.exit(main())", "serve"]
