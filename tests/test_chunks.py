@@ -82,3 +82,15 @@ def test_chunk_of_another_size_than_declared_is_an_error(tmp_path):
         chunks = open_chunks(handle, handle.node("/x"))
         with pytest.raises(ElementError, match=r"x\.h5:/x cannot be read \(chunk 1 "):
             chunks.read(slice(0, 200))
+
+
+def test_of_a_long_dataset_only_the_first_chunks_are_looked_up(tmp_path):
+    values = np.arange(1000, dtype=np.int32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", data=values, chunks=(64,), compression="gzip")
+    with Handle(tmp_path / "x.h5") as handle:
+        for wanted, n_chunks in ((1, 1), (64, 1), (65, 2), (999, 16), (5000, 16)):
+            chunks = open_chunks(handle, handle.node("/x"), n_values=wanted)
+            assert len(chunks) == n_chunks
+            assert chunks.n_values == min(64 * n_chunks, 1000)
+            np.testing.assert_array_equal(chunks.read(slice(0, min(wanted, 1000))), values[:wanted])

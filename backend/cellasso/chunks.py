@@ -82,24 +82,33 @@ class Chunks:
         return values[: min(self.size, self.n_values - start)]
 
 
-def open_chunks(handle: Handle, dataset: h5py.Dataset) -> Chunks | None:
-    """Return where the chunks of a dataset lie; `None` when HDF5 alone can read it (other filters, other layouts)."""
+def open_chunks(handle: Handle, dataset: h5py.Dataset, *, n_values: int | None = None) -> Chunks | None:
+    """Return where the chunks of a dataset lie; `None` when HDF5 alone can read it (other filters, other layouts).
+
+    With `n_values` only the chunks of that many first values are looked up: a large matrix has 20,000.
+    """
     filters = _known_filters(dataset)
     if filters is None or dataset.ndim != 1 or not dataset.size or not dataset.chunks:
         return None
-    found: list[h5py.h5d.StoreInfo] = []
-    dataset.id.chunk_iter(found.append)
     size = dataset.chunks[0]
+    end = dataset.shape[0] if n_values is None else min(n_values, dataset.shape[0])
+    found: list[h5py.h5d.StoreInfo] = []
+
+    def take(chunk: h5py.h5d.StoreInfo) -> bool | None:
+        found.append(chunk)
+        return True if len(found) * size >= end else None  # anything but None ends the iteration
+
+    dataset.id.chunk_iter(take)
     order = sorted(found, key=lambda chunk: chunk.chunk_offset[0])
     starts = [chunk.chunk_offset[0] for chunk in order]
     # every chunk is there and went through all filters
-    if starts != list(range(0, dataset.shape[0], size)) or any(chunk.filter_mask for chunk in order):
+    if starts != list(range(0, end, size)) or any(chunk.filter_mask for chunk in order):
         return None
     chunks = Chunks(
         handle,
         handle.place(dataset.name),
         dataset.dtype,
-        dataset.shape[0],
+        min(len(order) * size, dataset.shape[0]),
         size,
         np.array([chunk.byte_offset for chunk in order], dtype=np.int64),
         np.array([chunk.size for chunk in order], dtype=np.int64),
