@@ -155,7 +155,9 @@ def gene_costs(stored: Stored, timed: Timed | None, *, bytes_per_second: float, 
         return [now]
     n_segments = -(-stored.shape[0] // SEGMENT_ROWS)
     n_bytes = INDEXED_BYTES * stored.column_values
-    method = f"{n_segments:,} read{'s' if n_segments > 1 else ''}, one per {SEGMENT_ROWS:,} cells"
+    method = "reads the gene's own values"
+    if n_segments > 1:
+        method += f", {n_segments:,} runs of {SEGMENT_ROWS:,} cells"
     seconds = n_segments * seconds_per_read + n_bytes / bytes_per_second
     return [now, Cost("gene", stored.name, "index", method, n_bytes, n_segments, seconds=seconds)]
 
