@@ -155,3 +155,15 @@ def test_packed_chunks_are_as_small_as_hdf5_makes_them(tmp_path):
         ours = file.create_dataset("ours", shape=counts.shape, dtype="f4", **options)
         write_packed(ours, open_packing(ours).pack(counts, (0,)))
         assert ours.id.get_storage_size() <= 1.05 * theirs.id.get_storage_size()
+
+
+def test_of_a_long_dataset_only_the_first_chunks_are_looked_up(tmp_path):
+    values = np.arange(1000, dtype=np.int32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", data=values, chunks=(64,), compression="gzip")
+    with Handle(tmp_path / "x.h5") as handle:
+        for wanted, n_chunks in ((1, 1), (64, 1), (65, 2), (999, 16), (5000, 16)):
+            chunks = open_chunks(handle, handle.node("/x"), n_rows=wanted)
+            assert len(chunks) == n_chunks
+            assert chunks.shape == (min(64 * n_chunks, 1000),)
+            np.testing.assert_array_equal(chunks.read(slice(0, min(wanted, 1000))), values[:wanted])

@@ -7,6 +7,7 @@ import difflib
 import io
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -158,7 +159,9 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "Show what is in a file, what it costs to look at, and what is wrong with it."
-    parser = commands.add_parser("inspect", help=text, description=text + " Reads no matrix.")
+    parser = commands.add_parser(
+        "inspect", help=text, description=text + " Reads no more of a matrix than a piece, to time it."
+    )
     parser.add_argument("file", type=Path, metavar="FILE", help="an .h5ad or .h5mu file")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_inspect)
@@ -234,7 +237,8 @@ def _inspect(options: argparse.Namespace) -> None:
 
     with cellasso.open(options.file) as dataset:
         report = inspect(dataset)
-    print(to_json(report) if options.json else render_text(report))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(to_json(report) if options.json else render_text(report, width=width))
 
 
 def _export(options: argparse.Namespace) -> None:

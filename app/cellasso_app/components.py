@@ -62,7 +62,14 @@ class AppBar(Part):
     n_selected = param.Integer(allow_None=True, default=None)
     can_undo = param.Boolean()
     can_redo = param.Boolean()
-    report = param.String(doc="What `inspect` says of the file, once it was asked for.")
+
+
+class Inspection(Part):
+    """A dialog that the app bar opens: what is wrong with the file, what it costs, and what is in it."""
+
+    _esm = _script("inspection.js")
+
+    report = param.Dict(default={}, doc='What `describe` returns, once it was asked for; or `{"error"}`.')
 
 
 class CellsPanel(Part):

@@ -297,9 +297,71 @@ def test_structure_of_the_file_is_shown_when_asked_for(page: Page, server: str) 
     page.get_by_role("button", name="Inspect this file").click()
     dialog = page.get_by_role("dialog", name="What is in this file")
     dialog.get_by_text("X_umap").wait_for()
-    assert "900" in dialog.inner_text()
+    headings = dialog.get_by_role("heading", level=3).all_inner_texts()
+    assert [heading.casefold() for heading in headings] == ["problems", "what it costs", "contents"]
+    tree = dialog.get_by_role("table", name="Contents")
+    assert tree.get_by_role("columnheader").all_inner_texts() == [
+        *("Element", "Kind", "Shape", "Type", "On disk", "In memory", "Stored")
+    ]
+    x = tree.get_by_role("row").filter(has=page.get_by_role("rowheader", name="X", exact=True)).first
+    assert x.get_by_role("cell").nth(1).inner_text() == "900 \N{MULTIPLICATION SIGN} 8"
+    assert x.get_by_role("cell").last.inner_text().startswith("cell by cell (CSR), chunks")
+    costs = dialog.get_by_role("table", name="What it costs")
+    assert costs.get_by_role("rowheader", name="Export 10% of the cells").count() == 1
+    assert costs.get_by_role("cell", name="with an index").count() == 3  # X, raw, counts
+
+
+def test_groups_of_the_structure_fold(page: Page, server: str) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="Inspect this file").click()
+    dialog = page.get_by_role("dialog", name="What is in this file")
+    column, toggle = dialog.get_by_text("n_counts", exact=True), dialog.get_by_role("button", name="Members of obs")
+    column.first.wait_for()
+    toggle = toggle.first
+    assert toggle.get_attribute("aria-expanded") == "true"
+    toggle.click()
+    assert toggle.get_attribute("aria-expanded") == "false"
+    column.first.wait_for(state="hidden")
+    toggle.press("Enter")
+    column.first.wait_for()
+
+
+def test_escape_closes_the_structure_keeps_the_selection_and_gives_back_the_focus(page: Page, server: str) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    button = page.get_by_role("button", name="Inspect this file")
+    button.click()
+    dialog = page.get_by_role("dialog", name="What is in this file")
+    dialog.get_by_text("X_umap").wait_for()
+    dialog.get_by_text("X_umap").click()  # wherever the focus is in the dialog
+    page.keyboard.press("d")
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    assert page.locator("html").get_attribute("data-theme") == "light"
+    assert "selected" in cells(page).inner_text()
+    assert page.evaluate(
+        """() => {
+            let node = document.activeElement;
+            while (node.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+            return node.getAttribute("aria-label");
+        }"""
+    ) == button.get_attribute("aria-label")
+    page.keyboard.press("d")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    page.keyboard.press("i")
     dialog.get_by_role("button", name="Close").click()
     dialog.wait_for(state="hidden")
+    page.keyboard.press("Escape")
+    cells(page).filter(has_not_text="selected").wait_for()
+
+
+def test_problems_of_the_file_come_first(page: Page, server: str) -> None:
+    page.goto(f"{server}/?file=plain.h5ad")
+    status(page).filter(has_text="no embedding").wait_for()
+    page.keyboard.press("i")
+    problems = page.get_by_role("dialog").get_by_role("region", name="Problems")
+    problems.get_by_role("listitem").filter(has_text="plain.h5ad has no embedding").wait_for()
 
 
 def test_panel_serve_shows_the_same_page(page: Page, folder: Path, tmp_path: Path) -> None:

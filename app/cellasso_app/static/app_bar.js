@@ -6,18 +6,9 @@ export function render({ model }) {
   const undo = iconButton("undo", "Undo", () => model.send_msg({ type: "undo" }), "Ctrl+Z");
   const redo = iconButton("redo", "Redo", () => model.send_msg({ type: "redo" }), "Ctrl+Shift+Z");
   const theme = iconButton("theme", "Dark theme", () => setTheme(document.documentElement.dataset.theme !== "dark"), "D");
-  const structure = h("pre", { tabindex: "0", "aria-label": "Structure" });
-  const inspection = h("dialog", { class: "wide", "aria-label": "What is in this file" },
-    h("h2", {}, "What is in this file"), structure,
-    h("button", { type: "button", class: "plain", onclick: () => inspection.close() }, "Close"));
-  const inspect = iconButton("inspect", "Inspect this file", () => {
-    structure.textContent = model.report || "Reading the structure…";
-    inspection.showModal();
-    if (!model.report) model.send_msg({ type: "inspect" });
-  }, "I");
-  watch(model, ["report"], () => { if (model.report) structure.textContent = model.report; });
+  const inspect = iconButton("inspect", "Inspect this file", () => document.dispatchEvent(new CustomEvent("cellasso-inspect")), "I");
   const help = keysDialog();
-  const helpButton = iconButton("help", "Keys", () => help.showModal(), "?");
+  const helpButton = iconButton("help", "Keys", () => showModal(help), "?");
 
   const setTheme = (dark) => {
     document.documentElement.dataset.theme = dark ? "dark" : "light";
@@ -27,7 +18,7 @@ export function render({ model }) {
   };
 
   document.addEventListener("keydown", (event) => {
-    if (typing(event) || help.open || inspection.open) return;
+    if (typing(event)) return;
     const key = event.key.toLowerCase();
     if ((event.ctrlKey || event.metaKey) && key === "z") {
       event.preventDefault();
@@ -35,7 +26,7 @@ export function render({ model }) {
     } else if (event.ctrlKey || event.metaKey || event.altKey) {
       return;
     } else if (event.key === "Escape") model.send_msg({ type: "clear" });
-    else if (event.key === "?") help.showModal();
+    else if (event.key === "?") showModal(help);
     else if (key === "i") inspect.click();
     else if (key === "d") setTheme(document.documentElement.dataset.theme !== "dark");
   });
@@ -67,7 +58,7 @@ export function render({ model }) {
   return h("header", { class: "appbar" },
     h("h1", { class: "brand", style: { margin: 0 } }, icon("brand"), "cellasso"),
     h("span", { class: "divider" }), file, fileChoice, modality, cells,
-    h("span", { class: "end" }, undo, redo, inspect, theme, helpButton), help, inspection);
+    h("span", { class: "end" }, undo, redo, inspect, theme, helpButton), help);
 }
 
 function keysDialog() {
