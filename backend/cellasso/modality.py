@@ -76,7 +76,7 @@ class Modality:
     def _matrix_paths(self) -> dict[str, str]:
         """HDF5 path of each matrix by the name users choose it by: `X`, `raw`, then the layers."""
         members = self._members("")
-        paths = {"X": "X"} if "X" in members else {}
+        paths = {"X": "X"} if "X" in members and not self._is_null("X") else {}
         if "raw.X" in members:  # anndata 0.6 and before
             paths["raw"] = "raw.X"
         elif "X" in self._members("raw"):
@@ -272,6 +272,13 @@ class Modality:
         except (NotFoundError, ElementError):
             return []
         return list(node) if isinstance(node, h5py.Group) else []
+
+    def _is_null(self, part: str) -> bool:
+        """Whether the file says that there is none: so mudata writes an X that is absent."""
+        try:
+            return elements.encoding(self.handle.node(f"{self.path}/{part}")) == "null"
+        except ElementError:  # it is there, and who reads it is told why it cannot be
+            return False
 
     def _place(self, part: str = "") -> str:
         return self.handle.place(f"{self.path}/{part}")
