@@ -182,7 +182,7 @@ def damage(path, chunks):
             file.write(b"\xff" * chunk.size)
 
 
-def test_no_values_of_columns_are_read_nor_more_of_a_matrix_than_the_first_and_the_last_chunk(tmp_path, monkeypatch):
+def test_no_values_of_columns_are_read_nor_more_of_a_matrix_than_the_first_chunk(tmp_path, monkeypatch):
     monkeypatch.setattr(forecast, "PIECE_VALUES", 100)
     path = tmp_path / "broken_inside.h5ad"
     make("csr").write_h5ad(path, compression="gzip")
@@ -194,7 +194,7 @@ def test_no_values_of_columns_are_read_nor_more_of_a_matrix_than_the_first_and_t
         chunks = [file[name].id.get_chunk_info(n) for name in columns for n in range(file[name].id.get_num_chunks())]
         for part in (file["X/data"], file["X/indices"]):
             assert part.id.get_num_chunks() > 20
-            chunks += [part.id.get_chunk_info(n) for n in range(1, part.id.get_num_chunks() - 1)]
+            chunks += [part.id.get_chunk_info(n) for n in range(1, part.id.get_num_chunks())]
     damage(path, chunks)
     with cellasso.open(path) as dataset, pytest.raises(CellassoError):
         dataset.read_obs("depth")

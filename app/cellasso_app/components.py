@@ -143,7 +143,10 @@ class SelectionPanel(Part):
     column = param.String()
     rows = param.List(doc="`{label, color, n, total}` of each category, largest part first.")
     file_name = param.String(doc="Proposed name of the export.")
-    export = param.Dict(default={"state": "idle"}, doc="State of the export: idle, running, done or failed.")
+    formats = param.List(doc="`{value, label}` of each format, the file's own first; the values are suffixes.")
+    format = param.String()
+    contents = param.String(doc="What goes into an export of that format.")
+    export = param.Dict(default={"state": "idle"}, doc="State of the export: idle, exists, running, done or failed.")
 
 
 class DotplotKey(Part):

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
-from cellasso.chunks import open_chunks
+from cellasso.chunks import open_chunks, open_packing
 from cellasso.costs import EXPORTED, Forecast, Timed, export_cost, gene_costs
 from cellasso.errors import CellassoError
 from cellasso.matrix import SparseMatrix
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from cellasso.costs import Stored, Volume
     from cellasso.handle import Handle
     from cellasso.matrix import Matrix
-    from cellasso.subset import Read
 
 PIECE_VALUES = 1 << 15
 """Stored values that are timed, or a chunk if that is more: a millisecond or two of gzip."""
@@ -111,8 +109,6 @@ class Forecaster:
             self.problems.append(f"{matrix.place} could not be timed ({error}).")
         return None
 
-    # HDF5 keeps the chunk that was read last, so no measurement reads one that another has read before it.
-
     # -- sparse -----------------------------------------------------------------------------------
 
     def _time_sparse(self, stored: Stored, matrix: SparseMatrix) -> Timed | None:
@@ -121,22 +117,26 @@ class Forecaster:
         n = min(n_stored, max(PIECE_VALUES, *(part.chunks[0] if part.chunks else 0 for part in parts)))
         if n * max(part.dtype.itemsize for part in parts) > MAX_PIECE_BYTES or not n:
             return None
-        by_column = matrix.storage == "csc"
-        gene = self._time_column(stored, parts) if by_column else (n, self._time_scan(matrix, parts, n))
-        pieces = [slice(at * n, (at + 1) * n) for at in _last_two(n_stored // n)]
-        export = self._time_export(parts, pieces, n)
-        return Timed(stored.name, *gene, *export)
+        gene = self._time_column(stored, parts) if matrix.storage == "csc" else None
+        directly = [open_chunks(self._handle, part, n_rows=n) for part in parts]
+        reads = [each.read for each in directly if each is not None]
+        keep = _scattered(n)
 
-    def _time_scan(self, matrix: SparseMatrix, parts: Sequence[h5py.Dataset], n: int) -> float:
-        """Return the seconds that `n` values take in a scan by all cores."""
-        indices, data = (open_chunks(self._handle, part, n_rows=n) for part in parts)
-        if indices is None or data is None:  # what HDF5 alone can read is read by one thread
-            return _seconds(lambda: _search(matrix, *(self._handle.read(part, slice(0, n)) for part in parts)))
-        search = partial(_search_chunks, matrix, indices.read, data.read)
-        pieces = [slice(0, n)] * _threads()
-        list(run_blocks(search, pieces[:1]))  # starts the pool of threads
-        # of two rounds the quicker one had less of other work beside it
-        return min(_seconds(lambda: list(run_blocks(search, pieces))) for _ in range(2)) / len(pieces)
+        def scan(_number: int) -> list[NDArray[Any]]:
+            values = slice(0, n)
+            found: list[NDArray[Any]] = []
+            if len(reads) == len(parts):
+                found += (read(values) for read in reads)
+            else:
+                found += (self._handle.read(part, values) for part in parts)
+            if matrix.storage == "csr":
+                np.flatnonzero(matrix.checked(found[0], matrix.shape[1]) == 0)
+            for read_values in found:
+                read_values[keep]
+            return found
+
+        reading, found = _side_by_side(scan, alone=len(reads) < len(parts))
+        return Timed(stored.name, *(gene or (n, reading)), n, reading, *_time_writing(parts, found))
 
     def _time_column(self, stored: Stored, parts: Sequence[h5py.Dataset]) -> tuple[int, float]:
         """Return the seconds that a run of values takes, as long as an average column unless that is long."""
@@ -154,27 +154,30 @@ class Forecaster:
         # where nothing is chunked, each row is a read of its own
         n_gene = rows if stored.chunks else min(stored.shape[0], UNCHUNKED_ROWS)
         gene = _seconds(lambda: self._handle.read(node, (slice(0, n_gene), 0)))
-        pieces = [(slice(at * rows, (at + 1) * rows), slice(0, columns)) for at in _last_two(stored.shape[0] // rows)]
-        export = self._time_export([node], pieces, rows * columns)
-        return Timed(stored.name, n_gene, gene, *export)
+        directly = open_chunks(self._handle, node, n_rows=rows)
+        # HDF5 keeps the chunk that it read last: what it alone can read is timed on another one
+        start = 0 if directly is not None else (stored.shape[0] // rows - 1) * rows
+        piece = slice(start, start + rows), slice(0, columns)
+        keep = _scattered(rows)
 
-    # -- writing ----------------------------------------------------------------------------------
+        def take(_number: int) -> list[NDArray[Any]]:
+            found = directly.read(*piece) if directly is not None else self._handle.read(node, piece)
+            found[keep]
+            return [found]
 
-    def _time_export(
-        self, parts: Sequence[h5py.Dataset], pieces: Sequence[Any], n: int
-    ) -> tuple[int, float, int, float]:
-        """Return the last four fields of `Timed`, of the last of some pieces of `n` values; the others warm up."""
-        read: list[NDArray[np.generic]] = []
+        reading, found = _side_by_side(take, alone=directly is None)
+        return Timed(stored.name, n_gene, gene, rows * columns, reading, *_time_writing([node], found))
 
-        def pick(piece: Any) -> None:
-            read[:] = [self._handle.read(part, piece) for part in parts]
-            for values in read:
-                values[_scattered(len(values))]
 
-        reading = [_seconds(partial(pick, piece)) for piece in pieces][-1]
-        length = max(1, min(len(values) * WRITTEN_BYTES // values.nbytes for values in read))
-        some = [values[:length] for values in read]
-        return n, reading, some[0].size, min(_time_writing(parts, some) for _ in range(2))
+def _side_by_side(job: Callable[[int], list[NDArray[Any]]], *, alone: bool) -> tuple[float, list[NDArray[Any]]]:
+    """Return the seconds that one piece takes while all cores work on pieces, or one `alone`; and what it found."""
+    found: list[NDArray[Any]] = []
+    if alone:  # once: HDF5 would not inflate the same chunk again
+        return _seconds(lambda: found.extend(job(0))), found
+    found.extend(next(run_blocks(job, [0])))  # starts the pool of threads
+    numbers = range(_threads())
+    # of two rounds the quicker one had less of other work beside it
+    return min(_seconds(lambda: list(run_blocks(job, numbers))) for _ in range(2)) / len(numbers), found
 
 
 def _seconds(act: Callable[[], object]) -> float:
@@ -183,20 +186,8 @@ def _seconds(act: Callable[[], object]) -> float:
     return max(time.perf_counter() - start, 1e-9)
 
 
-def _last_two(n: int) -> list[int]:
-    return [n - 2, n - 1] if n > 2 else [n - 1]  # the first one is a gene's
-
-
 def _threads() -> int:
     return os.cpu_count() or 1
-
-
-def _search(matrix: SparseMatrix, indices: NDArray[Any], _data: NDArray[Any]) -> None:
-    np.flatnonzero(matrix.checked(indices, matrix.shape[1]) == 0)
-
-
-def _search_chunks(matrix: SparseMatrix, indices: Read, data: Read, values: slice) -> None:
-    _search(matrix, indices(values), data(values))
 
 
 def _scattered(n: int) -> NDArray[np.bool_]:
@@ -205,17 +196,28 @@ def _scattered(n: int) -> NDArray[np.bool_]:
     return keep
 
 
-def _time_writing(sources: Sequence[h5py.Dataset], written: Sequence[NDArray[np.generic]]) -> float:
-    """Write values as an export does, in the chunks and filters of their sources, to memory; return the seconds."""
+def _time_writing(sources: Sequence[h5py.Dataset], found: Sequence[NDArray[Any]]) -> tuple[int, float]:
+    """Return how many values of each part are packed as an export packs them, and the seconds that it takes."""
+    length = max(1, min(len(values) * WRITTEN_BYTES // values.nbytes for values in found))
+    some = [np.ascontiguousarray(values[:length]) for values in found]
     with h5py.File("timed", "w", driver="core", backing_store=False) as file:
-        pairs = [
-            (create_like(source, file, str(number), values.shape), np.ascontiguousarray(values))
-            for number, (source, values) in enumerate(zip(sources, written, strict=True))
+        targets = [
+            create_like(source, file, str(number), values.shape)
+            for number, (source, values) in enumerate(zip(sources, some, strict=True))
         ]
+        packings = [open_packing(target) for target in targets]
 
-        def write() -> None:
-            for target, values in pairs:
+        def pack(_number: int) -> list[NDArray[Any]]:
+            for packing, values in zip(packings, some, strict=True):
+                if packing is not None:
+                    packing.pack(values, (0,) * values.ndim)
+            return []
+
+        def write(_number: int) -> list[NDArray[Any]]:
+            for target, values in zip(targets, some, strict=True):
                 target.write_direct(values)
-            file.flush()  # compresses what is still in a cache
+            file.flush()  # packs what is still in a cache
+            return []
 
-        return _seconds(write)
+        by_hdf5 = None in packings
+        return some[0].size, _side_by_side(write if by_hdf5 else pack, alone=by_hdf5)[0]

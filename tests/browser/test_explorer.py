@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import anndata as ad
 import mudata as md
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.path import Path as Polygon
 
@@ -235,6 +236,51 @@ def test_export_refuses_names_that_leave_the_folder_and_files_that_exist(page: P
         outcome.filter(has_text=sentence).wait_for()
     assert (folder / "exports" / "taken.h5ad").read_bytes() == b"mine"
     assert not (folder / "out.h5ad").exists()
+
+
+def test_table_of_the_selected_cells_is_what_pandas_makes_of_anndata(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server)
+    search = page.get_by_role("combobox", name="Find a gene")
+    for gene in ("MS4A1", "LYZ"):
+        search.fill(gene)
+        page.get_by_role("option", name=gene).wait_for()
+        search.press("Enter")
+        page.get_by_role("button", name=f"Colour by {gene}").wait_for()
+    page.get_by_role("button", name="Colour by cell_type").click()
+    legend = page.get_by_role("group", name="Legend of cell_type")
+    legend.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    legend.get_by_role("button", name=HOSTILE).click(modifiers=["Shift"])
+    page.get_by_role("combobox", name="Format").select_option("csv")
+    page.get_by_text("obs and 2 genes from X").wait_for()
+    name = page.get_by_role("textbox", name="File name of the export")
+    assert name.input_value() == "cells_subset.csv"
+    path = export(page, "table.csv")
+
+    source = ad.read_h5ad(folder / "cells.h5ad")
+    chosen = source[source.obs["cell_type"].isin(["CD4 T", HOSTILE])]
+    expected = chosen.obs.join(chosen.to_df()[["MS4A1", "LYZ"]])
+    found = pd.read_csv(path, index_col=0, dtype={"cell_type": expected["cell_type"].dtype})
+    pd.testing.assert_frame_equal(found, expected, check_names=False, check_dtype=False, rtol=1e-6)
+
+
+def test_file_that_exists_is_replaced_only_when_the_user_says_so(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    target = folder / "exports" / "asked.txt"
+    target.write_text("mine")
+    page.get_by_role("combobox", name="Format").select_option("txt")
+    page.get_by_text("Names of the cells").wait_for()
+    page.get_by_role("textbox", name="File name of the export").fill("asked.txt")
+    outcome = page.get_by_role("status", name="Export", exact=True)
+    for answer in ("Cancel", "Replace"):
+        assert target.read_text() == "mine"
+        page.get_by_role("button", name="Export subset").click()
+        outcome.filter(has_text="asked.txt exists already. Replace it?").wait_for()
+        outcome.get_by_role("button", name=answer).click()
+    outcome.filter(has_text="written to").wait_for()
+    assert len(target.read_text().splitlines()) == selected(page)
 
 
 def test_names_from_the_file_are_text_never_html(page: Page, server: str) -> None:
