@@ -49,7 +49,9 @@ class SelectionView:
         self._export_dir = export_dir
         self._exports: list[Path] = []
         self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
-        self._exporting: Lane[Exported] = Lane(self._show_exported, self._fail_export, self._show_progress)
+        self._exporting: Lane[Exported] = Lane(
+            self._show_exported, self._fail_export, self._show_progress, outlives_session=True
+        )
         self._downloading: Lane[dict[str, Any]] = Lane(self._show_piece, self._fail_export)
         self.panel = SelectionPanel(
             on_message=self._on_message,
@@ -58,7 +60,7 @@ class SelectionView:
             height=IDLE_HEIGHT,
             margin=0,
         )
-        session.param.watch(self._refresh, ["selection", "composition_by", "modality"])
+        session.param.watch(self._refresh, ["selection", "composition_by", "modality", "as_categories"])
         self._refresh()
         self._idle()
 
@@ -118,7 +120,7 @@ class SelectionView:
         def job(progress: Progress) -> Exported:
             return dataset.export(selection.mask, path, recipe=selection.recipe, progress=progress)
 
-        self._exporting.submit(job)
+        self._exporting.submit(job, long=True)
 
     def _show_progress(self, fraction: float) -> None:
         if self.panel.export["state"] == "running":
@@ -205,7 +207,7 @@ def free_name(folder: Path, stem: str, file_format: str) -> str:
 
 def _compose(dataset: Dataset, column: str, selection: Selection) -> list[dict[str, Any]]:
     """Count the selected cells of each category, largest part first; only those that occur."""
-    categories = color_by_obs(dataset, column)
+    categories = color_by_obs(dataset, column, as_categories=True)
     if not isinstance(categories, Categories):
         return []
     counts = count_groups(categories.codes, len(categories.labels), selection.mask)
