@@ -22,7 +22,7 @@ from cellasso.errors import CellassoError, FileChangedError
 from cellasso_app.components import PAGE_STYLE, Notice, Opening
 from cellasso_app.guard import Door, guard, is_unspecified
 from cellasso_app.session import survey
-from cellasso_app.work import Lane, pool
+from cellasso_app.work import UNEXPECTED, Lane, pool, when_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -76,7 +76,9 @@ def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
     asked = pn.state.session_args.get("file", [b""])[0]
     name = catalogue.called(asked.decode(errors="replace"))  # Tornado has undone the quoting already
     _set_title("cellasso")
-    frame = pn.Column(Opening(file=name, **STRETCHED), **STRETCHED, styles={"height": "100vh", "width": "100vw"})
+    frame = pn.Column(
+        Opening(name="opening", file=name, **STRETCHED), **STRETCHED, styles={"height": "100vh", "width": "100vw"}
+    )
     # the event loop reads nothing, not even a file's structure: on a slow disk all sessions would stand still
     opened = pool().submit(_open, catalogue, name)
     document = curdoc()
@@ -95,9 +97,17 @@ def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
         frame[:] = [Notice(text=sentence, **STRETCHED)]
 
     opening = Lane(fill, say)
-    # not before the browser is there: what a thread hands to a session that is still being made is lost
-    pn.state.onload(lambda: opening.submit(lambda _: opened.result()))
+    when_live(lambda: opening.submit(lambda _: opened.result()))
     return frame
+
+
+def page_or_notice(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
+    """Return a page, or one sentence: Panel would show the traceback, with all its paths."""
+    try:
+        return page(catalogue, export_dir)
+    except Exception:
+        logger.exception("A page could not be built")
+        return Notice(text=UNEXPECTED, **STRETCHED)
 
 
 STRETCHED: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0}
@@ -151,7 +161,7 @@ def serve(
     catalogue = Catalogue(paths)
 
     def build() -> pn.viewable.Viewable:  # Panel calls plain functions only
-        return page(catalogue, export_dir)
+        return page_or_notice(catalogue, export_dir)
 
     door = Door.of(address, allow_hosts, token)
     server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), door)
@@ -191,7 +201,7 @@ def serve_script(arguments: Sequence[str]) -> None:
         text = "Name a file after --args: panel serve app/main.py --args FILE [--export-dir DIR]"
         Notice(text=text, sizing_mode="stretch_both").servable()
         return
-    page(_shared_catalogue(tuple(options.files)), options.export_dir.absolute()).servable()
+    page_or_notice(_shared_catalogue(tuple(options.files)), options.export_dir.absolute()).servable()
 
 
 @cache

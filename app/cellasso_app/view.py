@@ -17,7 +17,7 @@ from cellasso_app.components import CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.raster import Cells, Viewport, draw
 from cellasso_app.session import ColorBy
-from cellasso_app.work import Lane, Turns
+from cellasso_app.work import Lane, Turns, when_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,7 +103,7 @@ class EmbeddingView:
         session.param.watch(self._list_columns, ["modality"])
         self.bar.param.watch(lambda _: self._draw(), ["pixel_ratio"])
         self._list_columns()
-        pn.state.onload(self._read)  # at once in a page that the browser has already
+        when_live(self._read)
 
     # -- reading --------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import panel as pn
 from bokeh.io import curdoc
 
 from cellasso.errors import Cancelled, CellassoError
@@ -45,6 +46,17 @@ def long_pool() -> Executor:
     export hold up everybody's genes.
     """
     return ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="cellasso-long")
+
+
+def when_live(callback: Callable[[], None]) -> None:
+    """Run `callback` when the browser has the page, at once if it has it already, or if there is no browser.
+
+    What a thread hands to a session that is still being made is lost.
+    """
+    if curdoc().session_context is None:
+        callback()
+    else:
+        pn.state.onload(callback)
 
 
 class _Ends:
