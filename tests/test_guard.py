@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import panel as pn
 import pytest
+from bokeh.io.doc import _PATCHED_CURDOCS
 from bokeh.protocol import Protocol
 from bokeh.server.contexts import ApplicationContext
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
@@ -54,7 +55,7 @@ def listening() -> Iterator[Callable[[Door], Server]]:
     asyncio.set_event_loop(None)
     signal.signal(signal.SIGINT, interrupt)
     pn.state._servers.clear()
-    pn.state._curdoc.set(None)  # Panel leaves the last session's, as if this thread were still in it
+    _PATCHED_CURDOCS.clear()  # Bokeh leaves the document of a message that failed, as if this thread were still at it
 
 
 def ask(server: Server, path: str = "/", **headers: str) -> HTTPResponse:

@@ -248,7 +248,6 @@ def running(tmp_path, loop) -> Iterator[Callable[[list[Path]], Server]]:
         _drain()
         server.stop()
     pn.state._servers.clear()
-    pn.state._curdoc.set(None)  # Panel leaves the last session's, as if this thread were still in it
 
 
 def get(server: Server, path: str = "/") -> str:
@@ -381,7 +380,6 @@ def test_without_a_port_the_next_free_one_is_taken(loop):
         assert taken < server.port < taken + 50
         server.stop()
     pn.state._servers.clear()
-    pn.state._curdoc.set(None)  # Panel leaves the last session's, as if this thread were still in it
 
 
 @contextmanager
