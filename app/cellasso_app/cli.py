@@ -7,6 +7,7 @@ import difflib
 import io
 import ipaddress
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -38,6 +39,7 @@ ANSWERS = {"-h", "--help", "--version"}
 """Options of `cellasso` itself; any other stands before the files to serve."""
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED, FAILED = 130, 141, 143, 2
+MIN_TOKEN = 8
 N_NAMED = 5
 """How many names an error lists."""
 
@@ -155,6 +157,18 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
         "--export-dir", type=Path, default=Path(), metavar="DIR", help="folder for exports (default: the current one)"
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name of this server, as behind a proxy",
+    )
+    parser.add_argument(
+        "--token",
+        type=_token,
+        help="what browsers must show (default: one is made up when --address is not this machine)",
+    )
 
 
 def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -198,6 +212,14 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; a number from 1 to 65535 was expected")
     return int(text)
+
+
+def _token(text: str) -> str:
+    if len(text) < MIN_TOKEN or not text.isascii() or not text.isprintable() or set(text) & set(' ",;\\'):
+        raise argparse.ArgumentTypeError(
+            f"a token has {MIN_TOKEN} characters or more, without spaces, quotes, commas and semicolons"
+        )
+    return text
 
 
 def _count(text: str) -> int:
@@ -281,8 +303,10 @@ def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
     if not options.export_dir.is_dir():
         raise UsageError(f"The folder {options.export_dir} for exports does not exist; create it, or name another.")
     _check_address(options.address, options.port)
+    token = options.token or ""
     if not _is_loopback(options.address):
-        print("cellasso: anyone who reaches this port over the network can read these files.", file=sys.stderr)
+        token = token or secrets.token_urlsafe()
+        print("cellasso: whoever has this address with its token can read these files.", file=sys.stderr)
     from cellasso_app.server import serve
 
     serve(
@@ -291,6 +315,8 @@ def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
         address=options.address,
         export_dir=options.export_dir,
         open_browser=not options.no_browser,
+        allow_hosts=options.allow_host,
+        token=token,
     )
 
 

@@ -160,6 +160,15 @@ class DotplotKey(Part):
     colors = param.List()
 
 
+class Opening(Part):
+    """The page's frame while its file is opened."""
+
+    _esm = _script("opening.js")
+
+    file = param.String()
+    busy = param.Boolean(default=True)
+
+
 class Notice(Part):
     """A page that only says why there is nothing else."""
 

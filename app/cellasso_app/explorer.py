@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
     from cellasso.dataset import Dataset
 
-LINE = "1px solid var(--line)"
+
+def _side(side: str) -> dict[str, Any]:
+    """Lay a panel out at a side of the embedding, as wide as the page's style says for the window's width."""
+    inner = {"left": "right", "right": "left"}[side]
+    styles = {
+        "width": f"var(--{side})",
+        "flex": "none",
+        "visibility": f"var(--{side}-visibility)",
+        "overflow": "hidden",
+        f"border-{inner}": "1px solid var(--line)",
+        "background": "var(--panel)",
+    }
+    return {"sizing_mode": "stretch_height", "margin": 0, "styles": styles}
 
 
 class Explorer(pn.viewable.Viewer):
@@ -61,22 +73,9 @@ class Explorer(pn.viewable.Viewer):
             self.app_bar,
             self.inspection,
             pn.Row(
-                pn.Column(
-                    self.view.cells_panel,
-                    width=300,
-                    sizing_mode="stretch_height",
-                    margin=0,
-                    styles={"border-right": LINE, "background": "var(--panel)"},
-                ),
+                pn.Column(self.view.cells_panel, **_side("left")),
                 self.view.layout,
-                pn.Column(
-                    self.genes.layout,
-                    self.selecting.panel,
-                    width=360,
-                    sizing_mode="stretch_height",
-                    margin=0,
-                    styles={"border-left": LINE},
-                ),
+                pn.Column(self.genes.layout, self.selecting.panel, **_side("right")),
                 sizing_mode="stretch_both",
                 margin=0,
                 styles={"min-height": "0"},
@@ -108,7 +107,7 @@ class Explorer(pn.viewable.Viewer):
             case {"type": "modality", "value": str(name)} if name in session.modalities:
                 session.choose_modality(name)
             case {"type": "inspect"}:
-                self._inspecting.submit(lambda _: describe(session.dataset))
+                self._inspecting.submit(lambda _: describe(session.dataset), long=True)
             case {"type": "undo"}:
                 self.view.in_turn(session.undo)
             case {"type": "redo"}:

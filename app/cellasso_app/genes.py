@@ -10,9 +10,9 @@ import panel as pn
 from cellasso.summarise import GroupSummary, summarise_groups
 from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
-from cellasso_app.dotplot import color_limits, dotplot, largest_dot
+from cellasso_app.gene_list import find_genes, not_found
 from cellasso_app.raster import COLOR_MAPS
-from cellasso_app.session import ColorBy
+from cellasso_app.session import MAX_GENES, ColorBy
 from cellasso_app.work import Lane
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ class _Summed:
     n_cut: int  # groups that are not shown
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What looking names up brings back."""
+
+    genes: list[tuple[str, str]]  # name as `Dataset.read_feature` takes it, and label
+    problem: str  # which names were not found; empty when all were
+
+
 class GenesView:
     """Search, list and dotplot of genes.
 
@@ -56,7 +64,7 @@ class GenesView:
         self._session = session
         self._summed: _Summed | None = None
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
-        self._checking: Lane[tuple[str, str]] = Lane(lambda found: session.add_gene(*found), self._fail_gene)
+        self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self.panel = GenesPanel(
             on_message=self._on_message, sizing_mode="stretch_width", height=_panel_height(0), margin=0
@@ -76,7 +84,7 @@ class GenesView:
             margin=0,
             styles={"min-height": "0"},
         )
-        session.param.watch(self._list, ["modality", "matrix", "genes", "color"])
+        session.param.watch(self._list, ["modality", "matrix", "genes", "color", "as_categories"])
         session.param.watch(self._sum, ["genes", "matrix", "group_by"])
         session.param.watch(lambda _: self._redraw(), ["dark"])
         self._list()
@@ -128,12 +136,26 @@ class GenesView:
         modality, matrix = session.current, session.matrix
         prefix = f"{session.modality}:" if session.modality else ""
 
-        def job(_progress: Progress) -> tuple[str, str]:
+        def job(_progress: Progress) -> _Found:
             features = modality.features(matrix)
-            name = str(features.names[features.position(typed.removeprefix(prefix))])
-            return prefix + name, prefix + features.label(name)
+            genes = find_genes(features, typed, prefix)
+            names = [str(features.names[position]) for position in genes.positions]
+            return _Found([(prefix + name, prefix + features.label(name)) for name in names], not_found(genes))
 
         self._checking.submit(job)
+
+    def _take(self, found: _Found) -> None:
+        """Put found genes on the list: a single one also colours the cells."""
+        session = self._session
+        n_before = len(session.genes)
+        if len(found.genes) == 1:
+            session.add_gene(*found.genes[0])
+        else:
+            session.add_genes(found.genes)
+        full = n_before + len(found.genes) > MAX_GENES == len(session.genes)
+        sentences = [found.problem, f"The list keeps the last {MAX_GENES}." if full else ""]
+        if any(sentences):
+            self._fail_gene(" ".join(filter(None, sentences)))
 
     def _suggest(self, found: dict[str, Any]) -> None:
         self.panel.send(found)
@@ -157,7 +179,7 @@ class GenesView:
         self.bar.param.update(busy=True, fraction=0.0, message="", height=BAR_HEIGHT)
         layers = [session.layer_of(gene) for gene in genes]
         dataset = session.dataset
-        self._summing.submit(lambda progress: _summarise(dataset, genes, layers, group_by, progress))
+        self._summing.submit(lambda progress: _summarise(dataset, genes, layers, group_by, progress), long=True)
 
     def _show(self, summed: _Summed) -> None:
         self._summed = summed
@@ -166,6 +188,8 @@ class GenesView:
         self._redraw()
 
     def _redraw(self) -> None:
+        from cellasso_app.dotplot import color_limits, dotplot, largest_dot  # noqa: PLC0415 - see _summarise
+
         summed, dark = self._summed, self._session.dark
         if summed is None:
             return
@@ -189,7 +213,9 @@ class GenesView:
 def _summarise(
     dataset: Dataset, genes: tuple[str, ...], layers: list[str | None], group_by: str, progress: Progress
 ) -> _Summed:
-    groups = color_by_obs(dataset, group_by)
+    import cellasso_app.dotplot  # noqa: F401, PLC0415 - HoloViews takes a second: here, beside the first picture
+
+    groups = color_by_obs(dataset, group_by, as_categories=True)
     if not isinstance(groups, Categories):
         raise TypeError(f"{group_by} was offered as a grouping column but holds numbers")
     columns: dict[str, Any] = {}

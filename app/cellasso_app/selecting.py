@@ -57,7 +57,9 @@ class SelectionView:
         self._exports: list[Path] = []
         source = session.dataset.format
         self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
-        self._exporting: Lane[Exported] = Lane(self._show_exported, self._fail_export, self._show_progress)
+        self._exporting: Lane[Exported] = Lane(
+            self._show_exported, self._fail_export, self._show_progress, outlives_session=True
+        )
         self._downloading: Lane[dict[str, Any]] = Lane(self._show_piece, self._fail_export)
         self.panel = SelectionPanel(
             on_message=self._on_message,
@@ -68,7 +70,7 @@ class SelectionView:
             height=IDLE_HEIGHT,
             margin=0,
         )
-        session.param.watch(self._refresh, ["selection", "composition_by", "modality"])
+        session.param.watch(self._refresh, ["selection", "composition_by", "modality", "as_categories"])
         session.param.watch(self._tell_contents, ["genes", "matrix"])
         self._refresh()
         self._idle()
@@ -146,7 +148,7 @@ class SelectionView:
             self.panel.param.update(file_name=path.name, export={"state": "exists", "name": path.name})
             return
         self.panel.param.update(file_name=path.name, export={"state": "running", "fraction": 0.0, "n": selection.n})
-        self._exporting.submit(self._job(selection, path, overwrite=overwrite))
+        self._exporting.submit(self._job(selection, path, overwrite=overwrite), long=True)
 
     def _job(self, selection: Selection, path: Path, *, overwrite: bool) -> Callable[[Progress], Exported]:
         session, dataset = self._session, self._session.dataset
@@ -278,7 +280,7 @@ def free_name(folder: Path, stem: str, file_format: str) -> str:
 
 def _compose(dataset: Dataset, column: str, selection: Selection) -> list[dict[str, Any]]:
     """Count the selected cells of each category, largest part first; only those that occur."""
-    categories = color_by_obs(dataset, column)
+    categories = color_by_obs(dataset, column, as_categories=True)
     if not isinstance(categories, Categories):
         return []
     counts = count_groups(categories.codes, len(categories.labels), selection.mask)

@@ -85,9 +85,9 @@ class Dataset(Modality):
     @property
     def embeddings(self) -> tuple[str, ...]:
         """The drawable obsm, those of modalities as `"rna:X_umap"`; UMAP first."""
-        own = [(embedding_rank(name), name) for name in super().embeddings]
+        own = [(embedding_rank(name, self.obsm[name][1]), name) for name in super().embeddings]
         of_modalities = [
-            (embedding_rank(name), f"{modality.name}:{name}")
+            (embedding_rank(name, modality.obsm[name][1]), f"{modality.name}:{name}")
             for modality in self.modalities.values()
             for name in modality.embeddings
         ]

@@ -44,6 +44,7 @@ class Frame:
         self._handle = handle
         self.path = path
         self._legacy_uns = legacy_uns
+        self._kinds: dict[str, Kind] = {}
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -67,7 +68,18 @@ class Frame:
         return self._n_rows
 
     def kind(self, column: str) -> Kind:
-        """Return what sort of values a column has, without reading them."""
+        """Return what sort of values a column has, without reading them; looked up once.
+
+        A column that cannot be read is `"other"`: reading it says why.
+        """
+        if column not in self._kinds:
+            try:
+                self._kinds[column] = self._find_kind(column)
+            except ElementError:
+                self._kinds[column] = "other"
+        return self._kinds[column]
+
+    def _find_kind(self, column: str) -> Kind:
         node = self._column_node(column)
         if node is None:  # a field of a compound dataset
             frame = self._node()

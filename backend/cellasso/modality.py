@@ -31,7 +31,10 @@ CACHE_BYTES = 256 << 20
 """Feature columns kept per modality: 64 genes at 1M cells. A scan of a CSR matrix costs seconds."""
 
 EMBEDDING_ORDER = ("umap", "tsne", "draw_graph", "phate", "mde", "spatial", "diffmap", "pca")
-"""Which obsm to show first: what people call *the* embedding, then the rest, PCA last."""
+"""Which obsm to show first: what people call *the* embedding, PCA last."""
+
+MAX_EMBEDDING_DIMS = 3
+"""A wider obsm under another name may be anything, such as the counts of another assay: listed after all others."""
 
 
 class Modality:
@@ -196,7 +199,8 @@ class Modality:
     def embeddings(self) -> tuple[str, ...]:
         """The obsm that can be drawn (one row a cell, two or more columns), UMAP first."""
         drawable = [n for n, shape in self.obsm.items() if len(shape) == 2 and shape[1] >= 2]
-        return tuple(sorted((n for n in drawable if self.obsm[n][0] == self.n_obs), key=embedding_rank))
+        fitting = (n for n in drawable if self.obsm[n][0] == self.n_obs)
+        return tuple(sorted(fitting, key=lambda name: embedding_rank(name, self.obsm[name][1])))
 
     def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
         """Read two dimensions of an obsm, `(n_obs, 2)` float32; cells without coordinates are NaN.
@@ -284,11 +288,11 @@ class Modality:
         return self.handle.place(f"{self.path}/{part}")
 
 
-def embedding_rank(name: str) -> tuple[int, str]:
-    """Sort key of embedding names, best first."""
+def embedding_rank(name: str, n_dims: int) -> tuple[int, str]:
+    """Sort key of embeddings, best first: those of known names, then the narrow ones, then the wide ones."""
     lowered = name.casefold()
     ranks = [i for i, word in enumerate(EMBEDDING_ORDER) if word in lowered]
-    return (min(ranks, default=len(EMBEDDING_ORDER)), name)
+    return (min(ranks, default=len(EMBEDDING_ORDER) + (n_dims > MAX_EMBEDDING_DIMS)), name)
 
 
 def _floats(values: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -1,4 +1,5 @@
 export function render({ model }) {
+  const part = h("section", { class: "part selection", "aria-label": "Selection", tabindex: "-1" });
   const size = h("div", { class: "size", role: "status", "aria-label": "Selected cells" });
   const column = select("Composition by", [], "", (value) => model.send_msg({ type: "composition", value }));
   const by = h("label", { class: "by field" }, "by", column);
@@ -22,6 +23,7 @@ export function render({ model }) {
       ? [h("p", {}, "Draw a lasso or a box over the cells, or click a category on the left.")]
       : [number(model.n_selected), h("small", {}, ` of ${number(model.n_obs)} cells · ${percent(model.n_selected, model.n_obs)}`)]));
     by.hidden = list.hidden = none || !model.columns.length;
+    for (const button of [invert, clear]) release(button, none, part);
     invert.hidden = clear.hidden = none;
   });
   watch(model, ["columns", "column"], () => setOptions(column, model.columns, model.column));
@@ -84,7 +86,8 @@ export function render({ model }) {
     if (button) { button.textContent = "Download"; button.disabled = false; }
   });
 
-  return h("section", { class: "part selection", "aria-label": "Selection" },
+  part.append(
     h("div", { class: "head" }, h("h2", {}, "Selection"), h("span", { style: { marginLeft: "auto" } }, invert, clear)), size, by, list,
     h("div", { class: "actions" }, name, format), h("div", { class: "actions" }, start, cancel, contents), bar, outcome);
+  return part;
 }
