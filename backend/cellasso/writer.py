@@ -84,28 +84,25 @@ class Copy:
     def file(self, source: h5py.Group, target: h5py.Group) -> None:
         """Write everything below the root."""
         subset.copy_attributes(source, target)
-        mudata = "mod" in source
         self._annotated(source, target, "")
-        if mudata:
-            self._modalities(source, target)
         self._provenance(source, target)
         _repoint(source, target)
         self._tell(1.0)
 
-    def _modalities(self, source: h5py.Group, target: h5py.Group) -> None:
+    def _modalities(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
+        """Write the modalities of the MuData at `path`, and where their cells are among its own."""
         mod = self._group(source, "mod")
         written = subset.create_group_like(mod, target, "mod")
         for name in mod:
             modality = self._group(mod, name)
-            if "mod" in modality:
-                raise ElementError(f"{modality.name} holds modalities of its own, which is not supported.")
-            self._annotated(modality, subset.create_group_like(modality, written, name), f"/mod/{name}")
+            self._annotated(modality, subset.create_group_like(modality, written, name), f"{path}/mod/{name}")
         if "obsmap" in source:
             obsmap = self._group(source, "obsmap")
-            self._each(obsmap, subset.create_group_like(obsmap, target, "obsmap"), self._obsmap)
+            made = subset.create_group_like(obsmap, target, "obsmap")
+            self._each(obsmap, made, partial(self._obsmap, path))
 
     def _annotated(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
-        """Write the AnnData-shaped group at `path`."""
+        """Write the AnnData at `path`, or the MuData with its modalities."""
         at = self._job.rows[path]
         rows = at[at >= 0]
         mudata = "mod" in source
@@ -124,6 +121,8 @@ class Copy:
                 self.attempt(self.verbatim, source, target, name)
         if "uns" in source:
             self._uns(source, target, rows, frames)
+        if mudata:
+            self._modalities(source, target, path)
 
     def _aligned(self, source: Node, target: h5py.Group, name: str, rows: Index | None) -> None:
         if isinstance(source, h5py.Dataset):  # before anndata 0.7: obsm as one compound dataset
@@ -146,11 +145,12 @@ class Copy:
             else:
                 self.verbatim(raw, written, key)
 
-    def _obsmap(self, source: h5py.Group, target: h5py.Group, modality: str) -> None:
+    def _obsmap(self, path: str, source: h5py.Group, target: h5py.Group, modality: str) -> None:
         node = self.child(source, modality)
-        at = self._job.rows.get(f"/mod/{modality}")
+        at = self._job.rows.get(f"{path}/mod/{modality}")
         if at is None or not isinstance(node, h5py.Dataset):
-            raise ElementError(f"{node.name} belongs to no modality.")
+            raise ElementError(f"{self._handle.place(node.name)} belongs to no modality.")
+        at = at[self._job.rows[path] >= 0]
         # counted from 1; 0 marks a cell that the modality lacks
         values = np.where(at >= 0, np.cumsum(at >= 0), 0).astype(node.dtype)
         shape = (len(at), *node.shape[1:])
