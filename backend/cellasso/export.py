@@ -294,11 +294,7 @@ def _check_written(dataset: Dataset, mask: NDArray[np.bool_], job: Job) -> None:
                 raise ExportError(
                     f"The export of {modality.path or '/'} has {found:,} cells; {expected:,} were expected."
                 )
-        names = dataset.obs_names
-        # without an index the names are row numbers, which begin anew in the export
-        numbered = np.array_equal(names, _row_numbers(dataset.n_obs))
-        expected_names = _row_numbers(written.n_obs) if numbered else names[mask]
-        if not any(np.array_equal(written.obs_names, each) for each in (names[mask], expected_names)):
+        if not np.array_equal(written.obs_names, dataset.obs_names[mask]):
             raise ExportError(f"The export's obs_names are not those of the selected cells of {dataset.handle.name}.")
 
 
@@ -329,10 +325,6 @@ def _move_without_overwriting(part: Path, target: Path) -> None:
         if os.path.lexists(target):
             raise FileExistsError from None
         part.rename(target)
-
-
-def _row_numbers(n: int) -> NDArray[np.object_]:
-    return np.arange(n).astype(str).astype(object)
 
 
 def _size(n_bytes: int) -> str:
