@@ -23,7 +23,8 @@ from cellasso import export as exporting
 from cellasso.errors import Cancelled, ElementError, ExportError, FileChangedError
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
-REAL_FILES = sorted(DATA.glob("*.h5ad")) + sorted(DATA.glob("*.h5mu"))
+# a child for a few of them; test_real_files exports all, in this process
+REAL_FILES = sorted(DATA.glob("*.h5ad"))[::6] + sorted(DATA.glob("*.h5mu"))[-2:]
 UNREADABLE = {
     "anndata-duckdb-extension__test_no_index.h5ad": "anndata cannot read it",
     "lung_lavage_4k.h5ad": "tested on its own",

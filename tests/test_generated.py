@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import mudata as md
 import numpy as np
 import pytest
@@ -11,13 +9,7 @@ import pytest
 import cellasso
 import generated
 import oracle
-from cellasso import export as exporting
-from cellasso import writer
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from cellasso.dataset import Dataset
+from inprocess import masks, write
 
 N_FILES = {"today": 32, "filtered": 16, "by_r": 20, "as_07": 40, "as_06": 40, "h5mu": 8}
 FILES = [(layout, seed) for layout, n in N_FILES.items() for seed in range(n)]
@@ -36,18 +28,6 @@ def _mudata_of_tomorrow():
     """The global obs is what the file says; mudata of today also pulls columns of modalities into it on reading."""
     with md.set_options(pull_on_update=False):
         yield
-
-
-def masks(n: int, seed: int) -> dict[str, np.ndarray]:
-    chosen = np.random.default_rng(seed).random(n) < 0.4
-    return {"random": chosen, "empty": np.zeros(n, bool), "full": np.ones(n, bool), "one": np.arange(n) == n // 2}
-
-
-def write(dataset: Dataset, mask: np.ndarray, target: Path) -> list[str]:
-    """Export in this process, without what every other export spends on starting a child."""
-    rows = exporting._rows(dataset, mask)
-    job = exporting.Job(dataset.file_path, target, dataset.handle.fingerprint, rows, {})
-    return writer.write(job, lambda _: None)
 
 
 @pytest.mark.parametrize(("layout", "seed"), FILES, ids=[f"{layout}-{seed}" for layout, seed in FILES])

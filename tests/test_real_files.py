@@ -10,6 +10,7 @@ import pytest
 import cellasso
 import oracle
 from cellasso.errors import FileError
+from inprocess import masks, write
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 FILES = sorted(SHARED.glob("*.h5*"))
@@ -65,9 +66,31 @@ def test_every_embedding_equals_the_oracles(opened, expected):
         oracle.assert_embeddings_read(ours, theirs)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::anndata.ExperimentalFeatureWarning"
+)
+@pytest.mark.parametrize("which", ["random", "empty", "full", "one"])
+def test_the_export_of_every_mask_equals_the_oracles(opened, expected, which, tmp_path):
+    target = tmp_path / f"export{opened.file_path.suffix}"
+    mask = masks(opened.n_obs)[which]
+    assert write(opened, mask, target) == []
+    oracle.assert_same(oracle.read(target), oracle.subset(opened.file_path, mask))
+
+
 def test_a_file_without_an_index_opens_though_anndata_refuses_it():
     with cellasso.open(SHARED / "anndata-duckdb-extension__test_no_index.h5ad") as dataset:
         assert dataset.n_obs == len(dataset.obs_names) > 0
         for column in dataset.obs:
             assert len(dataset.read_obs(column)) == dataset.n_obs
         assert dataset.read_feature(str(dataset.features().names[0])).shape == (dataset.n_obs,)
+
+
+def test_the_export_of_a_file_without_an_index_names_its_cells_by_their_rows(tmp_path):
+    path = SHARED / "anndata-duckdb-extension__test_no_index.h5ad"
+    with cellasso.open(path) as dataset:
+        mask = masks(dataset.n_obs)["random"]
+        target = dataset.export(mask, tmp_path / "export.h5ad").path
+        written = oracle.read(target)
+        assert list(written.obs_names) == [str(row) for row in mask.nonzero()[0]]
+        for column in dataset.obs:
+            assert list(written.obs[column].dropna()) == list(dataset.read_obs(column)[mask].dropna())

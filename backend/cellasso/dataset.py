@@ -15,7 +15,7 @@ from cellasso.modality import Modality, embedding_rank
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["h5ad", "h5mu"]
 
+MAX_NESTING = 8
+"""Modalities inside of modalities; deeper ones are a group that contains itself."""
+
 
 class Dataset(Modality):
     """An open .h5ad or .h5mu file.
@@ -36,6 +39,8 @@ class Dataset(Modality):
     An h5ad has no further modalities and answers for itself. An h5mu answers for its *global* cells:
     `"rna:leiden"`, `"rna:CD4"` and `"rna:X_umap"` name a column, a feature and an embedding of a
     modality, spread over all cells; where a modality lacks a cell the value is missing (NaN, code -1).
+    A modality that holds modalities of its own (mudata nests them) is followed by those, as `"rna:raw"`
+    with `"rna:raw:CD4"`.
 
     Use `cellasso.open`; several processes may have the same file open.
     """
@@ -52,13 +57,8 @@ class Dataset(Modality):
 
     @cached_property
     def modalities(self) -> dict[str, Modality]:
-        """The modalities of an h5mu by name, in the file's order; none for an h5ad."""
-        if self.format == "h5ad":
-            return {}
-        group = self.handle.group("/mod")
-        order = [name for name in elements.names(group, "mod-order") if name in group]
-        names = order + [name for name in group if name not in order]
-        return {name: Modality(self.handle, name, f"/mod/{name}") for name in names}
+        """The modalities of an h5mu by name, in the file's order, nested ones after theirs; none for an h5ad."""
+        return {modality.name: modality for modality in self._inside(self)} if self.format == "h5mu" else {}
 
     def __getitem__(self, modality: str) -> Modality:
         """Return a modality; `dataset[""]` is the dataset itself."""
@@ -144,9 +144,14 @@ class Dataset(Modality):
 
     def owner(self, name: str, *, own: object = ()) -> tuple[Modality, str]:
         """Split `"rna:leiden"` into modality and name; a name in `own`, or without a modality, is the root's."""
-        prefix, colon, rest = name.partition(":")
-        if colon and prefix in self.modalities and name not in own:  # type: ignore[operator] # any container
-            return self.modalities[prefix], rest
+        if name in own:  # type: ignore[operator] # any container
+            return self, name
+        parts = name.split(":")
+        # the longest first: "rna:raw" may be a modality inside of "rna"
+        for n in range(len(parts) - 1, 0, -1):
+            prefix = ":".join(parts[:n])
+            if prefix in self.modalities:
+                return self.modalities[prefix], ":".join(parts[n:])
         return self, name
 
     # -- writing ------------------------------------------------------------------------------------
@@ -191,35 +196,59 @@ class Dataset(Modality):
                 f"{self.handle.path} has no obs; an AnnData (.h5ad) or MuData (.h5mu) file was expected."
             ) from None
 
+    def _inside(self, outer: Modality) -> Iterator[Modality]:
+        """Yield the modalities inside of the file or of one of them, each followed by its own."""
+        group = self.handle.group(f"{outer.path}/mod")
+        order = [name for name in elements.names(group, "mod-order") if name in group]
+        for name in dict.fromkeys([*order, *group]):
+            path = f"{outer.path}/mod/{name}"
+            modality = Modality(self.handle, f"{outer.name}:{name}" if outer.name else name, path)
+            yield modality
+            try:
+                members = self.handle.group(path)
+            except (ElementError, NotFoundError):  # who asks for its cells is told why
+                continue
+            if "mod" in members and path.count("/mod/") < MAX_NESTING:
+                yield from self._inside(modality)
+
     def _read_positions(self, modality: str) -> NDArray[np.int64] | None:
-        n_obs = self[modality].n_obs
-        try:
-            node = self.handle.node(f"/obsmap/{modality}")
-        except NotFoundError:
-            at = self._match_names(modality)
-        else:
-            # one entry a global cell: its row in the modality counted from 1; 0 where it is absent
-            stored = np.asarray(elements.read(self.handle, node)).ravel()
-            numbers = stored.dtype.kind in "iu"
-            rows = stored.astype(np.int64) if numbers else np.empty(0, dtype=np.int64)
-            inside = len(rows) == 0 or 0 <= rows.min() <= rows.max() <= n_obs
-            if not (numbers and inside and len(rows) == self.n_obs and np.bincount(rows)[1:].max(initial=0) <= 1):
-                raise ElementError(
-                    f"{self.handle.place(f'/obsmap/{modality}')} does not fit {self.n_obs:,} cells"
-                    f" and a modality of {n_obs:,}."
-                )
-            at = np.full(n_obs, -1, dtype=np.int64)
-            present = np.flatnonzero(rows)
-            at[rows[present] - 1] = present
+        inner = self.modalities[modality]
+        outer_path, _, key = inner.path.rpartition("/mod/")
+        outer = next((m for m in self.modalities.values() if m.path == outer_path), self)
+        at = self._read_obsmap(outer, inner, key)
+        at_outer = self.positions(outer.name)
+        if at_outer is not None:  # from cells of the modality around it to global ones
+            at = np.where(at >= 0, at_outer[at], -1)
         same = len(at) == self.n_obs and bool(np.array_equal(at, np.arange(self.n_obs)))
         return None if same else at
 
-    def _match_names(self, modality: str) -> NDArray[np.int64]:
+    def _read_obsmap(self, outer: Modality, inner: Modality, key: str) -> NDArray[np.int64]:
+        """Return where each cell of a modality stands among those of what it is in, -1 for nowhere."""
+        n_obs, path = inner.n_obs, f"{outer.path}/obsmap/{key}"
+        try:
+            node = self.handle.node(path)
+        except NotFoundError:
+            return self._match_names(outer, inner, path)
+        # one entry a cell outside: its row in the modality counted from 1; 0 where it is absent
+        stored = np.asarray(elements.read(self.handle, node)).ravel()
+        numbers = stored.dtype.kind in "iu"
+        rows = stored.astype(np.int64) if numbers else np.empty(0, dtype=np.int64)
+        inside = len(rows) == 0 or 0 <= rows.min() <= rows.max() <= n_obs
+        if not (numbers and inside and len(rows) == outer.n_obs and np.bincount(rows)[1:].max(initial=0) <= 1):
+            raise ElementError(
+                f"{self.handle.place(path)} does not fit {outer.n_obs:,} cells and a modality of {n_obs:,}."
+            )
+        at = np.full(n_obs, -1, dtype=np.int64)
+        present = np.flatnonzero(rows)
+        at[rows[present] - 1] = present
+        return at
+
+    def _match_names(self, outer: Modality, inner: Modality, path: str) -> NDArray[np.int64]:
         import pandas as pd  # noqa: PLC0415
 
-        names, of_modality = pd.Index(self.obs_names), pd.Index(self[modality].obs_names)
+        names, of_modality = pd.Index(outer.obs_names), pd.Index(inner.obs_names)
         if not (names.is_unique and of_modality.is_unique):
-            raise ElementError(f"{self.handle.name} has no /obsmap/{modality}, and its obs_names are not unique.")
+            raise ElementError(f"{self.handle.name} has no {path}, and its obs_names are not unique.")
         return np.asarray(names.get_indexer(of_modality), dtype=np.int64)
 
     def _feature_owner(self, name: str, layer: str | None) -> tuple[Modality, str]:

@@ -180,16 +180,17 @@ def _provenance(dataset: Dataset, mask: NDArray[np.bool_], recipe: Recipe | None
 
 
 def _check_space(dataset: Dataset, target: Path, rows: dict[str, Index]) -> None:
-    fractions = {path: (at >= 0).sum() / max(1, dataset[path.rpartition("/")[2]].n_obs) for path, at in rows.items()}
+    n_obs = {modality.path: modality.n_obs for modality in (dataset, *dataset.modalities.values())}
+    fractions = {path: (at >= 0).sum() / max(1, n_obs[path]) for path, at in rows.items()}
+    innermost_first = sorted(fractions, key=len, reverse=True)
     stored = 0.0
 
     def visit(name: str, node: Node) -> None:
         nonlocal stored
         if isinstance(node, h5py.Dataset):
-            parts = name.split("/")
-            path = "/" + "/".join(parts[:2]) if parts[0] == "mod" else ""
-            aligned = parts[2 if path else 0] in ALIGNED if len(parts) > 2 or not path else False
-            stored += node.id.get_storage_size() * (fractions.get(path, 1.0) if aligned else 1.0)
+            path = next(path for path in innermost_first if f"/{name}".startswith(f"{path}/"))
+            aligned = f"/{name}".removeprefix(f"{path}/").partition("/")[0] in ALIGNED
+            stored += node.id.get_storage_size() * (fractions[path] if aligned else 1.0)
 
     dataset.handle.root().visititems(visit)
     needed = int(stored * SPACE_FACTOR) + SPACE_BASE
@@ -290,17 +291,17 @@ def _failure(answer: dict[str, Any], code: int, last_words: str, target: Path) -
 def _check_written(dataset: Dataset, mask: NDArray[np.bool_], job: Job) -> None:
     """Open the new file as anyone will, and compare its cells with those asked for."""
     with type(dataset)(Handle(job.target)) as written:
-        for path, rows in job.rows.items():
-            found, expected = written[path.rpartition("/")[2]].n_obs, int((rows >= 0).sum())
+        for modality in (written, *written.modalities.values()):
+            found, expected = modality.n_obs, int((job.rows[modality.path] >= 0).sum())
             if found != expected:
-                raise ExportError(f"The export of {path or '/'} has {found:,} cells; {expected:,} were expected.")
+                raise ExportError(
+                    f"The export of {modality.path or '/'} has {found:,} cells; {expected:,} were expected."
+                )
         if not _names_match(dataset, written, mask):
             raise ExportError(f"The export's obs_names are not those of the selected cells of {dataset.handle.name}.")
 
 
 def _names_match(dataset: Dataset, written: Dataset, mask: NDArray[np.bool_]) -> bool:
-    if not dataset.obs.has_names:
-        return not written.obs.has_names
     at = 0
     for start in range(0, len(mask), NAMES_BLOCK):  # ten million names at once would take a gigabyte
         rows = slice(start, start + NAMES_BLOCK)

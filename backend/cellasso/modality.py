@@ -117,8 +117,9 @@ class Modality:
         return open_matrix(self.handle, path)
 
     def features(self, layer: str | None = None) -> Features:
-        """Return the features of a matrix: those of var, or raw's own."""
-        return self._raw_features if layer == "raw" and "raw" in self._matrix_paths else self._features
+        """Return the features of a matrix: those of var, or raw's own; without a name those of `matrix()`."""
+        name = layer if layer is not None else next(iter(self._matrix_paths), None)
+        return self._raw_features if name == "raw" and "raw" in self._matrix_paths else self._features
 
     def read_feature(
         self, name: str, layer: str | None = None, *, progress: Progress | None = None
