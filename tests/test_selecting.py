@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellasso.dataset import Dataset
+    from cellasso.partial import Partial
 
 PATIENCE = 30  # seconds; only a failing test waits so long
 HI, LO = Where("ordered == 'hi'"), Where("ordered == 'lo'")
@@ -457,7 +458,7 @@ class Slow:
         self.started, self.end, self.stopped = threading.Event(), threading.Event(), threading.Event()
         self.calls = 0
 
-    def __call__(self, job: Any, target: Path, progress: Callable[[float], None]) -> list[str]:
+    def __call__(self, job: Any, part: Partial, progress: Callable[[float], None]) -> list[str]:
         self.calls += 1
         job.target.write_bytes(b"half")
         progress(0.4)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellasso.errors import CellassoError, ExportError
+from cellasso.partial import Partial
 
 if TYPE_CHECKING:
     import os
@@ -70,23 +70,21 @@ def write_table(
         raise ExportError(f"{target} exists already; choose another name, or allow to overwrite it.")
     if target.exists() and target.samefile(dataset.file_path):
         raise ExportError(f"{target} is the file that is open; choose another name for the table.")
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
     names = dataset.obs_names[mask]
     try:
-        if target.suffix == ".txt":
-            part.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        else:
-            table = _table(dataset, mask, features, layer, progress)
-            _write(table, part, target.suffix)
-        if progress is not None:
-            progress(1.0)  # the last moment to stop it
-        part.replace(target)
+        with Partial(target) as part:
+            if target.suffix == ".txt":
+                part.path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            else:
+                table = _table(dataset, mask, features, layer, progress)
+                _write(table, part.path, target.suffix)
+            if progress is not None:
+                progress(1.0)  # the last moment to stop it
+            part.put(overwrite=overwrite)
     except CellassoError:  # some of them are an OSError too
         raise
     except OSError as error:
         raise ExportError(f"{target} was not written ({error.strerror or error}).") from error
-    finally:
-        part.unlink(missing_ok=True)
     return target
 
 

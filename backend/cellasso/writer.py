@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -27,6 +28,7 @@ from cellasso.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cellasso.handle import Node
     from cellasso.subset import Index
@@ -67,7 +69,12 @@ def write(job: Job, tell: Callable[[float], None]) -> list[str]:
         modern = root.file.id.get_create_plist().get_version()[0] >= 2
         user_block = root.file.userblock_size
         with h5py.File(
-            job.target, "x", libver=("v108" if modern else "earliest", "latest"), userblock_size=user_block
+            # it is there, empty and locked by the parent
+            job.target,
+            "w",
+            libver=("v108" if modern else "earliest", "latest"),
+            userblock_size=user_block,
+            locking=False,
         ) as target:
             try:
                 copy.file(root, target["/"])
@@ -371,6 +378,14 @@ def _repoint(source: h5py.Group, target: h5py.Group) -> None:
     target.visititems(visit)
 
 
+def _end_with_parent(target: Path) -> None:
+    """Wait until nobody is left who could want the export, and end without it."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    target.unlink(missing_ok=True)
+    os._exit(1)
+
+
 def main() -> None:
     """Run the job on stdin."""
     # nothing but JSON lines may reach the parent, whatever a library prints
@@ -382,6 +397,7 @@ def main() -> None:
         answers.flush()
 
     job = Job.receive(sys.stdin.buffer)
+    threading.Thread(target=_end_with_parent, args=(job.target,), daemon=True).start()
     try:
         left_out = write(job, lambda fraction: say(fraction=fraction))
         say(left_out=left_out)
