@@ -218,7 +218,8 @@ def test_the_server_takes_what_the_command_gives_it():
     functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
     arguments = functions["serve"].args
     assert [argument.arg for argument in arguments.args] == ["paths"]
-    assert {argument.arg for argument in arguments.kwonlyargs} == {"port", "address", "export_dir", "open_browser"}
+    expected = {"port", "address", "export_dir", "open_browser", "allow_hosts", "token"}
+    assert {argument.arg for argument in arguments.kwonlyargs} == expected
 
 
 # -- demo -------------------------------------------------------------------------------------------------
