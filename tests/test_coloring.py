@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import cellasso
 from cellasso.errors import ElementError, NotFoundError
 from cellasso_app.coloring import (
     MAX_CATEGORIES,
@@ -19,6 +20,7 @@ from cellasso_app.coloring import (
     color_by_obs,
     palette,
 )
+from conftest import make_adata, write
 
 
 @dataclass
@@ -298,3 +300,50 @@ def test_an_unknown_column_or_feature_is_named(dataset):
         color_by_obs(dataset, "no_such")
     with pytest.raises(NotFoundError, match="no_such"):
         color_by_feature(dataset, "no_such", None, progress=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (np.array([2, 10, 1, 2], dtype="i8"), ("1", "2", "10")),
+        (np.array([0.0, 3.0, np.nan, -0.0]), ("0", "3")),
+        (np.array([0, 255, 7, 7], dtype="u1"), ("0", "7", "255")),
+        (np.array([-5, 5, 0, 0], dtype="i1"), ("-5", "0", "5")),
+    ],
+    ids=["int", "float_with_nan", "uint8", "negative"],
+)
+def test_whole_numbers_are_categories_when_asked(tmp_path, values, labels):
+    adata = make_adata(n_obs=4, full=False)
+    adata.obs = pd.DataFrame({"leiden": values}, index=adata.obs_names)
+    with cellasso.open(write(adata, tmp_path / "numbers.h5ad")) as dataset:
+        as_numbers = color_by_obs(dataset, "leiden")
+        found = color_by_obs(dataset, "leiden", as_categories=True)
+    assert isinstance(as_numbers, Values)
+    assert as_numbers.n_distinct == len(labels)
+    assert found.labels == labels
+    assert found.integer
+    expected = pd.Series(values).value_counts()
+    assert list(found.counts) == [expected[float(label)] for label in labels]
+    assert found.n_missing == np.isnan(values.astype("f8")).sum()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.array([0.5, 1, 2, 3]), np.array([np.inf, 1, 2, 3]), np.full(4, np.nan), np.array([1e300, 1, 2, 3])],
+    ids=["fraction", "infinite", "missing", "huge"],
+)
+def test_other_numbers_stay_numbers(tmp_path, values):
+    adata = make_adata(n_obs=4, full=False)
+    adata.obs = pd.DataFrame({"depth": values}, index=adata.obs_names)
+    with cellasso.open(write(adata, tmp_path / "numbers.h5ad")) as dataset:
+        found = color_by_obs(dataset, "depth", as_categories=True)
+    assert isinstance(found, Values)
+    assert found.n_distinct == 0
+
+
+def test_more_whole_numbers_than_a_legend_has_rows_stay_numbers(tmp_path):
+    adata = make_adata(n_obs=256, full=False)
+    adata.obs = pd.DataFrame({"many": np.arange(256), "few": np.arange(256) % 255}, index=adata.obs_names)
+    with cellasso.open(write(adata, tmp_path / "numbers.h5ad")) as dataset:
+        assert isinstance(color_by_obs(dataset, "many", as_categories=True), Values)
+        assert isinstance(color_by_obs(dataset, "few", as_categories=True), Categories)

@@ -57,7 +57,7 @@ def test_names_of_a_modality_are_found_with_and_without_it(features):
 
 
 def test_a_single_unknown_name_is_an_error_that_lists_the_nearest(features):
-    with pytest.raises(NotFoundError, match="has no 'CD44'; nearest: CD4"):
+    with pytest.raises(NotFoundError, match="No gene is called 'CD44'; nearest: CD4"):
         find_genes(features, "CD44")
 
 

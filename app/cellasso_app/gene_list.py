@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from cellasso.errors import NotFoundError
+from cellasso.handle import nearest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,7 +41,9 @@ def find_genes(features: Features, text: str, prefix: str = "") -> Genes:
     found = list(_split(features, text[:MAX_TYPED].strip().strip("'\""), prefix, 0))
     unknown = [name for name, position in found if position is None]
     if len(found) <= 1 and unknown:
-        features.position(unknown[0].removeprefix(prefix))  # raises, with the nearest names
+        raise NotFoundError(
+            f"No gene is called {unknown[0]!r}{nearest(unknown[0].removeprefix(prefix), features.names)}"
+        )
     positions = [position for _, position in found if position is not None]
     return Genes(list(dict.fromkeys(positions)), list(dict.fromkeys(unknown)))
 

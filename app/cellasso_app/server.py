@@ -212,13 +212,14 @@ def _shared_catalogue(paths: tuple[Path, ...]) -> Catalogue:
 
 @cache
 def _warm_up() -> None:
-    """Have datashader and numba compile what the first picture needs, while the browser still loads."""
+    """Import and compile what the first picture needs, while the browser still loads."""
     pool().submit(_draw_once)
 
 
 def _draw_once() -> None:
     import numpy as np  # noqa: PLC0415
 
+    import cellasso_app.explorer  # noqa: F401, PLC0415
     from cellasso_app.coloring import Values  # noqa: PLC0415
     from cellasso_app.raster import Canvas, Cells, draw  # noqa: PLC0415
 

@@ -34,6 +34,9 @@ def open_page(page: Page, address: str, file: str = "cells.h5ad") -> None:
     status(page).filter(has_text="in view").wait_for()
 
 
+WIDTH = "Bokeh.documents.map((d) => d.get_model_by_name('embedding')).find((f) => f).inner_width"
+
+
 def status(page: Page) -> Locator:
     return page.get_by_role("status", name="Status")
 
@@ -307,6 +310,123 @@ def test_file_without_an_embedding_says_so_and_shows_the_rest(page: Page, server
     status(page).filter(has_text="no embedding").wait_for()
     page.get_by_role("group", name="Legend of batch").get_by_role("button", name=re.compile("^a, 10 cells")).click()
     cells(page).filter(has_text="10 of 20 cells selected").wait_for()
+
+
+def test_tools_without_an_embedding_are_disabled_and_say_why(page: Page, server: str) -> None:
+    page.goto(f"{server}/?file=plain.h5ad")
+    status(page).filter(has_text="no embedding").wait_for()
+    for name in ("Pan", "Lasso", "Box", "Zoom in", "Zoom out", "Fit all cells"):
+        button = page.get_by_role("button", name=name, exact=True)
+        assert button.is_disabled()
+        assert button.get_attribute("title") == "This file has no embedding to draw"
+    page.keyboard.press("l")
+    assert page.get_by_role("button", name="Lasso").get_attribute("aria-pressed") == "false"
+    armed = page.evaluate("Bokeh.documents.map((d) => d.get_model_by_name('tool-lasso')?.active)")
+    assert True not in armed
+
+
+def focused(page: Page) -> str | None:
+    """The name of the control that has the keyboard, through all shadow roots."""
+    return page.evaluate(
+        """() => {
+            let at = document.activeElement;
+            while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+            return at?.getAttribute("aria-label") ?? at?.localName;
+        }"""
+    )
+
+
+def wait_for_focus(page: Page, name: str) -> None:
+    for _ in range(100):
+        if focused(page) == name:
+            return
+        page.wait_for_timeout(50)
+    assert focused(page) == name
+
+
+def test_the_keyboard_stays_where_it_was_when_lists_are_rebuilt(page: Page, server: str) -> None:
+    open_page(page, server)
+    column = page.get_by_role("button", name="Colour by n_counts")
+    column.focus()
+    column.press("Enter")
+    page.get_by_role("img", name="Histogram of n_counts").wait_for()
+    wait_for_focus(page, "Colour by n_counts")
+    search = page.get_by_role("combobox", name="Find a gene")
+    for gene in ("CD4", "LYZ"):
+        search.fill(gene)
+        page.get_by_role("option", name=gene, exact=True).wait_for()
+        search.press("Enter")
+        page.get_by_role("button", name=f"Remove {gene}").wait_for()
+    remove = page.get_by_role("button", name="Remove CD4")
+    remove.focus()
+    remove.press("Enter")
+    remove.wait_for(state="detached")
+    wait_for_focus(page, "Remove LYZ")
+    page.keyboard.press("Enter")
+    wait_for_focus(page, "Find a gene")
+    page.get_by_role("button", name="Colour by cell_type").click()
+    page.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    clear = page.get_by_role("button", name="Clear")
+    clear.focus()
+    clear.press("Enter")
+    cells(page).filter(has_not_text="selected").wait_for()
+    wait_for_focus(page, "Selection")
+
+
+def test_a_pasted_list_of_genes_is_added_and_what_is_not_found_is_named(page: Page, server: str) -> None:
+    open_page(page, server)
+    search = page.get_by_role("combobox", name="Find a gene")
+    search.focus()
+    page.evaluate(
+        """() => {
+            let at = document.activeElement;
+            while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+            const data = new DataTransfer();
+            data.setData("text", "CD4\\nNKG7\\nNOT_A_GENE\\n");
+            at.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+        }"""
+    )
+    page.get_by_role("alert").filter(has_text="1 of 3 genes was not found: NOT_A_GENE.").wait_for()
+    for gene in ("CD4", "NKG7"):
+        page.get_by_role("button", name=f"Remove {gene}").wait_for()
+    search.fill("LYZ, GNLY")
+    search.press("Enter")
+    for gene in ("LYZ", "GNLY"):
+        page.get_by_role("button", name=f"Remove {gene}").wait_for()
+
+
+@pytest.mark.parametrize("size", [(1024, 768), (1280, 720), (1920, 1080)], ids=str)
+def test_the_embedding_has_most_of_the_room_and_nothing_reaches_out_of_the_window(
+    page: Page, server: str, size
+) -> None:
+    width, height = size
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, server)
+    assert plot(page).bounding_box()["width"] >= 0.5 * width
+    for name in ("Export subset", "Keys", "Fit all cells", "Colour by is_doublet"):
+        box = page.get_by_role("button", name=name, exact=True).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert box["y"] + box["height"] <= height
+
+
+def test_side_panels_fold_away_and_come_back(page: Page, server: str) -> None:
+    open_page(page, server)
+    before = plot(page).bounding_box()["width"]
+    for name in ("Columns panel", "Genes panel"):
+        page.get_by_role("button", name=name).click()
+    page.wait_for_function(f"{WIDTH} > {before} + 600")
+    assert not page.get_by_role("combobox", name="Find a gene").is_visible()
+    page.keyboard.press("[")
+    page.keyboard.press("]")
+    page.wait_for_function(f"Math.abs({WIDTH} - {before}) < 2")
+
+
+def test_a_page_under_a_foreign_name_is_refused(page: Page, server: str) -> None:
+    answer = page.request.get(server, headers={"Host": "evil.example"})
+    assert answer.status == 403
+    assert "--allow-host" in answer.text()
 
 
 def test_wheel_zooms_at_the_pointer_and_fit_returns(page: Page, server: str) -> None:

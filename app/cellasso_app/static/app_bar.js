@@ -67,6 +67,7 @@ export function render({ model }) {
 
 function panelButton(side, label, key) {
   const button = iconButton(side, label, () => set(document.documentElement.dataset[side] === "hidden"), key);
+  button.classList.add("panel");
   const set = (shown) => {
     document.documentElement.dataset[side] = shown ? "shown" : "hidden";
     button.setAttribute("aria-pressed", String(shown));

@@ -37,7 +37,7 @@ export function render({ model }) {
     const largest = Math.max(1, ...data.rows.map((row) => row.count));
     const box = h("div", { class: "legend", role: "group", "aria-label": `Legend of ${model.active}` }, data.rows.map((row) =>
       h("button", {
-        type: "button", class: "row", title: `Select the cells of ${row.label}`, "aria-label": `${row.label}, ${number(row.count)} cells`,
+        type: "button", class: "row", title: `${row.label}: select its cells`, "aria-label": `${row.label}, ${number(row.count)} cells`,
         disabled: !row.selectable,
         onclick: (event) => model.send_msg({ type: "category", column: model.active, label: row.label, operation: operationOf(event) }),
       },
