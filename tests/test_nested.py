@@ -14,7 +14,7 @@ from mudata._core.io import _read_h5mu_mod, _write_h5mu
 
 import cellasso
 import oracle
-from cellasso.errors import NotFoundError
+from cellasso.errors import ElementError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,8 +127,10 @@ def test_the_export_is_what_mudata_copies(dataset, mdata, tmp_path, which):
             assert rows.max(initial=0) == len(inside)
 
 
-def test_a_modality_that_contains_itself_ends(path):
+def test_a_modality_that_contains_itself_is_read_and_not_exported(path, tmp_path):
     with h5py.File(path, "r+") as file:
         file["mod/rna/mod/rna"] = file["mod/rna"]
     with cellasso.open(path) as dataset:
         assert dataset.read_obs("prot:kind").notna().sum() == 4
+        with pytest.raises(ElementError, match=r"nested\.h5mu:/mod/rna/.* is nested too deep, or contains itself"):
+            dataset.export(np.ones(dataset.n_obs, dtype=bool), tmp_path / "export.h5mu")
