@@ -14,7 +14,7 @@ from mudata._core.io import _read_h5mu_mod, _write_h5mu
 
 import cellasso
 import oracle
-from cellasso.errors import NotFoundError
+from cellasso.errors import ElementError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,8 @@ def mdata() -> Any:
         }
     )
     inner.obsm["X_pca"] = rng.random((inner.n_obs, 3))
-    mdata = md.MuData({"rna": inner, "prot": make_part(rng, [f"c{i}" for i in (11, 2, 10, 3)], "p")})
+    # prot first, so that rna's cells have other places among the global ones than in rna
+    mdata = md.MuData({"prot": make_part(rng, [f"c{i}" for i in (11, 2, 10, 3)], "p"), "rna": inner})
     mdata.obs["site"] = rng.choice(["n", "s"], mdata.n_obs)
     return mdata
 
@@ -59,7 +60,7 @@ def mdata() -> Any:
 @pytest.fixture
 def path(mdata, tmp_path) -> Path:
     path = tmp_path / "nested.h5mu"
-    flat = md.MuData({"rna": ad.AnnData(obs=mdata["rna"].obs[[]]), "prot": mdata["prot"]})
+    flat = md.MuData({"prot": mdata["prot"], "rna": ad.AnnData(obs=mdata["rna"].obs[[]])})
     flat.write(path)
     with h5py.File(path, "r+") as file:
         for part in ("obs", "var", "obsm", "varm", "obsmap", "varmap"):
@@ -86,7 +87,7 @@ def read(group: h5py.Group) -> Any:
 
 
 def test_nested_modalities_follow_the_one_they_are_in(dataset, mdata):
-    assert list(dataset.modalities) == ["rna", "rna:raw", "rna:hvg", "prot"]
+    assert list(dataset.modalities) == ["prot", "rna", "rna:raw", "rna:hvg"]
     assert dataset["rna"].n_obs == mdata["rna"].n_obs == 9
     assert (dataset["rna:hvg"].n_obs, dataset["rna:hvg"].n_vars) == (4, 4)
     with pytest.raises(NotFoundError, match="has no modality 'rna:rax'; nearest: rna:raw"):
@@ -126,8 +127,10 @@ def test_the_export_is_what_mudata_copies(dataset, mdata, tmp_path, which):
             assert rows.max(initial=0) == len(inside)
 
 
-def test_a_modality_that_contains_itself_ends(path):
+def test_a_modality_that_contains_itself_is_read_and_not_exported(path, tmp_path):
     with h5py.File(path, "r+") as file:
         file["mod/rna/mod/rna"] = file["mod/rna"]
     with cellasso.open(path) as dataset:
         assert dataset.read_obs("prot:kind").notna().sum() == 4
+        with pytest.raises(ElementError, match=r"nested\.h5mu:/mod/rna/.* is nested too deep, or contains itself"):
+            dataset.export(np.ones(dataset.n_obs, dtype=bool), tmp_path / "export.h5mu")

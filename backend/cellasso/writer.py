@@ -116,8 +116,10 @@ class Copy:
         mod = self._group(source, "mod")
         written = subset.create_group_like(mod, target, "mod")
         for name in mod:
-            modality = self._group(mod, name)
-            self._annotated(modality, subset.create_group_like(modality, written, name), f"{path}/mod/{name}")
+            modality, inner = self._group(mod, name), f"{path}/mod/{name}"
+            if inner not in self._job.rows:
+                raise ElementError(f"{self.handle.place(inner)} is nested too deep, or contains itself.")
+            self._annotated(modality, subset.create_group_like(modality, written, name), inner)
         if "obsmap" in source:
             obsmap = self._group(source, "obsmap")
             made = subset.create_group_like(obsmap, target, "obsmap")
