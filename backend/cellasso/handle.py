@@ -112,7 +112,14 @@ class Handle:
     ------
     FileError
         The path is missing, no regular file (a FIFO would hang the server), not HDF5, or truncated.
+
+    Attributes
+    ----------
+    index_root
+        Folder below which the indexes of its matrices are looked for; `None`: they are not.
     """
+
+    index_root: Path | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser().absolute()
