@@ -555,15 +555,17 @@ def test_source_that_changes_while_it_is_read_is_an_error(tmp_path, changeable):
 def test_csr_rows_elsewhere_are_not_read(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     path = tmp_path / "source.h5"
-    stored = sparse.random(4000, 50, density=0.2, format="csr", random_state=rng)
+    stored = sparse.random(40_000, 50, density=0.2, format="csr", random_state=rng)
     with h5py.File(path, "w") as file:
         group = file.create_group("X")
         group.attrs.update({"encoding-type": "csr_matrix", "shape": stored.shape})
         for part in ("data", "indices", "indptr"):
-            group.create_dataset(part, data=getattr(stored, part), chunks=(100,))
+            group.create_dataset(part, data=getattr(stored, part), chunks=(1000,))
     with open_counted(path) as (source, handle), h5py.File(tmp_path / "target.h5", "w") as target:
         before = handle.bytes_read
-        compressed.subset_sparse(source["X"], target, "X", np.arange(2000, 2100), None, advance=lambda _: None)
+        compressed.subset_sparse(
+            handle, source["X"], target, "X", rows=np.arange(2000, 2100), columns=None, advance=lambda _: None
+        )
         read = handle.bytes_read - before
         found = sparse.csr_matrix(tuple(target[f"X/{part}"][...] for part in ("data", "indices", "indptr")), (100, 50))
         assert (found != stored[2000:2100]).nnz == 0

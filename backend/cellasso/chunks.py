@@ -1,13 +1,15 @@
-"""Reading a one-dimensional dataset past HDF5: chunks by `pread`, inflated outside of h5py's lock.
+"""Chunks read and written past HDF5: `pread` and inflate, deflate and hand over, outside of h5py's lock.
 
-h5py holds one lock for all files of a process, also while it inflates. A scan through HDF5 therefore
-runs on one core and keeps every other session's read waiting; chunks that are read and inflated here do
+h5py holds one lock for all files of a process, also while it inflates or deflates. Work through HDF5 therefore
+runs on one core and keeps every other session's read waiting; chunks that are packed and unpacked here do
 neither.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 import deflate
@@ -17,21 +19,28 @@ import numpy as np
 from cellasso.errors import ElementError
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from numpy.typing import NDArray
 
     from cellasso.handle import Handle
 
+    Shape: TypeAlias = tuple[int, ...]
+
+MAX_CHUNKS = 1 << 20
+"""Chunks of one dataset whose places are kept: 16 MB. HDF5 lists a million in a second."""
+
 
 @dataclass(frozen=True)
 class Chunks:
-    """Where the chunks of a one-dimensional dataset lie, and how they are packed.
+    """Where the chunks of a dataset lie, and how they are packed.
 
     Attributes
     ----------
-    size
-        Values in a chunk (the last one is padded to it).
+    shape, size
+        Of the dataset, and of one chunk; as many dimensions each.
     offsets, lengths
-        Byte position in the file and stored bytes of each chunk, `(n_chunks,)`.
+        Byte position in the file and stored bytes of each chunk, in the shape of the grid of chunks.
     shuffled, deflated
         Which filters were applied, in this order.
     """
@@ -39,18 +48,20 @@ class Chunks:
     handle: Handle
     place: str
     dtype: np.dtype[np.generic]
-    n_values: int
-    size: int
+    shape: Shape
+    size: Shape
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     shuffled: bool
     deflated: bool
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return int(self.offsets.size)
 
-    def read(self, values: slice) -> NDArray[np.generic]:
-        """Read consecutive values, inflating the chunks that hold them; any thread may.
+    def read(self, *values: slice) -> NDArray[np.generic]:
+        """Read a stretch along each axis (all of those not named), inflating the chunks that hold it.
+
+        Any thread may.
 
         Raises
         ------
@@ -59,73 +70,201 @@ class Chunks:
         FileChangedError
             The file is no longer the one that was opened.
         """
-        first, last = values.start // self.size, -(-values.stop // self.size)
-        read = [self._read_chunk(number) for number in range(first, last)]
-        offset = first * self.size
-        joined = read[0] if len(read) == 1 else np.concatenate(read, dtype=self.dtype)
-        return joined[values.start - offset : values.stop - offset]
+        spans = [each.indices(n)[:2] for each, n in zip(values, self.shape, strict=False)]
+        spans += [(0, n) for n in self.shape[len(values) :]]
+        grid = [range(start // size, -(-stop // size)) for (start, stop), size in zip(spans, self.size, strict=True)]
+        if all(len(numbers) == 1 for numbers in grid):
+            at = tuple(numbers[0] for numbers in grid)
+            return self._read_chunk(at)[_inside(at, self.size, spans)]
+        out = np.empty([max(0, stop - start) for start, stop in spans], dtype=self.dtype)
+        for at in product(*grid):
+            found = self._read_chunk(at)[_inside(at, self.size, spans)]
+            first = [max(0, n * size - start) for n, size, (start, _) in zip(at, self.size, spans, strict=True)]
+            out[tuple(slice(a, a + n) for a, n in zip(first, found.shape, strict=True))] = found
+        return out
 
-    def _read_chunk(self, number: int) -> NDArray[np.generic]:
-        """Read one chunk, `(size,)`, or less at the end of the dataset."""
-        stored: bytes | bytearray = self.handle.pread(int(self.offsets[number]), int(self.lengths[number]))
-        n_bytes = self.size * self.dtype.itemsize
+    def _read_chunk(self, at: Shape) -> NDArray[np.generic]:
+        """Read one chunk, of the shape `size`, or less at an edge of the dataset."""
+        stored: bytes | bytearray = self.handle.pread(int(self.offsets[at]), int(self.lengths[at]))
+        n_bytes = prod(self.size) * self.dtype.itemsize
         if self.deflated:
             try:
                 stored = deflate.zlib_decompress(stored, n_bytes)
             except deflate.DeflateError as error:
-                raise ElementError(f"{self.place} cannot be read (chunk {number:,} does not inflate).") from error
+                raise ElementError(f"{self.place} cannot be read (chunk {_name(at)} does not inflate).") from error
         if len(stored) != n_bytes:
             found = f"{len(stored):,} of {n_bytes:,} bytes"
-            raise ElementError(f"{self.place} cannot be read (chunk {number:,} has {found}).")
-        start = number * self.size
+            raise ElementError(f"{self.place} cannot be read (chunk {_name(at)} has {found}).")
         values = _unshuffled(stored, self.dtype) if self.shuffled else np.frombuffer(stored, dtype=self.dtype)
-        return values[: min(self.size, self.n_values - start)]
+        inside = tuple(slice(of - i * n) for i, n, of in zip(at, self.size, self.shape, strict=True))
+        return values.reshape(self.size)[inside]
 
 
-def open_chunks(handle: Handle, dataset: h5py.Dataset) -> Chunks | None:
-    """Return where the chunks of a dataset lie; `None` when HDF5 alone can read it (other filters, other layouts)."""
+@dataclass(frozen=True)
+class Contiguous:
+    """Where the values of a dataset without chunks lie: row after row from `offset`."""
+
+    handle: Handle
+    dtype: np.dtype[np.generic]
+    shape: Shape
+    offset: int
+
+    def read(self, *values: slice) -> NDArray[np.generic]:
+        """Read a stretch along each axis, as `Chunks.read`; reads whole rows."""
+        start, stop, _ = (values[0] if values else slice(None)).indices(self.shape[0])
+        row = prod(self.shape[1:]) * self.dtype.itemsize
+        stored = self.handle.pread(self.offset + start * row, max(0, stop - start) * row)
+        rows = np.frombuffer(stored, dtype=self.dtype).reshape(-1, *self.shape[1:])
+        return rows[(slice(None), *values[1:])]
+
+
+def open_chunks(handle: Handle, dataset: h5py.Dataset) -> Chunks | Contiguous | None:
+    """Return where the values of a dataset lie; `None` when HDF5 alone can read them.
+
+    HDF5 alone knows texts of variable length, other filters than shuffle and gzip, chunks that skipped a filter
+    or were never written.
+    """
     filters = _known_filters(dataset)
-    if filters is None or dataset.ndim != 1 or not dataset.size or not dataset.chunks:
+    if filters is None or not dataset.size or not dataset.shape or not _is_plain(dataset):
         return None
-    found: list[h5py.h5d.StoreInfo] = []
-    dataset.id.chunk_iter(found.append)
-    size = dataset.chunks[0]
-    order = sorted(found, key=lambda chunk: chunk.chunk_offset[0])
-    starts = [chunk.chunk_offset[0] for chunk in order]
-    # every chunk is there and went through all filters
-    if starts != list(range(0, dataset.shape[0], size)) or any(chunk.filter_mask for chunk in order):
-        return None
-    chunks = Chunks(
-        handle,
-        handle.place(dataset.name),
-        dataset.dtype,
-        dataset.shape[0],
-        size,
-        np.array([chunk.byte_offset for chunk in order], dtype=np.int64),
-        np.array([chunk.size for chunk in order], dtype=np.int64),
-        *filters,
-    )
-    return chunks if _is_there(chunks, dataset) else None
+    if dataset.chunks is None:
+        found: Chunks | Contiguous | None = _contiguous(handle, dataset)
+    else:
+        found = _chunked(handle, dataset, shuffled=filters[0], deflated=filters[1] is not None)
+    return found if found is not None and _is_there(found, dataset) else None
 
 
-def _known_filters(dataset: h5py.Dataset) -> tuple[bool, bool] | None:
-    """Return whether it is shuffled and deflated; `None` for any other filters."""
+@dataclass(frozen=True)
+class Packing:
+    """How the chunks of a dataset that is being written are packed.
+
+    Attributes
+    ----------
+    size
+        Shape of a chunk.
+    level
+        Of gzip, 0 to 9; `None` without it. libdeflate deflates at the same level as well as zlib, in a
+        half to a third of the time.
+    """
+
+    dtype: np.dtype[np.generic]
+    size: Shape
+    shuffled: bool
+    level: int | None
+
+    def pack(self, values: NDArray[np.generic], at: Shape) -> list[tuple[Shape, bytes | bytearray]]:
+        """Return position and stored bytes of each chunk of `values`, which begin at `at`; any thread may.
+
+        Parameters
+        ----------
+        at
+            Where in the dataset the values go: a corner of a chunk. Chunks that they do not fill are padded
+            with zeros, so they must end with chunks or with the dataset.
+        """
+        packed = []
+        corners = product(*(range(0, n, size) for n, size in zip(values.shape, self.size, strict=True)))
+        for corner in corners:
+            part = values[tuple(slice(a, a + size) for a, size in zip(corner, self.size, strict=True))]
+            whole = part
+            if part.shape != self.size:
+                whole = np.zeros(self.size, dtype=self.dtype)
+                whole[tuple(map(slice, part.shape))] = part
+            position = tuple(a + first for a, first in zip(corner, at, strict=True))
+            packed.append((position, self._packed(np.ascontiguousarray(whole, dtype=self.dtype))))
+        return packed
+
+    def _packed(self, chunk: NDArray[np.generic]) -> bytes | bytearray:
+        stored = _shuffled(chunk) if self.shuffled else chunk.tobytes()
+        return stored if self.level is None else deflate.zlib_compress(stored, self.level)
+
+
+def open_packing(dataset: h5py.Dataset) -> Packing | None:
+    """Return how to pack the chunks of a new dataset; `None` when HDF5 has to do it."""
+    filters = _known_filters(dataset)
+    if filters is None or dataset.chunks is None or not _is_plain(dataset):
+        return None
+    return Packing(dataset.dtype, dataset.chunks, *filters)
+
+
+def write_packed(dataset: h5py.Dataset, packed: list[tuple[Shape, bytes | bytearray]]) -> None:
+    """Hand packed chunks to HDF5, which only notes where it puts them."""
+    for at, stored in packed:
+        dataset.id.write_direct_chunk(at, stored)
+
+
+# ------------------------------------------------------------------------------------------------------
+
+
+def _is_plain(dataset: h5py.Dataset) -> bool:
+    """Whether NumPy's values are HDF5's byte for byte: no texts of variable length, no references, no odd bits."""
+    return not dataset.dtype.hasobject and int(dataset.id.get_type().get_size()) == dataset.dtype.itemsize
+
+
+def _known_filters(dataset: h5py.Dataset) -> tuple[bool, int | None] | None:
+    """Return whether it is shuffled, and gzip's level if deflated; `None` for any other filters."""
     plist = dataset.id.get_create_plist()
-    codes = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+    found = {code: values for code, _, values, _ in (plist.get_filter(i) for i in range(plist.get_nfilters()))}
     shuffle, gzip = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
-    return {(): (False, False), (gzip,): (False, True), (shuffle,): (True, False), (shuffle, gzip): (True, True)}.get(
-        tuple(codes)
+    if list(found) not in ([], [gzip], [shuffle], [shuffle, gzip]):
+        return None
+    return shuffle in found, int(found[gzip][0]) if gzip in found else None
+
+
+def _chunked(handle: Handle, dataset: h5py.Dataset, *, shuffled: bool, deflated: bool) -> Chunks | None:
+    """Return where all chunks are, if every one is there and went through all filters."""
+    grid = tuple(-(-n // size) for n, size in zip(dataset.shape, dataset.chunks, strict=True))
+    if prod(grid) > MAX_CHUNKS:
+        return None
+    offsets, lengths = (np.full(grid, -1, dtype=np.int64) for _ in range(2))
+    skipped = 0
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        nonlocal skipped
+        at = tuple(start // size for start, size in zip(chunk.chunk_offset, dataset.chunks, strict=True))
+        offsets[at], lengths[at] = chunk.byte_offset, chunk.size
+        skipped |= chunk.filter_mask
+
+    dataset.id.chunk_iter(note)
+    if skipped or (lengths < 0).any():
+        return None
+    place = handle.place(dataset.name)
+    return Chunks(handle, place, dataset.dtype, dataset.shape, dataset.chunks, offsets, lengths, shuffled, deflated)
+
+
+def _contiguous(handle: Handle, dataset: h5py.Dataset) -> Contiguous | None:
+    """Return where the values begin; `None` for those kept in the header or never written."""
+    offset = dataset.id.get_offset()
+    return Contiguous(handle, dataset.dtype, dataset.shape, int(offset)) if offset is not None else None
+
+
+def _is_there(found: Chunks | Contiguous, dataset: h5py.Dataset) -> bool:
+    """Whether HDF5 means the same bytes: versions differ in where they count from in a file with a user block."""
+    corner = (0,) * dataset.ndim
+    if isinstance(found, Contiguous):
+        first = np.ascontiguousarray(dataset[:1])
+        return found.read(slice(1)).tobytes() == first.tobytes()
+    _, stored = dataset.id.read_direct_chunk(corner)
+    return bool(found.handle.pread(int(found.offsets[corner]), int(found.lengths[corner])) == stored)
+
+
+def _inside(at: Shape, size: Shape, spans: list[tuple[int, int]]) -> tuple[slice, ...]:
+    """Return which part of chunk `at` lies within the spans asked for."""
+    return tuple(
+        slice(max(0, start - i * n), max(0, stop - i * n)) for i, n, (start, stop) in zip(at, size, spans, strict=True)
     )
 
 
-def _is_there(chunks: Chunks, dataset: h5py.Dataset) -> bool:
-    """Whether HDF5 means the same bytes: versions differ in where they count from in a file with a user block."""
-    _, first = dataset.id.read_direct_chunk((0,))
-    return bool(chunks.handle.pread(int(chunks.offsets[0]), int(chunks.lengths[0])) == first)
+def _name(at: Shape) -> str:
+    return " x ".join(f"{number:,}" for number in at)
+
+
+def _shuffled(chunk: NDArray[np.generic]) -> bytes:
+    """Apply HDF5's shuffle, which puts the first bytes of all values first, then the second ones, and so on."""
+    return chunk.reshape(-1).view(np.uint8).reshape(-1, chunk.dtype.itemsize).T.tobytes()
 
 
 def _unshuffled(stored: bytes | bytearray, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Undo HDF5's shuffle, which puts the first bytes of all values first, then the second ones, and so on."""
+    """Undo HDF5's shuffle."""
     planes = np.frombuffer(stored, dtype=np.uint8).reshape(dtype.itemsize, -1)
     values = np.empty((planes.shape[1], dtype.itemsize), dtype=np.uint8)
     for i, plane in enumerate(planes):

@@ -82,7 +82,7 @@ class Frames:
             if len(positions) != n_categories:
                 return  # colours of another number of categories are nobody's; anndata removes them too
             positions = positions[keep]
-        subset.subset_dataset(node, target, name, positions, advance=self._copy.advance)
+        subset.subset_dataset(self._copy.handle, node, target, name, rows=positions, advance=self._copy.advance)
 
     def _column(self, rows: Index | None, source: h5py.Group, target: h5py.Group, column: str) -> None:
         node = self._copy.child(source, column)
@@ -138,7 +138,9 @@ class Frames:
                 records[field] = recoding[records[field]]
             return records
 
-        subset.subset_dataset(node, target, name, rows, advance=self._copy.advance, transform=recode)
+        subset.subset_dataset(
+            self._copy.handle, node, target, name, rows=rows, advance=self._copy.advance, transform=recode
+        )
 
     def _n_field_categories(self, node: h5py.Dataset, field: str) -> int | None:
         """Return how many categories `uns` has for a field, when they are its own and no other frame's."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from cellasso import elements
+from cellasso.chunks import open_packing, write_packed
 from cellasso.errors import ElementError
 from cellasso.subset import (
     BLOCK_BYTES,
@@ -14,29 +17,49 @@ from cellasso.subset import (
     create_like,
     is_ascending,
     ranges,
+    reader,
     runs,
     set_attribute,
     write,
 )
+from cellasso.tasks import Ahead, run_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import h5py
     from numpy.typing import NDArray
 
-    from cellasso.subset import Advance, Index
+    from cellasso.handle import Handle
+    from cellasso.subset import Advance, Index, Read
+
+    Part: TypeAlias = "tuple[NDArray[Any], NDArray[Any], int]"
+
+Result = TypeVar("Result")
+
+ALL_BYTES = 1 << 27
+"""What windows under way may take together, where chunks are so large that each is a window of its own."""
+
+PACK_VALUES = 1 << 16
+"""Values that a thread deflates at a time, or a chunk if that is larger: below, handing over is what costs."""
 
 
 def subset_sparse(
-    source: h5py.Group, parent: h5py.Group, name: str, rows: Index | None, columns: Index | None, *, advance: Advance
+    handle: Handle,
+    source: h5py.Group,
+    parent: h5py.Group,
+    name: str,
+    *,
+    rows: Index | None,
+    columns: Index | None,
+    advance: Advance,
 ) -> None:
     """Write rows and columns (`None`: all) of a CSR or CSC matrix in its own format.
 
     Indices stay in their stored order, so a column's are unsorted where `rows` reorders a CSC matrix,
     as SciPy leaves them.
     """
-    matrix = _Compressed(source)
+    matrix = _Compressed(handle, source)
     majors, minors = (rows, columns) if elements.encoding(source).startswith("csr") else (columns, rows)
     majors = np.arange(matrix.n_major) if majors is None else majors
     lengths = matrix.count(majors, minors)
@@ -63,7 +86,7 @@ def subset_sparse(
 class _Compressed:
     """A sparse matrix on disk, in terms of its major axis (contiguous) and its minor one."""
 
-    def __init__(self, group: h5py.Group) -> None:
+    def __init__(self, handle: Handle, group: h5py.Group) -> None:
         self.place = group.name
         self.shape_name = "shape" if "shape" in group.attrs else "h5sparse_shape"
         if self.shape_name not in group.attrs or not {"indices", "data", "indptr"} <= set(group):
@@ -78,6 +101,8 @@ class _Compressed:
             raise ElementError(f"{self.place}/indptr is damaged: it does not rise from 0 along {self.n_major:,} rows.")
         if not self.indptr[-1] == self.n_stored == self.data.shape[0]:
             raise ElementError(f"{self.place} is damaged: indptr, indices and data differ in length.")
+        self._read_indices, self._read_data = reader(handle, self.indices), reader(handle, self.data)
+        self._chunk = max(part.chunks[0] if part.chunks else 1 for part in (self.indices, self.data))
 
     def count(self, majors: Index, minors: Index | None) -> Index:
         """Return how many values each of `majors` keeps, `(len(majors),)`; reads indices only where it must."""
@@ -87,14 +112,16 @@ class _Compressed:
             return lengths
         counts = np.zeros(self.n_major, dtype=np.int64)
         among = self._among(minors)
-        for start, stop, first, last in self._windows(self._chosen(majors)):
-            kept = np.concatenate([[0], np.cumsum(among[self._indices(start, stop)] >= 0)])
-            counts[first:last] += np.diff(kept[np.clip(self.indptr[first : last + 1], start, stop) - start])
+
+        def count(window: _Window) -> tuple[int, NDArray[np.int64]]:
+            kept = np.concatenate([[0], np.cumsum(among[self._indices(window.start, window.stop)] >= 0)])
+            return window.first, np.diff(kept[window.borders - window.start])
+
+        for first, counted in self._run(count, self._windows(self._chosen(majors))):
+            counts[first : first + len(counted)] += counted
         return counts[majors]
 
-    def blocks(
-        self, majors: Index, minors: Index | None, lengths: Index
-    ) -> Iterator[tuple[NDArray[Any], NDArray[Any], int]]:
+    def blocks(self, majors: Index, minors: Index | None, lengths: Index) -> Iterator[Part]:
         """Yield indices, values, and how far the source has been read, in the order of `majors`."""
         if is_ascending(majors):
             yield from self._scan(majors, minors)
@@ -113,40 +140,60 @@ class _Compressed:
             indices, data = (np.concatenate([block[part] for block in found])[pick] for part in (0, 1))
             yield indices, data, int(self.n_stored * (last / len(majors)))
 
-    def _scan(self, majors: Index, minors: Index | None) -> Iterator[tuple[NDArray[Any], NDArray[Any], int]]:
+    def _scan(self, majors: Index, minors: Index | None) -> Iterator[Part]:
+        """Yield what the major rows hold, in the order of the file."""
         chosen = self._chosen(majors)
         among = self._among(minors) if minors is not None else None
-        for start, stop, first, last in self._windows(chosen):
-            borders = np.clip(self.indptr[first : last + 1], start, stop)
-            keep = np.repeat(chosen[first:last], np.diff(borders))
-            # nothing is read before the first value wanted, nor after the last
-            hits = np.flatnonzero(keep)
-            low, high = start + int(hits[0]), start + int(hits[-1]) + 1
-            keep = keep[low - start : high - start]
-            indices, data = self._indices(low, high), self.data[low:high]
-            if among is not None:
-                keep &= among[indices] >= 0
-                indices = among[indices[keep]].astype(indices.dtype)
-            else:
-                indices = indices[keep]
-            yield indices, data[keep], stop
 
-    def _windows(self, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]:
-        """Yield each window of stored values that holds chosen ones, with the major rows that reach into it."""
-        chunk = self.indices.chunks[0] if self.indices.chunks else 1
-        # positions of 8 bytes are computed for each value
-        itemsize = max(8, self.data.dtype.itemsize)
-        step = max(1, BLOCK_BYTES // itemsize // chunk) * chunk
+        def select(window: _Window) -> Part:
+            starts, stops = window.runs(chosen)
+            indices, data = (self._gather(read, starts, stops) for read in (self._read_indices, self._read_data))
+            self._check_indices(indices)
+            if among is not None:
+                positions = among[indices]
+                kept = positions >= 0
+                indices, data = positions[kept].astype(indices.dtype), data[kept]
+            return indices, data, window.stop
+
+        return self._run(select, self._windows(chosen))
+
+    def _gather(self, read: Read, starts: Index, stops: Index) -> NDArray[Any]:
+        """Return stretches of stored values, one after the other; of chunks between them none is read."""
+        apart = starts[1:] // self._chunk > (stops[:-1] - 1) // self._chunk + 1
+        found: list[NDArray[Any]] = []
+        for first, last in runs(np.concatenate([[0], np.cumsum(apart)])):
+            low = int(starts[first])
+            values = read(slice(low, int(stops[last - 1])))
+            ends = zip((starts[first:last] - low).tolist(), (stops[first:last] - low).tolist(), strict=True)
+            found += [values[start:stop] for start, stop in ends]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _run(self, job: Callable[[_Window], Result], windows: Iterator[_Window]) -> Iterator[Result]:
+        return run_blocks(job, windows, most=ALL_BYTES // (self._step() * self._itemsize))
+
+    def _windows(self, chosen: NDArray[np.bool_]) -> Iterator[_Window]:
+        """Yield each window of whole chunks of stored values that holds chosen ones."""
+        step = self._step()
         for start in range(0, self.n_stored, step):
             stop = min(start + step, self.n_stored)
             first = int(np.searchsorted(self.indptr, start, side="right")) - 1
             last = int(np.searchsorted(self.indptr, stop, side="left"))
-            filled = self.indptr[first + 1 : last + 1] > np.maximum(self.indptr[first:last], start)
-            if np.any(chosen[first:last] & filled):
-                yield start, stop, first, last
+            window = _Window(start, stop, first, np.clip(self.indptr[first : last + 1], start, stop))
+            if len(window.runs(chosen)[0]):
+                yield window
+
+    def _step(self) -> int:
+        """How many stored values are read at a time."""
+        return max(1, BLOCK_BYTES // self._itemsize // self._chunk) * self._chunk
+
+    @property
+    def _itemsize(self) -> int:
+        return int(self.indices.dtype.itemsize + self.data.dtype.itemsize)
 
     def _indices(self, start: int, stop: int) -> NDArray[Any]:
-        indices: NDArray[Any] = self.indices[start:stop]
+        return self._check_indices(self._read_indices(slice(start, stop)))
+
+    def _check_indices(self, indices: NDArray[Any]) -> NDArray[Any]:
         if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= self.n_minor):
             raise ElementError(f"{self.place}/indices is damaged: it points outside of 0 to {self.n_minor - 1:,}.")
         return indices
@@ -168,25 +215,59 @@ class _Compressed:
             raise ElementError(f"{self.place} has shape {self.shape}, which does not fit its cells.")
 
 
+@dataclass(frozen=True)
+class _Window:
+    """A stretch of stored values, and the major rows that reach into it.
+
+    Attributes
+    ----------
+    first, borders
+        The first such row, and where it and each further one begin and the last one ends, within the window.
+    """
+
+    start: int
+    stop: int
+    first: int
+    borders: Index
+
+    def runs(self, chosen: NDArray[np.bool_]) -> tuple[Index, Index]:
+        """Return where runs of chosen rows begin and end, those that hold a value."""
+        here = chosen[self.first : self.first + len(self.borders) - 1]
+        edges = np.flatnonzero(np.diff(here, prepend=False, append=False))
+        starts, stops = self.borders[edges[::2]], self.borders[edges[1::2]]
+        filled = stops > starts
+        return starts[filled], stops[filled]
+
+
 class _Appender:
-    """Writes a one-dimensional dataset from front to back in whole chunks, so that none is compressed twice."""
+    """Writes a one-dimensional dataset from front to back in whole chunks, which threads deflate meanwhile."""
 
     def __init__(self, target: h5py.Dataset) -> None:
         self._target = target
+        self._packing = open_packing(target)
         self._chunk = target.chunks[0] if target.chunks else 1
         self._at = 0
         self._rest: NDArray[Any] = np.empty(0, dtype=target.dtype)
+        self._packed = Ahead(partial(write_packed, target))
 
     def append(self, values: NDArray[Any]) -> None:
+        """Write values after those before, but for the last that do not fill a chunk yet."""
         values = np.concatenate([self._rest, values])
         whole = len(values) // self._chunk * self._chunk
         self._write(values[:whole])
         self._rest = values[whole:].copy()
 
     def close(self) -> None:
+        """Write what is left, and wait for it."""
         self._write(self._rest)
+        self._packed.finish()
 
     def _write(self, values: NDArray[Any]) -> None:
-        if len(values):
-            self._target.write_direct(values, dest_sel=np.s_[self._at : self._at + len(values)])
-            self._at += len(values)
+        if self._packing is None:
+            if len(values):
+                self._target.write_direct(values, dest_sel=np.s_[self._at : self._at + len(values)])
+        else:
+            step = max(1, PACK_VALUES // self._chunk) * self._chunk
+            for start in range(0, len(values), step):
+                self._packed.submit(self._packing.pack, values[start : start + step], (self._at + start,))
+        self._at += len(values)

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 HEARTBEAT = 0.2
 """Seconds without news from the child after which `progress` is asked again, so that a cancel is seen."""
 
+NAMES_BLOCK = 1 << 17
+"""Cells whose names are compared at a time: 10 MB of text."""
+
 SPACE_FACTOR = 1.1
 """Selected cells may be larger, or compress worse, than the average."""
 
@@ -291,12 +294,23 @@ def _check_written(dataset: Dataset, mask: NDArray[np.bool_], job: Job) -> None:
             found, expected = written[path.rpartition("/")[2]].n_obs, int((rows >= 0).sum())
             if found != expected:
                 raise ExportError(f"The export of {path or '/'} has {found:,} cells; {expected:,} were expected.")
-        names = dataset.obs_names
-        # without an index the names are row numbers, which begin anew in the export
-        numbered = np.array_equal(names, _row_numbers(dataset.n_obs))
-        expected_names = _row_numbers(written.n_obs) if numbered else names[mask]
-        if not any(np.array_equal(written.obs_names, each) for each in (names[mask], expected_names)):
+        if not _names_match(dataset, written, mask):
             raise ExportError(f"The export's obs_names are not those of the selected cells of {dataset.handle.name}.")
+
+
+def _names_match(dataset: Dataset, written: Dataset, mask: NDArray[np.bool_]) -> bool:
+    if not dataset.obs.has_names:
+        return not written.obs.has_names
+    at = 0
+    for start in range(0, len(mask), NAMES_BLOCK):  # ten million names at once would take a gigabyte
+        rows = slice(start, start + NAMES_BLOCK)
+        n = int(mask[rows].sum())
+        if n and not np.array_equal(
+            dataset.obs.read_names(rows)[mask[rows]], written.obs.read_names(slice(at, at + n))
+        ):
+            return False
+        at += n
+    return True
 
 
 def _put_into_place(part: Path, target: Path, *, overwrite: bool) -> None:
@@ -326,10 +340,6 @@ def _move_without_overwriting(part: Path, target: Path) -> None:
         if os.path.lexists(target):
             raise FileExistsError from None
         part.rename(target)
-
-
-def _row_numbers(n: int) -> NDArray[np.object_]:
-    return np.arange(n).astype(str).astype(object)
 
 
 def _size(n_bytes: int) -> str:

@@ -127,6 +127,20 @@ class Frame:
             return _row_numbers(len(self))
         return elements.read_strings(self._handle, self._handle.child(node, self._index_name))
 
+    @property
+    def has_names(self) -> bool:
+        """Whether the file names the rows."""
+        return self._index_name is not None
+
+    def read_names(self, rows: slice) -> NDArray[np.object_]:
+        """Read the names of consecutive rows; of an index stored as texts no others are read or kept."""
+        node = self._node()
+        if isinstance(node, h5py.Group) and self._index_name is not None:
+            index = self._handle.child(node, self._index_name)
+            if isinstance(index, h5py.Dataset) and h5py.check_string_dtype(index.dtype) and index.ndim == 1:
+                return _decoded(self._handle.read(index, rows))
+        return self.names[rows]
+
     @cached_property
     def _index_name(self) -> str | None:
         node = self._node()

@@ -1,34 +1,41 @@
 """The cells of a mask, streamed out of one array or matrix into a new file, in bounded memory.
 
-Everything works on HDF5 itself: dtype, chunks, filters and attributes of the source are those of the
-copy. Only h5py and NumPy are imported, because the export's child process starts with this.
+Dtype, chunks, filters and attributes of the source are those of the copy. What can be is inflated and
+deflated past HDF5, tiles side by side: compression is most of what an export costs. Neither anndata nor
+pandas is imported, because the export's child process starts with this.
 """
 
 from __future__ import annotations
 
 import json
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import h5py
 import numpy as np
 
+from cellasso.chunks import open_chunks, open_packing, write_packed
 from cellasso.errors import ElementError
+from cellasso.tasks import run_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from cellasso.handle import Node
+    from cellasso.handle import Handle, Node
 
 Index: TypeAlias = "NDArray[np.int64]"
+Read: TypeAlias = "Callable[..., NDArray[Any]]"
+"""Reads a stretch of a dataset along each axis, given as slices; any thread may."""
+
 Advance: TypeAlias = "Callable[[int], None]"
 """Told how many stored values of the source have been dealt with since the last call."""
 
-BLOCK_BYTES = 1 << 24
-"""What is read at a time: 2 million stored values of a sparse matrix with their indices and the
-positions computed from them. The child stays under 220 MB; larger blocks gained nothing on gzip."""
+BLOCK_BYTES = 1 << 23
+"""What a block reads at a time, of which `tasks.AHEAD` for each core are under way: 2 million stored float32
+of a sparse matrix and as many indices. Larger blocks gained nothing on gzip."""
 
 OBJECT_BYTES = 128
 """A string in memory: the pointer, the `bytes` header and a name's worth of text."""
@@ -95,12 +102,29 @@ def set_attribute(target: Node, name: str, value: object) -> None:
 # -- arrays -------------------------------------------------------------------------------------------
 
 
-def take(dataset: h5py.Dataset, rows: Index, columns: slice | Index | None = None) -> NDArray[Any]:
+def reader(handle: Handle, dataset: h5py.Dataset) -> Read:
+    """Return how to read a dataset: past HDF5 and its lock where that is possible."""
+    chunks = open_chunks(handle, dataset)
+    return chunks.read if chunks is not None else _read_by_hdf5(dataset)
+
+
+def _read_by_hdf5(dataset: h5py.Dataset) -> Read:
+    def read(*values: slice) -> NDArray[Any]:
+        found: NDArray[Any] = dataset[values]
+        return found
+
+    return read
+
+
+def take(
+    dataset: h5py.Dataset, rows: Index, columns: slice | Index | None = None, *, read: Read | None = None
+) -> NDArray[Any]:
     """Return rows of a dataset, in the order asked for, `(len(rows), ...)`.
 
     Reads windows of whole chunks, of about `BLOCK_BYTES`, and of each no more than from the first row
     asked for to the last.
     """
+    read = read or _read_by_hdf5(dataset)
     if len(rows) and int(rows.max()) >= dataset.shape[0]:
         raise ElementError(f"{dataset.name} has {dataset.shape[0]:,} rows; row {int(rows.max()):,} was asked for.")
     start, stop, pick = _hull(columns, dataset.shape[1]) if columns is not None else (0, 0, None)
@@ -113,31 +137,45 @@ def take(dataset: h5py.Dataset, rows: Index, columns: slice | Index | None = Non
     step = max(1, _block_values(dataset.dtype) // max(1, width) // chunk) * chunk
     for first, last in runs(ascending // step):
         low, high = int(ascending[first]), int(ascending[last - 1]) + 1
-        window = dataset[low:high] if columns is None else dataset[low:high, start:stop]
+        window = read(slice(low, high)) if columns is None else read(slice(low, high), slice(start, stop))
         window = window[ascending[first:last] - low]
         out[slice(first, last) if order is None else order[first:last]] = window if pick is None else window[:, pick]
     return out
 
 
 def subset_dataset(
+    handle: Handle,
     source: h5py.Dataset,
     parent: h5py.Group,
     name: str,
+    *,
     rows: Index,
     columns: Index | None = None,
-    *,
     advance: Advance,
     transform: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> None:
     """Write rows (and columns) of a dataset, tile by tile, each tile of whole chunks of the copy."""
     n_columns = source.shape[1:2] if columns is None else (len(columns),)
     target = create_like(source, parent, name, (len(rows), *n_columns, *source.shape[2:]))
-    done = 0
-    for tile in _tiles(target):
+    read, packing, tiles = reader(handle, source), open_packing(target), list(_tiles(target))
+
+    def make(tile: tuple[slice, ...]) -> Any:
         across = None if len(tile) == 1 else tile[1] if columns is None else columns[tile[1]]
-        values = take(source, rows[tile[0]], across)
-        target.write_direct(np.ascontiguousarray(values if transform is None else transform(values)), dest_sel=tile)
-        reached = done + int(source.size * (values.size / target.size))
+        values = take(source, rows[tile[0]], across, read=read)
+        values = values if transform is None else transform(values)
+        if packing is None:
+            return np.ascontiguousarray(values)
+        corner = tuple(axis.start for axis in tile)
+        return packing.pack(values, corner + (0,) * (values.ndim - len(corner)))
+
+    done = 0
+    for tile, made in zip(tiles, run_blocks(make, tiles), strict=True):
+        if packing is None:
+            target.write_direct(made, dest_sel=tile)
+        else:
+            write_packed(target, made)
+        n_written = prod(axis.stop - axis.start for axis in tile) * prod(target.shape[len(tile) :])
+        reached = done + int(source.size * (n_written / target.size))
         advance(reached - done)
         done = reached
     advance(int(source.size) - done)

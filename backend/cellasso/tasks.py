@@ -6,13 +6,14 @@ import os
 from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 AHEAD = 2
 """Blocks in flight for each core: enough that none waits, few enough to bound memory."""
@@ -25,16 +26,25 @@ def threads() -> Executor:
 
 
 def run_blocks(
-    job: Callable[[Block], Result], blocks: Iterable[Block], *, executor: Executor | None = None
+    job: Callable[[Block], Result],
+    blocks: Iterable[Block],
+    *,
+    executor: Executor | None = None,
+    most: int | None = None,
 ) -> Iterator[Result]:
     """Yield `job(block)` for each block in their order, while the next ones are under way.
 
     What a job raises is raised here; blocks that have not begun are dropped then, and also when the
     caller stops asking.
+
+    Parameters
+    ----------
+    most
+        Blocks that may be under way at a time, where they are large; one of them always may.
     """
     pool = executor if executor is not None else threads()
     in_flight: deque[Future[Result]] = deque()
-    room = AHEAD * (os.cpu_count() or 1)
+    room = _room(most)
     try:
         for block in blocks:
             in_flight.append(pool.submit(job, block))
@@ -45,3 +55,33 @@ def run_blocks(
     finally:
         for future in in_flight:
             future.cancel()
+
+
+class Ahead(Generic[Result]):
+    """Runs jobs side by side as they come, and takes their results in the order in which they came.
+
+    Parameters
+    ----------
+    take
+        Called in the thread that submits, with each result.
+    """
+
+    def __init__(self, take: Callable[[Result], None]) -> None:
+        self._take = take
+        self._in_flight: deque[Future[Result]] = deque()
+
+    def submit(self, job: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        """Run `job`; first take the oldest result when enough are under way. What a job raised is raised here."""
+        if len(self._in_flight) >= _room():
+            self._take(self._in_flight.popleft().result())
+        self._in_flight.append(threads().submit(job, *args, **kwargs))
+
+    def finish(self) -> None:
+        """Take all results that are left."""
+        while self._in_flight:
+            self._take(self._in_flight.popleft().result())
+
+
+def _room(most: int | None = None) -> int:
+    room = AHEAD * (os.cpu_count() or 1)
+    return room if most is None else max(1, min(most, room))

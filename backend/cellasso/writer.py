@@ -71,7 +71,7 @@ class Copy:
     """One export: walks the source and writes each element, subset where it is aligned to obs."""
 
     def __init__(self, handle: Handle, job: Job, tell: Callable[[float], None]) -> None:
-        self._handle = handle
+        self.handle = handle
         self._job = job
         self._tell = tell
         self._total = _n_values(handle.root())
@@ -213,9 +213,9 @@ class Copy:
         elif rows is None or (isinstance(node, h5py.Dataset) and not node.shape):
             self.copy_node(node, target, name)
         elif isinstance(node, h5py.Dataset):
-            subset.subset_dataset(node, target, name, rows, columns, advance=self.advance)
+            subset.subset_dataset(self.handle, node, target, name, rows=rows, columns=columns, advance=self.advance)
         elif kind in {"csr_matrix", "csc_matrix"}:
-            subset_sparse(node, target, name, rows, columns, advance=self.advance)
+            subset_sparse(self.handle, node, target, name, rows=rows, columns=columns, advance=self.advance)
         elif kind == "categorical" or kind.startswith("nullable-"):
             written = subset.create_group_like(node, target, name)
             for part in node:
@@ -223,7 +223,7 @@ class Copy:
         elif kind == "awkward-array":
             subset.subset_awkward(node, target, name, rows, advance=self.advance)
         else:
-            raise ElementError(f"{self._handle.place(node.name)} has the encoding {kind!r}, which is not known here.")
+            raise ElementError(f"{self.handle.place(node.name)} has the encoding {kind!r}, which is not known here.")
 
     def verbatim(self, source: h5py.Group, target: h5py.Group, name: str) -> None:
         """Copy a member of a group as it is, but for what points out of the file."""
@@ -249,11 +249,9 @@ class Copy:
 
     def child(self, parent: h5py.Group, name: str) -> Node:
         """Return a member of a group, unless its values lie outside of the file."""
-        node = self._handle.child(parent, name)
+        node = self.handle.child(parent, name)
         if h5py.h5o.get_info(node.id).fileno != h5py.h5o.get_info(parent.id).fileno:
-            raise ElementError(
-                f"{self._handle.place(parent.name)}/{name} leads to another file, which is not followed."
-            )
+            raise ElementError(f"{self.handle.place(parent.name)}/{name} leads to another file, which is not followed.")
         return node
 
     def attempt(self, write_member: Member, source: h5py.Group, target: h5py.Group, name: str) -> None:
@@ -279,7 +277,7 @@ class Copy:
     def _group(self, parent: h5py.Group, name: str) -> h5py.Group:
         node = self.child(parent, name)
         if not isinstance(node, h5py.Group):
-            raise ElementError(f"{self._handle.place(node.name)} is a dataset; a group was expected.")
+            raise ElementError(f"{self.handle.place(node.name)} is a dataset; a group was expected.")
         return node
 
 

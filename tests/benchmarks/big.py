@@ -175,7 +175,7 @@ def draw(
 
 
 @numba.njit(nogil=True, cache=True)
-def draw_rows(rates, groups, depths, start, lengths, indices, data):  # noqa: ANN001, ANN201
+def draw_rows(rates, groups, depths, start, lengths, indices, data):  # noqa: PLR0917 - a kernel takes arrays
     at = 0
     n_genes = rates.shape[1]
     for row in range(len(groups)):

@@ -10,24 +10,21 @@ import argparse
 import gc
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zlib
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING
 
 import anndata
 import h5py
 import matplotlib.path
 import numpy as np
+from measuring import Children, Facts, Meter, duration, machine, memory, number
 
 import cellasso
 from cellasso.lasso import points_in_polygon
@@ -37,71 +34,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Facts: TypeAlias = "dict[str, float]"
-
 TINY = 2_000
 GENE = "CD8A"
 PAGES = 20
 SETTLE = 0.5
 """Seconds after a page, while its threads read the points: 0.2 s at 1M cells."""
-
-
-class Meter:
-    """Wall time inside of `with meter`; peak memory and bytes read (`read` and `pread`) since it was made, in MB."""
-
-    def __init__(self) -> None:
-        gc.collect()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew, which that of `resource` never does
-        self._memory, self._read = memory("VmRSS"), bytes_read()
-        self.facts: Facts = {}
-
-    def __enter__(self) -> Self:
-        self._start = time.perf_counter()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.facts["ms"] = 1e3 * (time.perf_counter() - self._start)
-        self.facts["read"] = bytes_read() - self._read
-        self.facts["memory"] = memory("VmHWM") - self._memory
-
-
-class Children(threading.Thread):
-    """Peak memory of each child, as long as it lives.
-
-    `RUSAGE_CHILDREN` cannot tell: a child shares its parent's memory until it executes a program, and that counts.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._ended = threading.Event()
-        self.peaks: Facts = {}
-
-    def run(self) -> None:
-        while not self._ended.wait(0.02):
-            for tasks in Path("/proc/self/task").glob("*/children"):
-                try:
-                    self.peaks |= {child: memory("VmHWM", child) for child in tasks.read_text().split()}
-                except (OSError, StopIteration):  # it has just ended
-                    continue
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-        self.join()
-
-
-def memory(name: str, process: str = "self") -> float:
-    """Return `VmRSS`, what a process holds now, or `VmHWM`, the most that it held, in MB."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
-
-
-def bytes_read() -> float:
-    """Return how many MB this process has read, from the page cache as well."""
-    return int(Path("/proc/self/io").read_text().split()[1]) / 1e6
 
 
 # -- the sides of each step: they return what they found, on which they have to agree ---------------------------
@@ -318,7 +255,9 @@ def measure(folder: Path, n_cells: int, n_repeats: int) -> dict[str, dict[str, l
             first = repeat % len(sides)  # another one each time
             for side in [*sides][first:] + [*sides][:first]:
                 os.sync()  # what the last one wrote is not this one's work
-                child = subprocess.run([*command, step, side, str(folder)], stdout=subprocess.PIPE, text=True)
+                child = subprocess.run(
+                    [*command, step, side, str(folder)], check=False, stdout=subprocess.PIPE, text=True
+                )
                 if not child.stdout:
                     sys.exit(f"{step}, {side}: ended with code {child.returncode} and without an answer")
                 answer = json.loads(child.stdout.strip().rpartition("\n")[2])
@@ -349,8 +288,7 @@ pages in one process, without a browser. Processes that crashed after they had a
 
 Sizes of the exports: {written}. `copy` does not compress; cellasso's is also checked, and on the disk (fsync).
 
-{date:%Y-%m-%d}, {cores} cores, {gib:.0f} GiB, load {load:.1f} before the first run, {system}, Python {python},
-HDF5 {hdf5}, {libraries}.
+{machine}
 
 ```
 python tests/benchmarks/first_look.py --cells {cells} --repeats {repeats} --write
@@ -381,14 +319,6 @@ def row(step: str, sides: dict[str, list[Facts]]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
-
-
-def duration(ms: float) -> str:
-    return f"{ms / 1e3:.1f} s" if ms >= 1e3 else f"{number(ms)} ms"
-
-
 def main() -> None:
     """Measure and print the table, or be one of the children."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -416,14 +346,7 @@ def main() -> None:
         pages=PAGES,
         written=", ".join(f"{side} {number(size)} MB" for side, size in sizes.items()),
         crashed=sum(bool(run["crashed"]) for sides in measured.values() for runs in sides.values() for run in runs),
-        date=datetime.now(UTC),
-        cores=os.cpu_count(),
-        gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
-        load=load,
-        system=platform.system(),
-        python=platform.python_version(),
-        hdf5=h5py.version.hdf5_version,
-        libraries=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        machine=machine(load, LIBRARIES),
     )
     print(table)
     if options.write:
