@@ -141,6 +141,11 @@ class Handle:
         return self.path.name
 
     @property
+    def is_open(self) -> bool:
+        """Whether `close` was not called yet."""
+        return not self._bytes.closed
+
+    @property
     def bytes_read(self) -> int:
         """Bytes that were read from the file so far."""
         return self._bytes.bytes_read

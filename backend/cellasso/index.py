@@ -11,17 +11,19 @@ import json
 import logging
 import os
 import secrets
-from pathlib import Path
+from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import deflate
 import numpy as np
 
 from cellasso.errors import CellassoError
-from cellasso.index_block import FORMAT, Block, BlockError, DamagedBlockError, Extent, sealed, unsealed
+from cellasso.index_block import FORMAT, Block, BlockError, DamagedBlockError, Extent, close_block, sealed, unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -56,7 +58,7 @@ class Index:
     def __init__(self, folder: Path, key: str, starts: Sequence[int], shape: tuple[int, int], dtype: str) -> None:
         self.folder = folder
         self.shape = shape
-        extents = enumerate(zip(starts[:-1], starts[1:], strict=True))
+        extents = enumerate(pairwise(starts))
         self.extents = [
             Extent(key, number, start, stop, shape[1], np.dtype(dtype)) for number, (start, stop) in extents
         ]
@@ -128,7 +130,7 @@ class Index:
         thoroughly
             Read all of it, not only its header.
         """
-        self._blocks.pop(extent.number, None)
+        self._forget(extent)
         block = self._block(extent)
         try:
             if block is not None and thoroughly:
@@ -147,7 +149,7 @@ class Index:
             try:
                 return block.read(columns)
             except BlockError as problem:
-                self._blocks.pop(extent.number, None)
+                self._forget(extent)
                 error = problem
         self._drop(extent, error)
         return None
@@ -163,10 +165,14 @@ class Index:
 
     def _drop(self, extent: Extent, error: BlockError | None) -> None:
         """Forget a block; remove it where it is damaged, so that it is built again."""
-        self._blocks.pop(extent.number, None)
+        self._forget(extent)
         if isinstance(error, DamagedBlockError):
             logger.warning("%s; it is built again when its file is next opened", error)
             extent.path(self.folder).unlink(missing_ok=True)
+
+    def _forget(self, extent: Extent) -> None:
+        self._blocks.pop(extent.number, None)
+        close_block(extent.path(self.folder))
 
 
 def _place(
@@ -198,20 +204,24 @@ def key_of(matrix: Matrix) -> str:
 
 def open_index(matrix: Matrix, root: Path) -> Index | None:
     """Return the index of a matrix, complete or not, among those below a folder; `None` when none was begun."""
-    key = key_of(matrix)
+    if not root.is_dir():
+        return None
+    key = matrix.key
     folder = root / key
     try:
         about = unsealed((folder / ABOUT).read_bytes())
     except OSError:
         return None
-    if about is None or about["key"] != key:
+    if about is None or about["key"] != key or about["starts"][-1:] != [matrix.shape[0]]:
         return None
+    with suppress(OSError):  # when it was last opened; an index that this user may only read keeps its time
+        os.utime(folder / ABOUT)
     return Index(folder, key, about["starts"], matrix.shape, native(matrix.dtype).str)
 
 
 def begin_index(matrix: Matrix, root: Path, starts: Sequence[int]) -> Index:
     """Make the folder of an index, unless it is there, and say in it what it is of."""
-    key = key_of(matrix)
+    key = matrix.key
     folder = root / key
     folder.mkdir(parents=True, exist_ok=True)
     about = {

@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import struct
+import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import deflate
 import numpy as np
-
-from cellasso import packing
+from cachetools import LRUCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -29,9 +30,14 @@ FORMAT = 1
 
 HEADER_BYTES = 4096
 
+MAX_OPEN = 256
+"""Blocks that a process keeps open: 6M cells; systems allow 1,024 files and more."""
+
 ENTRY = np.dtype([("offset", "<u8"), ("length", "<u4"), ("checksum", "<u4")])
 """Of the table. The checksum goes on from the feature's number, so that neither zeros nor another feature's segment
 pass for this one's."""
+
+ENTRY_STRUCT = struct.Struct("<QII")
 
 SUMS = {
     "totals": "<f8",
@@ -154,16 +160,21 @@ class Block:
     def __init__(self, extent: Extent, folder: Path) -> None:
         self.extent = extent
         self.path = extent.path(folder)
-        with _Descriptor(self.path) as file:
-            self._identity = file.identity
-            stated = unsealed(file.pread(0, HEADER_BYTES))
-            if stated is None or {name: stated.get(name) for name in extent.stated()} != extent.stated():
-                raise DamagedBlockError(f"{self.path} has a damaged header")
-            if stated["size"] != file.size:
-                raise DamagedBlockError(f"{self.path} has {file.size:,} bytes; {stated['size']:,} were written")
-            self._shift = int(stated["shift"])
-            self._sections: dict[str, list[int]] = stated["sections"]
-            self._book = self._section(file, "book", "<u8")
+        file = _descriptors.open(self.path)
+        stated = unsealed(file.pread(0, HEADER_BYTES))
+        if stated is None or {name: stated.get(name) for name in extent.stated()} != extent.stated():
+            raise DamagedBlockError(f"{self.path} has a damaged header")
+        if stated["size"] != file.size:
+            raise DamagedBlockError(f"{self.path} has {file.size:,} bytes; {stated['size']:,} were written")
+        from cellasso import packing  # noqa: PLC0415 - numba takes half a second to import, and most files have no index
+
+        self._packing = packing
+        self._identity = file.identity
+        self._shift = int(stated["shift"])
+        self._sections: dict[str, list[int]] = stated["sections"]
+        self._table = self._sections["table"][0]
+        self._book = self._section(file, "book", "<u8")
+        self._bits = np.dtype(f"u{extent.dtype.itemsize}")
 
     def read(self, columns: Iterable[int]) -> list[tuple[int, NDArray[np.int32], NDArray[Any]] | None]:
         """Return for each column whether a cell has several values of it, the rows in the block, the values' bits.
@@ -171,43 +182,45 @@ class Block:
         Reads the entries of the columns in the table and their segments, nothing else; `None` stands for a column
         without values.
         """
-        with _Descriptor(self.path) as file:
-            if file.identity != self._identity:  # rebuilt since; its book may have another order
-                raise BlockError(f"{self.path} was replaced")
-            return [self._read_column(file, column) for column in columns]
+        file = self._file()
+        return [self._read_column(file, column) for column in columns]
 
     def sums(self, name: str) -> NDArray[Any]:
         """Return one of `SUMS`, `(n_rows,)` or `(n_columns,)`."""
-        with _Descriptor(self.path) as file:
-            return self._section(file, name, SUMS[name])
+        return self._section(self._file(), name, SUMS[name])
 
     def check(self) -> None:
         """Read all of the block and compare every checksum."""
-        with _Descriptor(self.path) as file:
-            for name in SUMS:
-                self._section(file, name, SUMS[name])
-            for column, entry in enumerate(self._section(file, "table", ENTRY)):
-                self._segment(file, column, entry)
+        file = self._file()
+        for name, dtype in SUMS.items():
+            self._section(file, name, dtype)
+        for column, entry in enumerate(self._section(file, "table", ENTRY).tolist()):
+            self._segment(file, column, *entry)
+
+    def _file(self) -> _Descriptor:
+        file = _descriptors.open(self.path)
+        if file.identity != self._identity:  # built anew since; its book may have another order
+            raise BlockError(f"{self.path} was replaced")
+        return file
 
     def _read_column(self, file: _Descriptor, column: int) -> tuple[int, NDArray[np.int32], NDArray[Any]] | None:
-        at = self._sections["table"][0] + column * ENTRY.itemsize
-        segment = self._segment(file, column, np.frombuffer(file.pread(at, ENTRY.itemsize), dtype=ENTRY)[0])
-        if len(segment) == 0:
+        # structs, not NumPy's records: a gene of a million cells takes 40 of these calls
+        entry = ENTRY_STRUCT.unpack(file.pread(self._table + column * ENTRY_STRUCT.size, ENTRY_STRUCT.size))
+        stored = self._segment(file, column, *entry)
+        if not stored:
             return None
-        header = segment[: packing.HEADER.itemsize].view(packing.HEADER)[0]
-        n = int(header["n_values"])
-        rows = np.empty(n, dtype=np.int32)
-        bits = np.empty(n, dtype=f"u{self.extent.dtype.itemsize}")
-        whole = packing.unpack(segment, self._book, self._shift, rows, bits)
-        if not whole or int(rows.max(initial=0)) >= self.extent.n_rows:
+        n, repeats = self._packing.header_of(stored)
+        rows, bits = np.empty(n, dtype=np.int32), np.empty(n, dtype=self._bits)
+        segment = np.frombuffer(stored, dtype=np.uint8)
+        if not self._packing.unpack(segment, self._book, self._shift, self.extent.n_rows, rows, bits):
             raise DamagedBlockError(f"{self.path} has a damaged column {column}")
-        return int(header["repeats"]), rows, bits
+        return repeats, rows, bits
 
-    def _segment(self, file: _Descriptor, column: int, entry: np.void) -> NDArray[np.uint8]:
-        stored = file.pread(int(entry["offset"]), int(entry["length"]))
-        if checksum(column, stored) != entry["checksum"]:
+    def _segment(self, file: _Descriptor, column: int, offset: int, length: int, expected: int) -> bytes:
+        stored = file.pread(offset, length)
+        if checksum(column, stored) != expected:
             raise DamagedBlockError(f"{self.path} has a damaged column {column}")
-        return np.frombuffer(stored, dtype=np.uint8)
+        return stored
 
     def _section(self, file: _Descriptor, name: str, dtype: str | np.dtype[Any]) -> NDArray[Any]:
         offset, length, expected = self._sections[name]
@@ -247,7 +260,9 @@ def sync_folder(folder: Path) -> None:
 
 
 class _Descriptor:
-    """A file open for `pread`; opening costs some microseconds, and none is held by an index that nobody asks."""
+    """A file open for `pread` by any thread; it is closed when nobody holds it any more."""
+
+    _descriptor = -1
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -270,8 +285,36 @@ class _Descriptor:
             raise DamagedBlockError(f"{self._path} ends at {offset + len(stored):,} bytes")
         return stored
 
-    def __enter__(self) -> Self:
-        return self
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
-    def __exit__(self, *_error: object) -> None:
-        os.close(self._descriptor)
+
+class _Descriptors:
+    """The blocks read lately, kept open: opening and closing would double the time of a read.
+
+    A file that was removed or replaced goes on serving what it held, until its block is dropped.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._open: LRUCache[Path, _Descriptor] = LRUCache(most)
+        self._lock = threading.Lock()
+
+    def open(self, path: Path) -> _Descriptor:
+        with self._lock:
+            file = self._open.get(path)
+            if file is None:
+                file = self._open[path] = _Descriptor(path)
+            return file
+
+    def close(self, path: Path) -> None:
+        with self._lock:
+            self._open.pop(path, None)
+
+
+_descriptors = _Descriptors(MAX_OPEN)
+
+
+def close_block(path: Path) -> None:
+    """Let the file of a block go; a thread that reads it just now holds it open."""
+    _descriptors.close(path)

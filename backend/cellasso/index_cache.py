@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
@@ -17,6 +16,7 @@ from cellasso.index_block import unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from cellasso.matrix import Progress
 
@@ -95,12 +95,6 @@ def cap() -> int:
     """Return what the indexes may take in bytes."""
     stated = os.environ.get(CAP_VARIABLE, "")
     return int(stated) if stated.isdecimal() else CAP_BYTES
-
-
-def touch(folder: Path) -> None:
-    """Note that an index was opened; one that this user may only read keeps its time."""
-    with suppress(OSError):
-        os.utime(folder / ABOUT)
 
 
 def remove_leftovers(folder: Path) -> None:

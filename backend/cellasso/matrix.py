@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import h5py
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cellasso.chunks import Chunks, Contiguous
     from cellasso.handle import Handle
     from cellasso.index import Index
 
@@ -95,6 +98,7 @@ class Matrix(ABC):
         """Put what is indexed of columns into their targets `(n_obs,)`; return which rows are left."""
         if self.index is None:
             return [(0, self.shape[0])]
+        self.handle.check()
         return self.index.read_columns(list(targets), list(targets.values()))
 
     def _out(self, columns: Sequence[int]) -> NDArray[np.generic]:
@@ -123,36 +127,73 @@ class DenseMatrix(Matrix):
         self, columns: Sequence[int], *, progress: Progress | None = None
     ) -> NDArray[np.generic]:
         out = self._out(columns)
-        wanted = list(dict.fromkeys(columns))
-        targets = {column: out[:, columns.index(column)] for column in wanted}
-        steps = list(self._steps(wanted, self._read_indexed(targets)))
-        dataset = self._dataset()
-        for done, (rows, together) in enumerate(steps):
-            first = together[0]
-            read = self.handle.read(dataset, (rows, slice(first, together[-1] + 1)))
-            for column in together:
-                targets[column][rows] = read[:, column - first]
+        slots = _slots(columns)
+        targets = {column: out[:, same[0]] for column, same in slots.items()}
+        steps = list(self._steps(sorted(slots), self._read_indexed(targets)))
+        stored = self._open() if len(steps) > 1 else None
+        read = partial(self._read_together, stored)
+        results = run_blocks(read, steps) if stored is not None else map(read, steps)
+        for done, ((rows, together), values) in enumerate(zip(steps, results, strict=True)):
+            for k, column in enumerate(together):
+                targets[column][rows] = values[:, k]
             _report(progress, done + 1, len(steps))
-        for slot, column in enumerate(columns):
-            if out[:, slot].ctypes.data != targets[column].ctypes.data:  # asked for several times, read once
-                out[:, slot] = targets[column]
+        _repeat(out, slots)
         return out
 
+    @property
+    def column_bytes(self) -> int:
+        """Bytes of the file that reading one column touches without an index."""
+        dataset = self._dataset()
+        if dataset.chunks is None:  # rows are read whole: they lie one after the other
+            return int(dataset.nbytes)
+        return int(dataset.id.get_storage_size()) // max(1, math.ceil(self.shape[1] / int(dataset.chunks[1])))
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several threads can read at the same time, past HDF5."""
+        return self._open() is not None
+
+    def row_steps(self, start: int, stop: int) -> list[slice]:
+        """Return steps of whole chunks through some rows, each of about a million values."""
+        rows_together = (self._dataset().chunks or (1,))[0]
+        step = max(1, 4 * SCAN_BLOCK // (rows_together * self.shape[1])) * rows_together
+        return _steps_through(start, stop, step)
+
+    def read_rows(self, rows: slice) -> NDArray[Any]:
+        """Read rows, `(n_rows, n_vars)`; any thread may."""
+        return self._read(self._open(), rows, slice(0, self.shape[1]))
+
     def _steps(self, columns: list[int], missing: list[tuple[int, int]]) -> Iterator[tuple[slice, list[int]]]:
-        """Yield rows and the columns to read of them, so that no chunk is read twice."""
+        """Yield rows and the columns to read of them: no chunk is read twice."""
         rows_together, columns_together = self._dataset().chunks or (1, self.shape[1])
         groups: dict[int, list[int]] = {}
-        for column in sorted(columns):
+        for column in columns:
             groups.setdefault(column // columns_together, []).append(column)
-        for first, last in missing:
+        # whole chunks, or rows, go through memory
+        step = max(1, 4 * SCAN_BLOCK // (rows_together * columns_together)) * rows_together
+        for start, stop in missing:
             for together in groups.values():
-                width = together[-1] + 1 - together[0]
-                step = max(1, SCAN_BLOCK // (rows_together * width)) * rows_together
-                start = first
-                while start < last:
-                    stop = min((start // step + 1) * step, last)
-                    yield slice(start, stop), together
-                    start = stop
+                for rows in _steps_through(start, stop, step):
+                    yield rows, together
+
+    def _read_together(self, stored: Chunks | Contiguous | None, step: tuple[slice, list[int]]) -> NDArray[Any]:
+        rows, columns = step
+        first = columns[0]
+        read = self._read(stored, rows, slice(first, columns[-1] + 1))
+        return read[:, [column - first for column in columns]]  # a copy: the rest of the chunks goes
+
+    def _read(self, stored: Chunks | Contiguous | None, rows: slice, columns: slice) -> NDArray[Any]:
+        if stored is not None:
+            return stored.read(rows, columns)
+        return np.asarray(self.handle.read(self._dataset(), (rows, columns)))
+
+    def _open(self) -> Chunks | Contiguous | None:
+        self.handle.check()
+        return self._stored
+
+    @cached_property
+    def _stored(self) -> Chunks | Contiguous | None:
+        return open_chunks(self.handle, self._dataset())
 
     def _dataset(self) -> h5py.Dataset:
         return self.handle.node(self.path)
@@ -170,6 +211,10 @@ class SparseMatrix(Matrix):
 
     @property
     def dtype(self) -> np.dtype[np.generic]:  # noqa: D102
+        return self._dtype
+
+    @cached_property
+    def _dtype(self) -> np.dtype[np.generic]:
         dtype: np.dtype[np.generic] = self.part("data").dtype
         return dtype
 
@@ -211,13 +256,13 @@ class SparseMatrix(Matrix):
             _report(progress, slot + 1, len(columns))
 
     def _scan_minor(self, columns: Sequence[int], out: NDArray[np.generic], progress: Progress | None) -> None:
-        slots: dict[int, list[int]] = {}
-        for slot, column in enumerate(columns):
-            slots.setdefault(column, []).append(slot)
+        slots = _slots(columns)
         wanted = tuple(slots)
-        targets = {column: out[:, slots[column][0]] for column in wanted}
+        targets = {column: out[:, same[0]] for column, same in slots.items()}
         missing = self._read_indexed(targets)
         scan = _Scan(self, wanted, missing)
+        if not scan.blocks:
+            _report(progress, 0, 0)
         total = sum(block.stop - block.start for block in scan.blocks)
         done = 0
         for block, hits in zip(scan.blocks, scan.run(), strict=True):
@@ -225,8 +270,7 @@ class SparseMatrix(Matrix):
                 _add(targets[column], rows, values)
             done += block.stop - block.start
             _report(progress, done, total)
-        for column in wanted:  # asked for several times, found once
-            out[:, slots[column][1:]] = targets[column][:, None]
+        _repeat(out, slots)
 
     def checked(self, indices: NDArray[np.integer], bound: int) -> NDArray[np.integer]:
         """Return `indices`, all of which lie within 0 and `bound`; raise `ElementError` otherwise."""
@@ -284,12 +328,8 @@ class _Scan:
         self._indptr = matrix.indptr
         self._indices, self._data = Part(matrix, "indices"), Part(matrix, "data")
         step = max(1, SCAN_BLOCK // self._indices.chunk) * self._indices.chunk
-        for first, last in rows:
-            start, stop = int(self._indptr[first]), int(self._indptr[last])
-            while start < stop:
-                end = min((start // step + 1) * step, stop)  # whole chunks, so that none is inflated twice
-                self.blocks.append(slice(start, end))
-                start = end
+        for first, last in rows:  # whole chunks, so that none is inflated twice
+            self.blocks += _steps_through(int(self._indptr[first]), int(self._indptr[last]), step)
 
     def run(self) -> Iterator[list[tuple[int, NDArray[np.int64], NDArray[np.generic]]]]:
         """Yield for each block the columns that occur in it, with their rows and values."""
@@ -333,6 +373,26 @@ def open_matrix(handle: Handle, path: str) -> Matrix:
     if isinstance(node, h5py.Dataset) and len(shape) == 2 and node.dtype.kind in "biuf":
         return DenseMatrix(handle, path, (shape[0], shape[1]))
     raise ElementError(f"{handle.place(path)} is no matrix (encoding {kind!r}); dense, CSR or CSC was expected.")
+
+
+def _slots(columns: Sequence[int]) -> dict[int, list[int]]:
+    """Return where each column is wanted; one that is asked for several times is read once."""
+    slots: dict[int, list[int]] = {}
+    for slot, column in enumerate(columns):
+        slots.setdefault(column, []).append(slot)
+    return slots
+
+
+def _repeat(out: NDArray[np.generic], slots: dict[int, list[int]]) -> None:
+    for first, *others in slots.values():
+        for slot in others:
+            out[:, slot] = out[:, first]
+
+
+def _steps_through(start: int, stop: int, step: int) -> list[slice]:
+    """Return slices from `start` to `stop` that end at multiples of `step`."""
+    edges = [start, *range((start // step + 1) * step, stop, step), stop]
+    return [slice(a, b) for a, b in pairwise(edges) if a < b]
 
 
 def _add(out: NDArray[np.generic], rows: NDArray[np.integer], values: NDArray[np.generic]) -> None:

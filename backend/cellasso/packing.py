@@ -17,6 +17,7 @@ gene from those 40 ms.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -39,6 +40,8 @@ HEADER = np.dtype(
 )
 """Begins each segment: how many values it has, and how long its lanes are (bytes and wide numbers)."""
 
+HEADER_STRUCT = struct.Struct("<I18xH")
+HEADER_SIZE = HEADER.itemsize
 ROWS_AS_THEY_ARE = 16
 ESCAPE = 255
 """The code of a value that the book does not have."""
@@ -49,7 +52,7 @@ BOOK = 255
 SLOTS = 1024
 """Of the hash table of the book: 32 kB, which stays in a core's own cache."""
 
-jit = numba.njit(nogil=True, cache=True)
+jit: Any = numba.njit(nogil=True, cache=True)
 
 
 def bits_of(values: NDArray[Any]) -> NDArray[Any]:
@@ -58,7 +61,7 @@ def bits_of(values: NDArray[Any]) -> NDArray[Any]:
 
 
 @jit
-def sort_by_column(indices, bits, ends, n_columns, first_row, offsets, rows, sorted_bits):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def sort_by_column(indices, bits, ends, n_columns, first_row, offsets, rows, sorted_bits):
     """Sort the values of consecutive rows by column, each column's in the order they stand.
 
     `ends` is where each row ends among the values, `(n_rows,)`; fills `offsets` `(n_columns + 1,)`, `rows` and
@@ -85,7 +88,7 @@ def sort_by_column(indices, bits, ends, n_columns, first_row, offsets, rows, sor
 
 
 @jit
-def sum_rows(numbers, ends, totals, n_nonzero):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def sum_rows(numbers, ends, totals, n_nonzero):
     """Fill each row's sum, added in float64 in the order the values stand, and its number of values other than 0."""
     start = 0
     for row in range(len(ends)):
@@ -98,7 +101,7 @@ def sum_rows(numbers, ends, totals, n_nonzero):  # type: ignore[no-untyped-def] 
 
 
 @jit
-def sum_columns(numbers, rows, offsets, starts, first, sums, squares, n_nonzero, repeated):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def sum_columns(numbers, rows, offsets, starts, first, sums, squares, n_nonzero, repeated):
     """Fill the sums, sums of squares and counts of values other than 0 of the columns from `first`.
 
     Values are added in float64 in the order of the rows. Values that one cell has several of count as their sum:
@@ -107,7 +110,7 @@ def sum_columns(numbers, rows, offsets, starts, first, sums, squares, n_nonzero,
     for k in range(len(sums)):
         column = first + k
         total, square, n = 0.0, 0.0, 0
-        row, cell, counted = -1, 0.0, 0
+        row, cell, counted = np.int64(-1), 0.0, 0
         for piece in range(len(starts)):
             for i in range(
                 starts[piece] + offsets[piece, column],
@@ -163,7 +166,7 @@ def _frequent(keys: NDArray[Any]) -> tuple[NDArray[np.uint64], float]:
 
 
 @jit
-def hash_book(book):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def hash_book(book):
     """Return the hash table of a book: keys and their codes, `(SLOTS,)` each; free slots have the escape's code."""
     keys = np.zeros(SLOTS, dtype=np.uint64)
     codes = np.full(SLOTS, ESCAPE, dtype=np.uint8)
@@ -176,12 +179,12 @@ def hash_book(book):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
 
 
 @jit
-def _slot(key):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _slot(key):
     return np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(54))
 
 
 @jit
-def _code(key, keys, codes):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _code(key, keys, codes):
     slot = _slot(key)
     while codes[slot] != ESCAPE:
         if keys[slot] == key:
@@ -194,15 +197,15 @@ def _code(key, keys, codes):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN
 
 
 @jit
-def pack_columns(bits, rows, offsets, starts, first, shift, keys, codes, out, lengths):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def pack_columns(bits, rows, offsets, starts, first, shift, keys, codes, out, lengths):
     """Pack the segments of the columns from `first` one after the other into `out`; fill `lengths` in bytes.
 
     Piece `p` of the block has its values from `starts[p]`, column `c` of it from `offsets[p, c]` on. A column without
     values has no segment. `out` has room for `packed_bound` bytes.
     """
-    most = 0
+    most = np.int64(0)
     for k in range(len(lengths)):
-        n = 0
+        n = np.int64(0)
         for piece in range(len(starts)):
             n += np.int64(offsets[piece, first + k + 1]) - np.int64(offsets[piece, first + k])
         most = max(most, n)
@@ -210,8 +213,8 @@ def pack_columns(bits, rows, offsets, starts, first, shift, keys, codes, out, le
     symbols, of_bits = np.empty(most, dtype=np.uint16), np.empty(most, dtype=bits.dtype)
     at = 0
     for k in range(len(lengths)):
-        n = 0
-        previous, repeats = -1, 0
+        n = np.int64(0)
+        previous, repeats = np.int64(-1), 0
         for piece in range(len(starts)):
             for i in range(
                 starts[piece] + offsets[piece, first + k],
@@ -237,12 +240,12 @@ def packed_bound(n_values: int, n_columns: int, itemsize: int) -> int:
 
 
 @jit
-def _pack(of_rows, gaps, symbols, of_bits, n, repeats, shift, out, at):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _pack(of_rows, gaps, symbols, of_bits, n, repeats, shift, out, at):
     header = at
-    at += 24
+    at += HEADER_SIZE
     row_width, row_bytes, row_wide = _cheapest(gaps, n)
     if repeats or row_bytes + 2 * row_wide + n * row_width // 8 > 2 * n:
-        row_width, row_bytes, row_wide = 16, 0, n
+        row_width, row_bytes, row_wide = ROWS_AS_THEY_ARE, 0, n
         at = _put_words(of_rows, n, out, at)
     else:
         at = _put_lanes(gaps, n, row_width, out, at)
@@ -267,7 +270,7 @@ def _pack(of_rows, gaps, symbols, of_bits, n, repeats, shift, out, at):  # type:
 
 
 @jit
-def _cheapest(symbols, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _cheapest(symbols, n):
     """Return the width that takes the fewest bytes, and with it the numbers in the byte lane and the wide lane."""
     over_1, over_2, over_4, wide = 0, 0, 0, 0  # how many do not fit 1, 2 and 4 bits
     for i in range(n):
@@ -286,7 +289,7 @@ def _cheapest(symbols, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN20
 
 
 @jit
-def _put_lanes(symbols, n, width, out, at):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _put_lanes(symbols, n, width, out, at):
     if width == 8:
         for i in range(n):
             out[at + i] = min(symbols[i], np.uint16(255))
@@ -312,7 +315,7 @@ def _put_lanes(symbols, n, width, out, at):  # type: ignore[no-untyped-def] # no
 
 
 @jit
-def _put_words(words, n, out, at):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _put_words(words, n, out, at):
     for i in range(n):
         out[at], out[at + 1] = words[i] & 255, words[i] >> 8
         at += 2
@@ -320,7 +323,7 @@ def _put_words(words, n, out, at):  # type: ignore[no-untyped-def] # noqa: ANN00
 
 
 @jit
-def _put(number, n_bytes, out, at):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _put(number, n_bytes, out, at):
     for _ in range(n_bytes):
         out[at] = number & np.uint64(255)
         number >>= np.uint64(8)
@@ -328,75 +331,87 @@ def _put(number, n_bytes, out, at):  # type: ignore[no-untyped-def] # noqa: ANN0
     return at
 
 
+def header_of(segment: bytes) -> tuple[int, int]:
+    """Return how many values a segment has, and whether a row has several of them."""
+    n_values, repeats = HEADER_STRUCT.unpack_from(segment)
+    return n_values, repeats
+
+
 # -- unpacking --------------------------------------------------------------------------------------------
 
 
 @jit
-def unpack(segment, book, shift, rows, bits):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """Fill the rows and the values' bits of a segment, `(n_values,)` each; return whether it was whole.
+def unpack(segment, book, shift, n_rows, rows, bits):
+    """Fill the rows, below `n_rows`, and the values' bits of a segment, `(n_values,)`; return whether it was whole.
 
     Nothing outside of the arrays is touched whatever the bytes are: a checksum tells the owner of a file from chance,
     not from malice.
     """
     n = len(rows)
-    row_bytes, row_wide = _get(segment, 4, 4), _get(segment, 8, 4)
-    value_bytes, value_wide = _get(segment, 12, 4), _get(segment, 16, 4)
+    row_bytes, row_wide, value_bytes, value_wide = (
+        _get(segment, 4, 4),
+        _get(segment, 8, 4),
+        _get(segment, 12, 4),
+        _get(segment, 16, 4),
+    )
     row_width, value_width = np.int64(segment[20]), np.int64(segment[21])
-    itemsize = bits.itemsize
-    packed = 24
-    row_lane = _lane(n, row_width)
-    byte = packed + row_lane
-    wide = byte + row_bytes
-    v_packed = wide + 2 * row_wide
-    v_byte = v_packed + _lane(n, value_width)
-    v_wide = v_byte + value_bytes
-    lower = v_wide + value_wide * (itemsize - shift // 8)
-    if lower + n * (shift // 8) != len(segment) or value_width > 8 or row_width > 16:
+    as_they_are = row_width == ROWS_AS_THEY_ARE and row_wide == n and row_bytes == 0
+    if not (as_they_are or row_width <= 8) or value_width > 8:
         return False
-    if row_width > 8 and (row_width < 16 or row_wide != n):
+    key_bytes = bits.itemsize - shift // 8
+    row_byte = HEADER_SIZE + (0 if as_they_are else (n * row_width + 7) // 8)
+    wide = row_byte + row_bytes
+    values = wide + 2 * row_wide
+    value_byte = values + (n * value_width + 7) // 8
+    keys = value_byte + value_bytes
+    lower = keys + key_bytes * value_wide
+    if lower + n * (shift // 8) != len(segment):
         return False
-    ends = (wide, v_packed, v_wide, lower)
-    row = np.int64(-1)
-    row_mask, value_mask = (1 << min(row_width, 8)) - 1, (1 << min(value_width, 8)) - 1
-    for i in range(n):
-        if row_width == 16:
-            row = _get(segment, wide, 2)
-            wide += 2
-        else:
-            gap = 0
-            if row_width:
-                place = i * row_width
-                gap = (np.int64(segment[packed + place // 8]) >> (place % 8)) & row_mask
-                if gap == row_mask and row_width < 8:
-                    if byte >= ends[0]:
-                        return False
-                    gap = np.int64(segment[byte])
-                    byte += 1
-                if gap == 255:
-                    if wide >= ends[1]:
-                        return False
-                    gap = _get(segment, wide, 2)
-                    wide += 2
-            row += gap + 1
-        rows[i] = row
-        code = 0
-        if value_width:
-            place = i * value_width
-            code = (np.int64(segment[v_packed + place // 8]) >> (place % 8)) & value_mask
-            if code == value_mask and value_width < 8:
-                if v_byte >= ends[2]:
-                    return False
-                code = np.int64(segment[v_byte])
-                v_byte += 1
-        if code == 255:
-            if v_wide >= ends[3]:
+    if as_they_are:
+        for i in range(n):
+            rows[i] = _get(segment, wide + 2 * i, 2)
+            if rows[i] >= n_rows:
                 return False
-            key = np.uint64(_get(segment, v_wide, itemsize - shift // 8))
-            v_wide += itemsize - shift // 8
-        elif code >= len(book):
+    elif not _unpack_rows(segment, row_width, row_byte, wide, values, n_rows, rows):
+        return False
+    return _unpack_values(segment, value_width, values, value_byte, keys, lower, book, shift, bits)
+
+
+@jit
+def _unpack_rows(segment, width, byte, wide, end, n_rows, rows):
+    first_wide = wide
+    row = np.int64(-1)
+    for i in range(len(rows)):
+        gap, byte = _next(segment, HEADER_SIZE, i, width, byte, first_wide)
+        if gap == ESCAPE:
+            if wide >= end:
+                return False
+            gap = _get(segment, wide, 2)
+            wide += 2
+        if gap < 0:
             return False
-        else:
+        row += gap + 1
+        if row >= n_rows:
+            return False
+        rows[i] = row
+    return True
+
+
+@jit
+def _unpack_values(segment, width, lane, byte, wide, lower, book, shift, bits):
+    first_wide, first_lower = wide, lower
+    key_bytes = bits.itemsize - shift // 8
+    for i in range(len(bits)):
+        code, byte = _next(segment, lane, i, width, byte, first_wide)
+        if code == ESCAPE:
+            if wide >= first_lower:
+                return False
+            key = np.uint64(_get(segment, wide, key_bytes))
+            wide += key_bytes
+        elif 0 <= code < len(book):
             key = book[code]
+        else:
+            return False
         if shift:
             key = (key << np.uint64(shift)) | np.uint64(_get(segment, lower, shift // 8))
             lower += shift // 8
@@ -405,12 +420,21 @@ def unpack(segment, book, shift, rows, bits):  # type: ignore[no-untyped-def] # 
 
 
 @jit
-def _lane(n, width):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    return 0 if width == 16 else (n * width + 7) // 8
+def _next(segment, lane, i, width, byte, end):
+    """Return number `i` of a stream and where its byte lane goes on; -1 when that ends before."""
+    if width == 0:
+        return np.int64(0), byte
+    mask = (1 << width) - 1
+    number = (np.int64(segment[lane + i * width // 8]) >> (i * width % 8)) & mask
+    if number < mask or width == 8:
+        return number, byte
+    if byte >= end:
+        return np.int64(-1), byte
+    return np.int64(segment[byte]), byte + 1
 
 
 @jit
-def _get(segment, at, n_bytes):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _get(segment, at, n_bytes):
     number = np.uint64(0)
     for i in range(n_bytes):
         number |= np.uint64(segment[at + i]) << np.uint64(8 * i)
