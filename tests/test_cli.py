@@ -123,7 +123,7 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize("command", [[], ["serve"]], ids=["alone", "serve"])
 def test_files_are_served_with_or_without_the_command(capsys, served, h5ad, h5mu, command):
     assert run(capsys, *command, h5ad, h5mu)[0] == 0
-    options = {"port": None, "address": "127.0.0.1", "export_dir": Path(), "open_browser": True}
+    options = {"port": None, "address": "127.0.0.1", "export_dir": Path(), "open_browser": True, "index": True}
     assert served == [([h5ad, h5mu], options | {"allow_hosts": [], "token": ""})]
 
 
@@ -132,7 +132,7 @@ def test_serve_options_reach_the_server(capsys, served, h5ad, tmp_path):
         port = probe.getsockname()[1]
     names = ("--allow-host", "cells.example.org", "--allow-host", "other", "--token", "chosen-token")
     run(capsys, "--no-browser", "--port", port, "--address", "localhost", "--export-dir", tmp_path, *names, h5ad)
-    options = {"port": port, "address": "localhost", "export_dir": tmp_path, "open_browser": False}
+    options = {"port": port, "address": "localhost", "export_dir": tmp_path, "open_browser": False, "index": True}
     assert served == [([h5ad], options | {"allow_hosts": ["cells.example.org", "other"], "token": "chosen-token"})]
 
 
@@ -161,7 +161,8 @@ def test_a_file_without_a_suffix_is_a_file_if_it_exists(capsys, served, h5ad, mo
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("isnpect", "did you mean inspect?"), ("qqq", "the commands are serve, demo, inspect, export.")]
+    ("word", "hint"),
+    [("isnpect", "did you mean inspect?"), ("qqq", "the commands are serve, demo, inspect, index, cache, export.")],
 )
 def test_a_mistyped_command_is_told_from_a_missing_file(capsys, served, word, hint):
     status, out, err = run(capsys, word)
@@ -218,7 +219,7 @@ def test_the_server_takes_what_the_command_gives_it():
     functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
     arguments = functions["serve"].args
     assert [argument.arg for argument in arguments.args] == ["paths"]
-    expected = {"port", "address", "export_dir", "open_browser", "allow_hosts", "token"}
+    expected = {"port", "address", "export_dir", "open_browser", "allow_hosts", "token", "index"}
     assert {argument.arg for argument in arguments.kwonlyargs} == expected
 
 

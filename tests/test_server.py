@@ -54,8 +54,8 @@ def _closed(monkeypatch) -> Iterator[None]:
     opened: list[cellasso.dataset.Dataset] = []
     reading = cellasso.open
 
-    def remembered(path: Path) -> cellasso.dataset.Dataset:
-        opened.append(reading(path))
+    def remembered(path: Path, **options: object) -> cellasso.dataset.Dataset:
+        opened.append(reading(path, **options))
         return opened[-1]
 
     monkeypatch.setattr(serving.cellasso, "open", remembered)
@@ -90,7 +90,7 @@ def two(plain, tmp_path) -> list[Path]:
 def test_a_file_is_opened_when_first_asked_for_and_then_shared(plain, monkeypatch):
     calls: list[Path] = []
     reading = serving.cellasso.open
-    monkeypatch.setattr(serving.cellasso, "open", lambda path: calls.append(path) or reading(path))
+    monkeypatch.setattr(serving.cellasso, "open", lambda path, **_: calls.append(path) or reading(path))
     catalogue = Catalogue([plain.path])
     assert calls == []
     with ThreadPoolExecutor(8) as threads:

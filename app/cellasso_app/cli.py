@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from cellasso import __version__
 from cellasso.errors import CellassoError, ExpressionError, NotFoundError
+from cellasso_app import indexing_cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 # h5py, pandas and Panel are imported where a command needs them: `cellasso --help` answers at once.
 # ruff: noqa: PLC0415
 
-COMMANDS = ("serve", "demo", "inspect", "export")
+COMMANDS = ("serve", "demo", "inspect", "index", "cache", "export")
 ANSWERS = {"-h", "--help", "--version"}
 """Options of `cellasso` itself; any other stands before the files to serve."""
 
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_demo(commands)
     _add_inspect(commands)
+    indexing_cli.add_commands(commands, shown_progress=_shown_progress)
     _add_export(commands)
     return parser
 
@@ -169,6 +171,7 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
         type=_token,
         help="what browsers must show (default: one is made up when --address is not this machine)",
     )
+    indexing_cli.add_index_options(parser)
 
 
 def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -317,6 +320,7 @@ def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
         open_browser=not options.no_browser,
         allow_hosts=options.allow_host,
         token=token,
+        index=indexing_cli.index_option(options),
     )
 
 

@@ -19,8 +19,10 @@ from panel.io.server import get_server
 
 import cellasso
 from cellasso.errors import CellassoError, FileChangedError
+from cellasso_app.background import index_in_background
 from cellasso_app.components import PAGE_STYLE, Notice, Opening
 from cellasso_app.guard import Door, guard, is_unspecified
+from cellasso_app.indexing_cli import add_index_options, index_option
 from cellasso_app.session import survey
 from cellasso_app.work import UNEXPECTED, Lane, pool, when_live
 
@@ -39,7 +41,8 @@ FIRST_PORT = 5006
 class Catalogue:
     """The files that this process serves, each opened when first asked for and then shared by all sessions."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], *, index: bool | Path = True) -> None:
+        self._index = index
         self._paths = {path.name if _unique(path, paths) else str(path): path for path in paths}
         self._open: dict[str, Dataset] = {}
         self._lock = threading.Lock()
@@ -66,7 +69,9 @@ class Catalogue:
                 except FileChangedError:
                     dataset = None  # sessions that have the old one are told so when they next read
             if dataset is None:
-                dataset = self._open[key] = cellasso.open(self._paths[key])
+                dataset = self._open[key] = cellasso.open(self._paths[key], index=self._index)
+                if self._index:
+                    index_in_background(dataset)
             return dataset
 
 
@@ -136,6 +141,7 @@ def serve(
     open_browser: bool,
     allow_hosts: Sequence[str] = (),
     token: str = "",
+    index: bool | Path = True,
 ) -> None:
     """Serve files until interrupted.
 
@@ -155,10 +161,12 @@ def serve(
         Further names under which browsers reach this server.
     token
         What a browser has to show; empty asks for none.
+    index
+        Where column indexes are kept and built in the background, as for `cellasso.open`; `False`: none are.
     """
     _warm_up()
     export_dir = export_dir.absolute()
-    catalogue = Catalogue(paths)
+    catalogue = Catalogue(paths, index=index)
 
     def build() -> pn.viewable.Viewable:  # Panel calls plain functions only
         return page_or_notice(catalogue, export_dir)
@@ -195,19 +203,21 @@ def serve_script(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="panel serve app/main.py --args", add_help=False)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--export-dir", type=Path, default=Path())
+    add_index_options(parser)
     try:
         options = parser.parse_args(list(arguments))
     except SystemExit:
         text = "Name a file after --args: panel serve app/main.py --args FILE [--export-dir DIR]"
         Notice(text=text, sizing_mode="stretch_both").servable()
         return
-    page_or_notice(_shared_catalogue(tuple(options.files)), options.export_dir.absolute()).servable()
+    catalogue = _shared_catalogue(tuple(options.files), index_option(options))
+    page_or_notice(catalogue, options.export_dir.absolute()).servable()
 
 
 @cache
-def _shared_catalogue(paths: tuple[Path, ...]) -> Catalogue:
+def _shared_catalogue(paths: tuple[Path, ...], index: bool | Path) -> Catalogue:
     """Return one catalogue for all sessions: `panel serve` runs the script anew for each."""
-    return Catalogue(paths)
+    return Catalogue(paths, index=index)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import h5py
@@ -11,12 +12,12 @@ import numpy as np
 from cellasso import elements
 from cellasso.errors import ElementError, FileError, NotFoundError
 from cellasso.handle import Handle, nearest
+from cellasso.index_cache import default_root
 from cellasso.modality import Modality, embedding_rank
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -288,8 +289,14 @@ class Dataset(Modality):
         return spread
 
 
-def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+def open_dataset(path: str | os.PathLike[str], *, index: bool | str | os.PathLike[str] = True) -> Dataset:
     """Open an .h5ad or .h5mu file read-only; reads its structure, no values.
+
+    Parameters
+    ----------
+    index
+        Where column indexes of its matrices are looked for, and built by `build_index` alone: in the user's
+        cache, in a folder, or (`False`) nowhere.
 
     Raises
     ------
@@ -297,6 +304,8 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
         The path is missing, not HDF5, truncated, or neither AnnData nor MuData; the message says which.
     """
     handle = Handle(path)
+    if index is not False:
+        handle.index_root = default_root() if index is True else Path(index).expanduser().absolute()
     try:
         return Dataset(handle)
     except BaseException:

@@ -112,7 +112,14 @@ class Handle:
     ------
     FileError
         The path is missing, no regular file (a FIFO would hang the server), not HDF5, or truncated.
+
+    Attributes
+    ----------
+    index_root
+        Folder below which the indexes of its matrices are looked for; `None`: they are not.
     """
+
+    index_root: Path | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser().absolute()
@@ -132,6 +139,11 @@ class Handle:
     def name(self) -> str:
         """The file's name without its folder."""
         return self.path.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` was not called yet."""
+        return not self._bytes.closed
 
     @property
     def bytes_read(self) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import h5py
@@ -12,14 +14,17 @@ import numpy as np
 from cellasso import elements
 from cellasso.chunks import open_chunks
 from cellasso.errors import ElementError
+from cellasso.index import key_of, open_index
 from cellasso.tasks import run_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from cellasso.chunks import Chunks, Contiguous
     from cellasso.handle import Handle
+    from cellasso.index import Index
 
 Storage: TypeAlias = Literal["dense", "csr", "csc"]
 Progress: TypeAlias = "Callable[[float], None]"
@@ -45,6 +50,19 @@ class Matrix(ABC):
         self.handle = handle
         self.path = path
         self.shape = shape
+        self._index: Index | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """What names this matrix in its present state among the indexes; see `cellasso.index.key_of`."""
+        return key_of(self)
+
+    @property
+    def index(self) -> Index | None:
+        """The column index, complete or not, if one was begun in the folder that the file was opened with."""
+        if self._index is None and self.handle.index_root is not None:
+            self._index = open_index(self, self.handle.index_root)
+        return self._index
 
     @property
     @abstractmethod
@@ -76,6 +94,13 @@ class Matrix(ABC):
         """File and HDF5 path, for messages."""
         return self.handle.place(self.path)
 
+    def _read_indexed(self, targets: Mapping[int, NDArray[np.generic]]) -> list[tuple[int, int]]:
+        """Put what is indexed of columns into their targets `(n_obs,)`; return which rows are left."""
+        if self.index is None:
+            return [(0, self.shape[0])]
+        self.handle.check()
+        return self.index.read_columns(list(targets), list(targets.values()))
+
     def _out(self, columns: Sequence[int]) -> NDArray[np.generic]:
         for column in columns:
             if not 0 <= column < self.shape[1]:
@@ -102,18 +127,73 @@ class DenseMatrix(Matrix):
         self, columns: Sequence[int], *, progress: Progress | None = None
     ) -> NDArray[np.generic]:
         out = self._out(columns)
-        dataset = self._dataset()
-        # whole chunks at a time, so that none is decompressed twice
-        chunk_rows = dataset.chunks[0] if dataset.chunks else 1
-        step = max(1, SCAN_BLOCK // chunk_rows) * chunk_rows
-        n_steps = -(-self.shape[0] // step) * len(columns)
-        for done, (slot, start) in enumerate(
-            (slot, start) for slot in range(len(columns)) for start in range(0, self.shape[0], step)
-        ):
-            stop = min(start + step, self.shape[0])
-            out[start:stop, slot] = self.handle.read(dataset, (slice(start, stop), columns[slot]))
-            _report(progress, done + 1, n_steps)
+        slots = _slots(columns)
+        targets = {column: out[:, same[0]] for column, same in slots.items()}
+        steps = list(self._steps(sorted(slots), self._read_indexed(targets)))
+        stored = self._open() if len(steps) > 1 else None
+        read = partial(self._read_together, stored)
+        results = run_blocks(read, steps) if stored is not None else map(read, steps)
+        for done, ((rows, together), values) in enumerate(zip(steps, results, strict=True)):
+            for k, column in enumerate(together):
+                targets[column][rows] = values[:, k]
+            _report(progress, done + 1, len(steps))
+        _repeat(out, slots)
         return out
+
+    @property
+    def column_bytes(self) -> int:
+        """Bytes of the file that reading one column touches without an index."""
+        dataset = self._dataset()
+        if dataset.chunks is None:  # rows are read whole: they lie one after the other
+            return int(dataset.nbytes)
+        return int(dataset.id.get_storage_size()) // max(1, math.ceil(self.shape[1] / int(dataset.chunks[1])))
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several threads can read at the same time, past HDF5."""
+        return self._open() is not None
+
+    def row_steps(self, start: int, stop: int) -> list[slice]:
+        """Return steps of whole chunks through some rows, each of about a million values."""
+        rows_together = (self._dataset().chunks or (1,))[0]
+        step = max(1, 4 * SCAN_BLOCK // (rows_together * self.shape[1])) * rows_together
+        return _steps_through(start, stop, step)
+
+    def read_rows(self, rows: slice) -> NDArray[Any]:
+        """Read rows, `(n_rows, n_vars)`; any thread may."""
+        return self._read(self._open(), rows, slice(0, self.shape[1]))
+
+    def _steps(self, columns: list[int], missing: list[tuple[int, int]]) -> Iterator[tuple[slice, list[int]]]:
+        """Yield rows and the columns to read of them: no chunk is read twice."""
+        rows_together, columns_together = self._dataset().chunks or (1, self.shape[1])
+        groups: dict[int, list[int]] = {}
+        for column in columns:
+            groups.setdefault(column // columns_together, []).append(column)
+        # whole chunks, or rows, go through memory
+        step = max(1, 4 * SCAN_BLOCK // (rows_together * columns_together)) * rows_together
+        for start, stop in missing:
+            for together in groups.values():
+                for rows in _steps_through(start, stop, step):
+                    yield rows, together
+
+    def _read_together(self, stored: Chunks | Contiguous | None, step: tuple[slice, list[int]]) -> NDArray[Any]:
+        rows, columns = step
+        first = columns[0]
+        read = self._read(stored, rows, slice(first, columns[-1] + 1))
+        return read[:, [column - first for column in columns]]  # a copy: the rest of the chunks goes
+
+    def _read(self, stored: Chunks | Contiguous | None, rows: slice, columns: slice) -> NDArray[Any]:
+        if stored is not None:
+            return stored.read(rows, columns)
+        return np.asarray(self.handle.read(self._dataset(), (rows, columns)))
+
+    def _open(self) -> Chunks | Contiguous | None:
+        self.handle.check()
+        return self._stored
+
+    @cached_property
+    def _stored(self) -> Chunks | Contiguous | None:
+        return open_chunks(self.handle, self._dataset())
 
     def _dataset(self) -> h5py.Dataset:
         return self.handle.node(self.path)
@@ -131,6 +211,10 @@ class SparseMatrix(Matrix):
 
     @property
     def dtype(self) -> np.dtype[np.generic]:  # noqa: D102
+        return self._dtype
+
+    @cached_property
+    def _dtype(self) -> np.dtype[np.generic]:
         dtype: np.dtype[np.generic] = self.part("data").dtype
         return dtype
 
@@ -172,17 +256,21 @@ class SparseMatrix(Matrix):
             _report(progress, slot + 1, len(columns))
 
     def _scan_minor(self, columns: Sequence[int], out: NDArray[np.generic], progress: Progress | None) -> None:
-        slots: dict[int, list[int]] = {}
-        for slot, column in enumerate(columns):
-            slots.setdefault(column, []).append(slot)
-        scan = _Scan(self, tuple(slots))
+        slots = _slots(columns)
+        wanted = tuple(slots)
+        targets = {column: out[:, same[0]] for column, same in slots.items()}
+        missing = self._read_indexed(targets)
+        scan = _Scan(self, wanted, missing)
+        if not scan.blocks:
+            _report(progress, 0, 0)
+        total = sum(block.stop - block.start for block in scan.blocks)
         done = 0
         for block, hits in zip(scan.blocks, scan.run(), strict=True):
             for column, rows, values in hits:
-                for slot in slots[column]:
-                    _add(out[:, slot], rows, values)
+                _add(targets[column], rows, values)
             done += block.stop - block.start
-            _report(progress, done, self.n_stored)
+            _report(progress, done, total)
+        _repeat(out, slots)
 
     def checked(self, indices: NDArray[np.integer], bound: int) -> NDArray[np.integer]:
         """Return `indices`, all of which lie within 0 and `bound`; raise `ElementError` otherwise."""
@@ -200,30 +288,57 @@ class SparseMatrix(Matrix):
         return part
 
 
+class Part:
+    """`data` or `indices` of a sparse matrix, read in stretches, past HDF5 where its chunks can be."""
+
+    def __init__(self, matrix: SparseMatrix, name: str) -> None:
+        self._handle = matrix.handle
+        self._dataset = matrix.part(name)
+        self._chunks = open_chunks(matrix.handle, self._dataset)
+
+    @property
+    def chunk(self) -> int:
+        """Values that are inflated together; 1 where none are."""
+        return int(self._dataset.chunks[0]) if self._dataset.chunks else 1
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several threads can read at the same time."""
+        return self._chunks is not None
+
+    def read(self, values: slice) -> NDArray[Any]:
+        """Read consecutive values; any thread may."""
+        if self._chunks is not None:
+            return self._chunks.read(values)
+        return np.asarray(self._handle.read(self._dataset, values))
+
+
 class _Scan:
-    """One pass over a matrix along its minor axis, in search of some columns.
+    """One pass over some rows of a matrix along its minor axis, in search of some columns.
 
     Where the chunks can be read past HDF5, blocks are read and searched side by side.
     """
 
-    def __init__(self, matrix: SparseMatrix, columns: tuple[int, ...]) -> None:
+    def __init__(self, matrix: SparseMatrix, columns: tuple[int, ...], rows: Sequence[tuple[int, int]]) -> None:
         self._matrix = matrix
         self._columns = columns
+        self.blocks: list[slice] = []
+        if not rows:
+            return
         self._indptr = matrix.indptr
-        self._indices, self._data = matrix.part("indices"), matrix.part("data")
-        self._chunks = open_chunks(matrix.handle, self._indices), open_chunks(matrix.handle, self._data)
-        chunk = self._indices.chunks[0] if self._indices.chunks else SCAN_BLOCK
-        step = max(1, SCAN_BLOCK // chunk) * chunk  # whole chunks, so that none is inflated twice
-        self.blocks = [slice(start, min(start + step, matrix.n_stored)) for start in range(0, matrix.n_stored, step)]
+        self._indices, self._data = Part(matrix, "indices"), Part(matrix, "data")
+        step = max(1, SCAN_BLOCK // self._indices.chunk) * self._indices.chunk
+        for first, last in rows:  # whole chunks, so that none is inflated twice
+            self.blocks += _steps_through(int(self._indptr[first]), int(self._indptr[last]), step)
 
     def run(self) -> Iterator[list[tuple[int, NDArray[np.int64], NDArray[np.generic]]]]:
         """Yield for each block the columns that occur in it, with their rows and values."""
-        if None in self._chunks:
-            return map(self._search, self.blocks)
-        return run_blocks(self._search, self.blocks)
+        if self.blocks and self._indices.side_by_side and self._data.side_by_side:
+            return run_blocks(self._search, self.blocks)
+        return map(self._search, self.blocks)
 
     def _search(self, block: slice) -> list[tuple[int, NDArray[np.int64], NDArray[np.generic]]]:
-        indices = self._read(0, block)
+        indices = self._indices.read(block)
         self._matrix.checked(indices, self._matrix.shape[1])
         found = []
         values: NDArray[np.generic] | None = None
@@ -232,16 +347,10 @@ class _Scan:
             if not len(hits):
                 continue
             if values is None:  # read only where one of the columns occurs
-                values = self._read(1, block)
+                values = self._data.read(block)
             rows = np.searchsorted(self._indptr, hits + block.start, side="right") - 1
             found.append((column, rows, values[hits]))
         return found
-
-    def _read(self, part: int, block: slice) -> NDArray[Any]:
-        chunks = self._chunks[part]
-        if chunks is not None:
-            return chunks.read(block)
-        return np.asarray(self._matrix.handle.read((self._indices, self._data)[part], block))
 
 
 def open_matrix(handle: Handle, path: str) -> Matrix:
@@ -264,6 +373,26 @@ def open_matrix(handle: Handle, path: str) -> Matrix:
     if isinstance(node, h5py.Dataset) and len(shape) == 2 and node.dtype.kind in "biuf":
         return DenseMatrix(handle, path, (shape[0], shape[1]))
     raise ElementError(f"{handle.place(path)} is no matrix (encoding {kind!r}); dense, CSR or CSC was expected.")
+
+
+def _slots(columns: Sequence[int]) -> dict[int, list[int]]:
+    """Return where each column is wanted; one that is asked for several times is read once."""
+    slots: dict[int, list[int]] = {}
+    for slot, column in enumerate(columns):
+        slots.setdefault(column, []).append(slot)
+    return slots
+
+
+def _repeat(out: NDArray[np.generic], slots: dict[int, list[int]]) -> None:
+    for first, *others in slots.values():
+        for slot in others:
+            out[:, slot] = out[:, first]
+
+
+def _steps_through(start: int, stop: int, step: int) -> list[slice]:
+    """Return slices from `start` to `stop` that end at multiples of `step`."""
+    edges = [start, *range((start // step + 1) * step, stop, step), stop]
+    return [slice(a, b) for a, b in pairwise(edges) if a < b]
 
 
 def _add(out: NDArray[np.generic], rows: NDArray[np.integer], values: NDArray[np.generic]) -> None:

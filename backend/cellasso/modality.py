@@ -19,12 +19,14 @@ from cellasso.matrix import open_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from cellasso.cache import Key
     from cellasso.handle import Handle
+    from cellasso.index import Index
     from cellasso.matrix import Matrix, Progress
 
 CACHE_BYTES = 256 << 20
@@ -57,6 +59,7 @@ class Modality:
         self.obs = Frame(handle, f"{path}/obs", legacy_uns=f"{path}/uns")
         self.var = Frame(handle, f"{path}/var", legacy_uns=f"{path}/uns")
         self._cache = ColumnCache(CACHE_BYTES)
+        self._opened: dict[str, Matrix] = {}
 
     @property
     def n_obs(self) -> int:
@@ -114,7 +117,44 @@ class Modality:
         if path is None:
             wanted = f"matrix {layer!r}" if layer is not None else "matrix"
             raise NotFoundError(f"{self._place()} has no {wanted}{nearest(layer or '', self.matrices)}")
-        return open_matrix(self.handle, path)
+        if path not in self._opened:
+            self._opened[path] = open_matrix(self.handle, path)
+        return self._opened[path]
+
+    def build_index(
+        self,
+        layer: str | None = None,
+        *,
+        threads: int | None = None,
+        background: bool = False,
+        check: bool = False,
+        executor: Executor | None = None,
+        progress: Progress | None = None,
+    ) -> Index:
+        """Build what is missing of a matrix's column index; see `cellasso.indexing.build_index`.
+
+        It goes below the folder that the file was opened with (`cellasso.open(path, index=…)`). What is
+        finished of it serves at once.
+
+        Raises
+        ------
+        IndexingError
+            The file was opened without indexes, or see there.
+        """
+        from cellasso.indexing import IndexingError, build_index  # noqa: PLC0415 - reading needs no builder
+
+        root = self.handle.index_root
+        if root is None:
+            raise IndexingError(f"{self.handle.path} was opened with index=False; open it with index=True or a folder.")
+        return build_index(
+            self.matrix(layer),
+            root,
+            threads=threads,
+            background=background,
+            check=check,
+            executor=executor,
+            progress=progress,
+        )
 
     def features(self, layer: str | None = None) -> Features:
         """Return the features of a matrix: those of var, or raw's own; without a name those of `matrix()`."""
@@ -126,8 +166,8 @@ class Modality:
     ) -> NDArray[np.generic]:
         """Read one feature for all cells, `(n_obs,)`, in the stored dtype and exact.
 
-        O(values of this feature) on CSC; one scan in bounded memory on CSR; a cache of recent columns
-        answers again at once.
+        O(values of this feature) on CSC and where an index covers the cells; one scan of the rest in bounded
+        memory on CSR; a cache of recent columns answers again at once.
 
         Parameters
         ----------
