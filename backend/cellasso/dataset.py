@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 import h5py
 import numpy as np
@@ -14,6 +14,7 @@ from cellasso.errors import ElementError, FileError, NotFoundError
 from cellasso.handle import Handle, nearest
 from cellasso.index_cache import default_root
 from cellasso.modality import Modality, embedding_rank
+from cellasso.summarise import GroupSummary, count_groups
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +33,12 @@ Format: TypeAlias = Literal["h5ad", "h5mu"]
 
 MAX_NESTING = 8
 """Modalities inside of modalities; deeper ones are a group that contains itself."""
+
+
+class _Options(TypedDict):
+    layer: str | None
+    normalised: bool
+    progress: Progress | None
 
 
 class Dataset(Modality):
@@ -120,19 +127,60 @@ class Dataset(Modality):
         return spread
 
     def read_features(
-        self, names: Sequence[str], layer: str | None = None, *, progress: Progress | None = None
+        self,
+        names: Sequence[str],
+        layer: str | None = None,
+        *,
+        normalised: bool = False,
+        progress: Progress | None = None,
     ) -> list[NDArray[np.generic]]:
         """Read features by name, in an h5mu as `"rna:CD4"`, or `"CD4"` when one modality alone has it."""
         if self.format == "h5ad":
-            return super().read_features(names, layer, progress=progress)
+            return super().read_features(names, layer, normalised=normalised, progress=progress)
         found = [self._feature_owner(name, layer) for name in names]
         columns: dict[int, NDArray[np.generic]] = {}
         for owner in dict.fromkeys(modality for modality, _ in found):
             slots = [slot for slot, (modality, _) in enumerate(found) if modality is owner]
-            read = owner.read_features([found[slot][1] for slot in slots], layer, progress=progress)
+            inner = [found[slot][1] for slot in slots]
+            read = owner.read_features(inner, layer, normalised=normalised, progress=progress)
             for slot, values in zip(slots, read, strict=True):
                 columns[slot] = self._spread_array(values, owner.name)
         return [columns[slot] for slot in range(len(names))]
+
+    def summarise(
+        self,
+        names: Sequence[str] | None,
+        codes: NDArray[np.integer],
+        n_groups: int,
+        *,
+        layer: str | None = None,
+        normalised: bool = False,
+        progress: Progress | None = None,
+    ) -> GroupSummary:
+        """Summarise features over groups of the global cells; of an h5mu those named, in any of its modalities."""
+        options: _Options = {"layer": layer, "normalised": normalised, "progress": progress}
+        if self.format == "h5ad":
+            return super().summarise(names, codes, n_groups, **options)
+        if names is None:
+            raise ElementError(f"{self.handle.name} has no features of its own; ask one of its modalities.")
+        slots: dict[Modality, list[int]] = {}
+        inner = []
+        for slot, name in enumerate(names):
+            owner, its_name = self._feature_owner(name, layer)
+            slots.setdefault(owner, []).append(slot)
+            inner.append(its_name)
+        parts = [
+            owner.summarise([inner[slot] for slot in its], self._codes_within(codes, owner.name), n_groups, **options)
+            for owner, its in slots.items()
+        ]
+        taken = [slot for its in slots.values() for slot in its]
+        summary = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
+        return summary.of_features(np.argsort(np.array(taken, dtype=np.int64)).tolist())
+
+    def _codes_within(self, codes: NDArray[np.integer], modality: str) -> NDArray[np.integer]:
+        """Return the codes of a modality's cells; -1 for a cell that the global obs does not have."""
+        at = self.positions(modality)
+        return codes if at is None else np.where(at >= 0, codes[at], -1)
 
     def read_column(self, name: str) -> pd.Series | NDArray[np.generic]:
         """Read what a where-expression calls `name`: a column of obs, else a feature."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cellasso.handle import Handle
     from cellasso.index import Index
     from cellasso.matrix import Matrix, Progress
+    from cellasso.summarise import GroupSummary
 
 CACHE_BYTES = 256 << 20
 """Feature columns kept per modality: 64 genes at 1M cells. A scan of a CSR matrix costs seconds."""
@@ -60,6 +61,8 @@ class Modality:
         self.var = Frame(handle, f"{path}/var", legacy_uns=f"{path}/uns")
         self._cache = ColumnCache(CACHE_BYTES)
         self._opened: dict[str, Matrix] = {}
+        self._totals: dict[str, NDArray[np.float64]] = {}
+        self._counts: dict[str, bool] = {}
 
     @property
     def n_obs(self) -> int:
@@ -156,6 +159,13 @@ class Modality:
             progress=progress,
         )
 
+    def fitting_matrix(self, layer: str | None = None) -> Matrix:
+        """Return a matrix as `matrix` does, of the shape that obs and var have; raise `ElementError` otherwise."""
+        matrix, expected = self.matrix(layer), (self.n_obs, len(self.features(layer)))
+        if matrix.shape != expected:
+            raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs and var have {expected}.")
+        return matrix
+
     def features(self, layer: str | None = None) -> Features:
         """Return the features of a matrix: those of var, or raw's own; without a name those of `matrix()`."""
         name = layer if layer is not None else next(iter(self._matrix_paths), None)
@@ -186,13 +196,22 @@ class Modality:
         return self.read_features([name], layer, progress=progress)[0]
 
     def read_features(
-        self, names: Sequence[str], layer: str | None = None, *, progress: Progress | None = None
+        self,
+        names: Sequence[str],
+        layer: str | None = None,
+        *,
+        normalised: bool = False,
+        progress: Progress | None = None,
     ) -> list[NDArray[np.generic]]:
-        """Read several features in one pass; as `read_feature`, one `(n_obs,)` array each."""
-        matrix, features = self.matrix(layer), self.features(layer)
-        if matrix.shape != (self.n_obs, len(features)):
-            expected = (self.n_obs, len(features))
-            raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs and var have {expected}.")
+        """Read several features in one pass; as `read_feature`, one `(n_obs,)` array each.
+
+        Parameters
+        ----------
+        normalised
+            Whether counts are log-normalised, `log1p(10,000 * count / total of the cell)`, float32. The totals
+            take a pass over the matrix the first time, unless its column index is complete.
+        """
+        matrix, features = self.fitting_matrix(layer), self.features(layer)
         positions = [features.position(name) for name in names]
 
         def load(keys: list[Key]) -> list[NDArray[np.generic]]:
@@ -202,7 +221,49 @@ class Modality:
         keys = [(matrix.path, position) for position in positions]
         # ascending, so that a scan meets them in the file's order
         columns = self._cache.read(sorted(set(keys)), load, progress=progress)
+        if normalised:
+            from cellasso.normalise import factors_of, log_normalised  # noqa: PLC0415 - numba takes a second
+
+            factors = factors_of(self.read_totals(layer, progress=progress))
+            return [log_normalised(columns[key], factors) for key in keys]
         return [columns[key] for key in keys]
+
+    # -- sums over cells ----------------------------------------------------------------------------
+
+    def read_totals(self, layer: str | None = None, *, progress: Progress | None = None) -> NDArray[np.float64]:
+        """Read the sum of each cell's values, `(n_obs,)`, and keep it; see `normalise.read_totals`."""
+        from cellasso.normalise import read_totals  # noqa: PLC0415 - numba takes a second
+
+        matrix = self.fitting_matrix(layer)
+        if matrix.path not in self._totals:
+            totals = read_totals(matrix, progress=progress)
+            totals.flags.writeable = False  # every session's
+            self._totals[matrix.path] = totals
+        return self._totals[matrix.path]
+
+    def holds_counts(self, layer: str | None = None) -> bool:
+        """Whether a matrix holds counts, by a sample of it; see `normalise.holds_counts`."""
+        from cellasso.normalise import holds_counts  # noqa: PLC0415
+
+        matrix = self.matrix(layer)
+        if matrix.path not in self._counts:
+            self._counts[matrix.path] = holds_counts(matrix)
+        return self._counts[matrix.path]
+
+    def summarise(
+        self,
+        names: Sequence[str] | None,
+        codes: NDArray[np.integer],
+        n_groups: int,
+        *,
+        layer: str | None = None,
+        normalised: bool = False,
+        progress: Progress | None = None,
+    ) -> GroupSummary:
+        """Summarise features (`None`: all) over groups of cells; see `cellasso.expression.summarise`."""
+        from cellasso.expression import summarise  # noqa: PLC0415 - numba takes a second
+
+        return summarise(self, names, codes, n_groups, layer=layer, normalised=normalised, progress=progress)
 
     # -- obs and obsm -----------------------------------------------------------------------------
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
+
+    from cellasso.matrix import Matrix, Progress
+    from cellasso.rows import RowBlock
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,25 @@ class GroupSummary:
         centred = self.squares - _ratio(self.sums**2, self.n_known)
         return _ratio(np.maximum(centred, 0.0), np.where(known > 1, known - 1, 0))
 
+    def of_features(self, slots: Sequence[int]) -> GroupSummary:
+        """Return the summary of some of the features, in this order."""
+        at = np.asarray(slots, dtype=np.int64)
+        return GroupSummary(
+            self.n_cells, self.n_known[:, at], self.n_above[:, at], self.sums[:, at], self.squares[:, at]
+        )
+
+    @classmethod
+    def side_by_side(cls, n_cells: NDArray[np.int64], parts: Sequence[GroupSummary]) -> GroupSummary:
+        """Return one summary of the features of all parts, of the same groups; `n_cells` counts all cells."""
+        none = np.zeros((len(n_cells), 0))
+        return cls(
+            n_cells,
+            np.concatenate([none.astype(np.int64), *(part.n_known for part in parts)], axis=1),
+            np.concatenate([none.astype(np.int64), *(part.n_above for part in parts)], axis=1),
+            np.concatenate([none, *(part.sums for part in parts)], axis=1),
+            np.concatenate([none, *(part.squares for part in parts)], axis=1),
+        )
+
     def __add__(self, other: GroupSummary) -> GroupSummary:
         return GroupSummary(
             self.n_cells + other.n_cells,
@@ -87,6 +109,58 @@ def summarise_groups(columns: Iterable[NDArray[Any]], codes: NDArray[np.integer]
         np.zeros((n_groups + 1, 0), dtype) for dtype in ("i8", "i8", "f8", "f8")
     ]
     return GroupSummary(count_groups(codes, n_groups), n_known[1:], n_above[1:], sums[1:], squares[1:])
+
+
+def summarise_rows(
+    matrix: Matrix,
+    columns: Sequence[int],
+    codes: NDArray[np.integer],
+    n_groups: int,
+    *,
+    factors: NDArray[np.float64] | None = None,
+    progress: Progress | None = None,
+) -> GroupSummary:
+    """Summarise columns of a CSR or dense matrix in one pass over its rows; as `summarise_groups` otherwise.
+
+    The sums of blocks of rows are added up, so they may differ from those of whole columns in the last bit.
+
+    Parameters
+    ----------
+    columns
+        Positions, each once; there may be as many as the matrix has.
+    factors
+        Of each cell, `(n_obs,)`: values are log-normalised with them first, see `normalise.log_normalised`.
+    """
+    from cellasso.rows import BLOCK_VALUES, over_rows  # noqa: PLC0415 - who counts cells needs no matrix
+
+    slots = np.full(matrix.shape[1], -1, dtype=np.int32)
+    slots[list(columns)] = np.arange(len(columns), dtype=np.int32)
+    groups = codes.astype(np.int32) + 1
+    factors = factors if factors is not None else np.zeros(0)
+    shape = (n_groups + 1, len(columns))
+    n_missing, n_above, sums, squares = (np.zeros(shape, dtype) for dtype in ("i8", "i8", "f8", "f8"))
+
+    def job(block: RowBlock) -> Any:
+        own = factors[block.rows] if len(factors) else factors
+        data = as_numbers(block.data)
+        return _summarise_block()(
+            as_numbers(block.indices),
+            data,
+            block.ends,
+            groups[block.rows],
+            slots,
+            own,
+            shape,
+            np.zeros(shape[1], data.dtype),
+        )
+
+    # what a block adds up is as large as the summary: blocks of a summary of all features are large, too
+    n_values = max(BLOCK_VALUES, 4 * shape[0] * shape[1])
+    for parts in over_rows(matrix, job, n_values=n_values, progress=progress):
+        for total, part in zip((n_missing, n_above, sums, squares), parts, strict=True):
+            np.add(total, part, out=total)
+    n_cells = count_groups(codes, n_groups)
+    return GroupSummary(n_cells, n_cells[:, None] - n_missing[1:], n_above[1:], sums[1:], squares[1:])
 
 
 def count_groups(codes: NDArray[np.integer], n_groups: int, mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
@@ -131,3 +205,49 @@ def _summarise_column() -> Callable[..., Any]:
         return n_known, n_above, sums, squares
 
     return summarise_column
+
+
+@cache
+def _summarise_block() -> Callable[..., Any]:
+    import numba  # noqa: PLC0415
+
+    @numba.njit(nogil=True, cache=True)
+    def summarise_block(  # noqa: PLR0917 - a kernel takes arrays
+        indices: NDArray[Any],
+        data: NDArray[Any],
+        ends: NDArray[np.int64],
+        groups: NDArray[np.int32],
+        slots: NDArray[np.int32],
+        factors: NDArray[np.float64],
+        shape: tuple[int, int],
+        values: NDArray[Any],
+    ) -> Any:
+        """Add up a block; `values`, zeros, is where the values of one row stand, several of one cell added up."""
+        n_missing, n_above = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        sums, squares = np.zeros(shape), np.zeros(shape)
+        start = 0
+        for row in range(len(ends)):
+            group = groups[row]
+            if group > 0:
+                for i in range(start, ends[row]):
+                    slot = slots[indices[i]]
+                    if slot >= 0:
+                        values[slot] += data[i]
+                for i in range(start, ends[row]):
+                    slot = slots[indices[i]]
+                    if slot < 0:
+                        continue
+                    value = np.float64(values[slot])
+                    values[slot] = 0
+                    if len(factors):
+                        value = np.float64(np.float32(np.log1p(value * factors[row])))
+                    if value != value:  # noqa: PLR0124 - NaN
+                        n_missing[group, slot] += 1
+                    elif value != 0:
+                        sums[group, slot] += value
+                        squares[group, slot] += value * value
+                        n_above[group, slot] += value > 0
+            start = ends[row]
+        return n_missing, n_above, sums, squares
+
+    return summarise_block
