@@ -36,8 +36,8 @@ class OneColumn:
     def read_colors(self, column: str) -> list[str] | None:
         return self.colors
 
-    def read_feature(self, name, layer, *, progress) -> np.ndarray:
-        return self.values.to_numpy()
+    def read_features(self, names, layer, *, normalised, progress) -> list[np.ndarray]:
+        return [self.values.to_numpy()]
 
 
 def color(values, colors: list[str] | None = None, **options) -> Categories | Values:
@@ -279,8 +279,13 @@ def test_a_feature_is_coloured_exactly_and_says_its_matrix(dataset, plain):
     assert (found.name, found.source) == ("g5", "X, as stored")
     layer = color_by_feature(dataset, "g5", "counts", progress=told.append)
     np.testing.assert_array_equal(layer.values, plain.oracle[:, "g5"].layers["counts"].toarray().ravel())
-    assert layer.source == "counts, as stored"
+    assert layer.source == "counts, raw counts"
     assert layer.values.dtype == np.float32
+    counts = plain.oracle.layers["counts"].toarray()
+    normalised = color_by_feature(dataset, "g5", "counts", normalised=True, progress=told.append)
+    expected = np.log1p(1e4 * counts[:, 5] / np.maximum(counts.sum(axis=1), 1))
+    np.testing.assert_allclose(normalised.values, expected, rtol=1e-6)
+    assert normalised.source == "counts, log1p of counts per 10,000"
     assert told
 
 

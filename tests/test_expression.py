@@ -12,7 +12,7 @@ import pytest
 from scipy import sparse
 
 import cellasso
-from cellasso import rows
+from cellasso import expression, rows
 from cellasso.errors import Cancelled, ElementError
 from cellasso.matrix import open_matrix
 from cellasso.normalise import holds_counts, read_totals
@@ -42,9 +42,10 @@ def written(request, tmp_path_factory):
         yield dataset
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
+@pytest.fixture(autouse=True, params=[0, 1 << 30], ids=["read and let go", "kept"])
+def small_blocks(request, monkeypatch):
     monkeypatch.setattr(rows, "BLOCK_VALUES", 500)
+    monkeypatch.setattr(expression, "CACHED_BYTES", request.param)
 
 
 def codes() -> np.ndarray:
@@ -116,7 +117,8 @@ def test_a_summary_of_rows_reports_and_can_be_cancelled(written):
         written.summarise(None, codes(), 4, progress=cancel)
 
 
-def test_many_features_of_rows_cost_one_pass(tmp_path):
+def test_many_features_of_rows_cost_one_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr(expression, "CACHED_BYTES", 0)
     adata = ad.AnnData(sparse.csr_matrix(counts()))
     adata.write_h5ad(tmp_path / "x.h5ad")
     read = []

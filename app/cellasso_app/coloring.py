@@ -132,12 +132,21 @@ def _few_whole_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64] | No
     return distinct
 
 
-def color_by_feature(dataset: Dataset, feature: str, layer: str | None, *, progress: Progress) -> Values:
-    """Read a feature, as the matrix stores it."""
-    values = dataset.read_feature(feature, layer, progress=progress)
+def color_by_feature(
+    dataset: Dataset, feature: str, layer: str | None, *, normalised: bool = False, progress: Progress
+) -> Values:
+    """Read a feature, as the matrix stores it or log-normalised."""
+    values = dataset.read_features([feature], layer, normalised=normalised, progress=progress)[0]
     if values.dtype.kind not in "biuf":
         raise ElementError(f"{feature} holds {values.dtype}, which cannot be shown as colours.")
-    return _values(feature, values, f"{layer or 'X'}, as stored")
+    owner, _ = dataset.owner(feature)
+    return _values(feature, values, describe(layer, normalised=normalised, counts=owner.holds_counts(layer)))
+
+
+def describe(layer: str | None, *, normalised: bool, counts: bool) -> str:
+    """Return which matrix and which transform is shown, in the words of the screen."""
+    what = "log1p of counts per 10,000" if normalised else "raw counts" if counts else "as stored"
+    return f"{layer or 'X'}, {what}"
 
 
 def palette(n: int) -> tuple[str, ...]:

@@ -116,6 +116,7 @@ class GenesPanel(Part):
     active = param.String()
     matrices = param.List()
     matrix = param.String()
+    scale = param.String(doc='How counts are shown: "log" or "counts"; empty for a matrix of other values.')
     n_features = param.Integer()
     message = param.String()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import panel as pn
 
-from cellasso.summarise import GroupSummary, summarise_groups
+from cellasso.summarise import GroupSummary, count_groups
 from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
 from cellasso_app.gene_list import find_genes, not_found
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
-    from cellasso_app.session import Session
+    from cellasso_app.session import Session, Source
 
 SUGGESTIONS = 30
 MAX_GROUPS = 60
 """Rows of a dotplot; a column with more categories says that only its first ones are shown."""
 
 BAR_HEIGHT, BAR_WITH_MESSAGE = 38, 80  # pixels
+SCALE_HEIGHT = 28  # pixels; of the choice between counts and log-normalised ones
 ROWS_SHOWN = 6
 """Genes listed without scrolling; the dotplot below needs the room more."""
 
@@ -84,8 +86,8 @@ class GenesView:
             margin=0,
             styles={"min-height": "0"},
         )
-        session.param.watch(self._list, ["modality", "matrix", "genes", "color", "as_categories"])
-        session.param.watch(self._sum, ["genes", "matrix", "group_by"])
+        session.param.watch(self._list, ["modality", "matrix", "normalise", "genes", "color", "as_categories"])
+        session.param.watch(self._sum, ["genes", "matrix", "normalise", "group_by"])
         session.param.watch(lambda _: self._redraw(), ["dark"])
         self._list()
         self._sum()
@@ -94,14 +96,16 @@ class GenesView:
         session = self._session
         modality = session.current
         color = session.color
+        counts = bool(modality.matrices) and modality.holds_counts(session.matrix)
         self.panel.param.update(
             genes=[{"name": gene, "label": session.label(gene)} for gene in session.genes],
             active=color.name if color is not None and color.kind == "gene" else "",
             matrices=list(modality.matrices),
             matrix=session.matrix,
+            scale=("log" if session.normalise else "counts") if counts else "",
             n_features=len(modality.features(session.matrix)) if modality.matrices else modality.n_vars,
             message="",
-            height=_panel_height(len(session.genes)),
+            height=_panel_height(len(session.genes)) + (SCALE_HEIGHT if counts else 0),
         )
         self.bar.param.update(columns=session.category_columns(), group_by=session.group_by)
 
@@ -118,6 +122,8 @@ class GenesView:
                 session.color = ColorBy("gene", gene)
             case {"type": "matrix", "value": str(name)} if name in session.current.matrices:
                 session.matrix = name
+            case {"type": "scale", "value": "log" | "counts" as scale}:
+                session.normalise = scale == "log"
             case {"type": "group_by", "value": str(name)} if name in session.category_columns():
                 session.group_by = name
 
@@ -161,7 +167,8 @@ class GenesView:
         self.panel.send(found)
 
     def _fail_gene(self, sentence: str) -> None:
-        self.panel.param.update(message=sentence, height=_panel_height(len(self._session.genes) + 2))
+        height = _panel_height(len(self._session.genes) + 2) + (SCALE_HEIGHT if self.panel.scale else 0)
+        self.panel.param.update(message=sentence, height=height)
 
     # -- dotplot --------------------------------------------------------------------------------------
 
@@ -177,9 +184,9 @@ class GenesView:
             self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups, height=BAR_WITH_MESSAGE)
             return
         self.bar.param.update(busy=True, fraction=0.0, message="", height=BAR_HEIGHT)
-        layers = [session.layer_of(gene) for gene in genes]
+        sources = [session.source_of(gene) for gene in genes]
         dataset = session.dataset
-        self._summing.submit(lambda progress: _summarise(dataset, genes, layers, group_by, progress), long=True)
+        self._summing.submit(lambda progress: _summarise(dataset, genes, sources, group_by, progress), long=True)
 
     def _show(self, summed: _Summed) -> None:
         self._summed = summed
@@ -211,20 +218,24 @@ class GenesView:
 
 
 def _summarise(
-    dataset: Dataset, genes: tuple[str, ...], layers: list[str | None], group_by: str, progress: Progress
+    dataset: Dataset, genes: tuple[str, ...], sources: Sequence[Source], group_by: str, progress: Progress
 ) -> _Summed:
     import cellasso_app.dotplot  # noqa: F401, PLC0415 - HoloViews takes a second: here, beside the first picture
 
     groups = color_by_obs(dataset, group_by, as_categories=True)
     if not isinstance(groups, Categories):
         raise TypeError(f"{group_by} was offered as a grouping column but holds numbers")
-    columns: dict[str, Any] = {}
-    for layer in dict.fromkeys(layers):  # one pass for all genes of a matrix
-        names = [gene for gene, its in zip(genes, layers, strict=True) if its == layer]
-        columns |= zip(names, dataset.read_features(names, layer, progress=progress), strict=True)
     n_groups = min(len(groups.labels), MAX_GROUPS)
     codes = groups.codes if n_groups == len(groups.labels) else _within(groups.codes, n_groups)
-    summary = summarise_groups([columns[gene] for gene in genes], codes, n_groups)
+    order: list[int] = []
+    parts = []
+    for source in dict.fromkeys(sources):  # one pass for all genes of a matrix
+        slots = [slot for slot, its in enumerate(sources) if its == source]
+        names, (layer, normalised) = [genes[slot] for slot in slots], source
+        parts.append(dataset.summarise(names, codes, n_groups, layer=layer, normalised=normalised, progress=progress))
+        order += slots
+    together = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
+    summary = together.of_features(np.argsort(order).tolist())
     n_all = len(groups.labels) + max(0, groups.n_folded - 1)  # "other" is one of the labels
     return _Summed(genes, groups.labels[:n_groups], summary, n_all - n_groups)
 

@@ -40,7 +40,15 @@ def survey(dataset: Dataset) -> None:
             modality.obs.kind(column)
         for matrix in modality.matrices or (None,):
             len(modality.features(matrix)) if matrix is not None else modality.n_vars
+            modality.holds_counts(matrix)
     dataset.embeddings  # noqa: B018 - found once, then kept
+
+
+class Source(NamedTuple):
+    """Which matrix a gene is read from, and whether its counts are log-normalised on the way to the screen."""
+
+    layer: str | None
+    normalised: bool = False
 
 
 class ColorBy(NamedTuple):
@@ -100,6 +108,7 @@ class Session(param.Parameterized):
     embedding = param.String(doc="Name as `Dataset.read_embedding` takes it.")
     color = param.Parameter(doc="A `ColorBy`, or None.")
     matrix = param.String(doc="Which matrix genes are read from.")
+    normalise = param.Boolean(True, doc="Whether counts are log-normalised before they are shown.")
     genes = param.List(doc="Chosen genes, named as `Dataset.read_feature` takes them.")
     group_by = param.String(doc="Column that groups the dotplot.")
     composition_by = param.String(doc="Column by which the selection is broken down.")
@@ -153,6 +162,12 @@ class Session(param.Parameterized):
         """Return the matrix to read a gene from: the chosen one, where the gene's modality has it."""
         owner, _ = self.dataset.owner(gene)
         return self.matrix if self.matrix in owner.matrices else next(iter(owner.matrices), None)
+
+    def source_of(self, gene: str) -> Source:
+        """Return what the screen shows of a gene: its matrix, log-normalised where that holds counts."""
+        owner, _ = self.dataset.owner(gene)
+        layer = self.layer_of(gene)
+        return Source(layer, self.normalise and owner.holds_counts(layer))
 
     # -- choosing ---------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from cellasso_app.coloring import CLIP_PERCENTILE, MISSING_COLOR, Categories, Va
 from cellasso_app.components import CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.raster import Cells, Viewport, draw
-from cellasso_app.session import ColorBy
+from cellasso_app.session import ColorBy, Source
 from cellasso_app.work import Lane, Turns, when_live
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class _Asked:
 
     embedding: str
     color: ColorBy | None
-    layer: str | None  # of a gene
+    source: Source  # of a gene
     as_categories: bool = False
 
 
@@ -97,7 +97,7 @@ class EmbeddingView:
             sizing_mode="stretch_both",
             margin=0,
         )
-        session.param.watch(self._read, ["embedding", "color", "matrix", "as_categories"])
+        session.param.watch(self._read, ["embedding", "color", "matrix", "normalise", "as_categories"])
         session.param.watch(lambda _: self._draw(), ["selection"])
         session.param.watch(self._change_theme, ["dark"])
         session.param.watch(self._list_columns, ["modality"])
@@ -112,8 +112,8 @@ class EmbeddingView:
         embedding, color = session.embedding, session.color
         self.bar.param.update(embeddings=list(session.dataset.embeddings), embedding=embedding)
         as_categories = color is not None and color.name in session.as_categories
-        layer = session.layer_of(color.name) if color is not None and color.kind == "gene" else None
-        asked = _Asked(embedding, color, layer, as_categories)
+        source = session.source_of(color.name) if color is not None and color.kind == "gene" else Source(None)
+        asked = _Asked(embedding, color, source, as_categories)
         if before is not None and asked == before.asked:  # back to what is on the screen
             self._reading.cancel()
             self._show_loaded(before)
@@ -171,8 +171,8 @@ class EmbeddingView:
             return
         asked = shown.asked
         choice: dict[str, Any] = {"color": asked.color, "embedding": asked.embedding}
-        if asked.layer is not None:
-            choice["matrix"] = asked.layer
+        if asked.source.layer is not None:
+            choice["matrix"] = asked.source.layer
         if asked.color is not None and asked.color.kind == "obs":
             others = session.as_categories - {asked.color.name}
             choice["as_categories"] = others | ({asked.color.name} if asked.as_categories else set())
@@ -285,7 +285,8 @@ def _load(dataset: Dataset, asked: _Asked, points: NDArray[np.float32] | None, p
     problem, color = "", asked.color
     try:
         if color is not None and color.kind == "gene":
-            coloring = color_by_feature(dataset, color.name, asked.layer, progress=progress)
+            layer, normalised = asked.source
+            coloring = color_by_feature(dataset, color.name, layer, normalised=normalised, progress=progress)
         elif color is not None:
             coloring = color_by_obs(dataset, color.name, as_categories=asked.as_categories)
     except Cancelled:

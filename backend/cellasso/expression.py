@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from cellasso.modality import Modality
     from cellasso.summarise import GroupSummary
 
+CACHED_BYTES = 128 << 20
+"""Columns up to which they are read together and kept, half of the cache: they are likely to colour the cells, too."""
+
 COLUMNS_BYTES = 64 << 20
-"""Columns that are read at a time: those of a dense matrix share chunks."""
+"""Columns beyond that which are read at a time: those of a dense matrix share chunks."""
 
 
 def summarise(
@@ -33,8 +36,8 @@ def summarise(
 ) -> GroupSummary:
     """Summarise features over groups of cells, exactly: means, fractions above 0, sums of squares.
 
-    From columns where those are cheap (CSC, dense, indexed), else in one pass over the rows, which costs the
-    same for any number of features. A few columns, or blocks of rows, are in memory at a time; none is kept.
+    A few columns are read and kept like any others. More of them are read a few at a time where columns are cheap
+    (CSC, dense, indexed), else in one pass over the rows, which costs the same for any number of features.
 
     Parameters
     ----------
@@ -47,6 +50,9 @@ def summarise(
     """
     features, matrix = modality.features(layer), modality.fitting_matrix(layer)
     positions = list(range(len(features))) if names is None else [features.position(name) for name in names]
+    if names and len(set(names)) * matrix.shape[0] * matrix.dtype.itemsize <= CACHED_BYTES:
+        kept = modality.read_features(names, layer, normalised=normalised, progress=progress)
+        return summarise_groups(kept, codes, n_groups)
     factors = factors_of(modality.read_totals(layer, progress=progress)) if normalised else None
     if positions and _rows_are_cheaper(matrix, all_columns=names is None):
         unique = list(dict.fromkeys(positions))

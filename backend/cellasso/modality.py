@@ -242,13 +242,19 @@ class Modality:
         return self._totals[matrix.path]
 
     def holds_counts(self, layer: str | None = None) -> bool:
-        """Whether a matrix holds counts, by a sample of it; see `normalise.holds_counts`."""
+        """Whether a matrix holds counts, by a sample of it; of one that cannot be read nothing is known.
+
+        See `normalise.holds_counts`; the answer is kept.
+        """
         from cellasso.normalise import holds_counts  # noqa: PLC0415
 
-        matrix = self.matrix(layer)
-        if matrix.path not in self._counts:
-            self._counts[matrix.path] = holds_counts(matrix)
-        return self._counts[matrix.path]
+        key = layer or ""
+        if key not in self._counts:
+            try:
+                self._counts[key] = holds_counts(self.matrix(layer))
+            except (ElementError, NotFoundError):
+                self._counts[key] = False
+        return self._counts[key]
 
     def summarise(
         self,

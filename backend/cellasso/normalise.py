@@ -56,7 +56,7 @@ def read_totals(matrix: Matrix, *, progress: Progress | None = None) -> NDArray[
             return totals
     if isinstance(matrix, SparseMatrix) and matrix.storage == "csc":
         return _totals_by_column(matrix, progress)
-    parts = over_rows(matrix, _row_totals, progress=progress)
+    parts = over_rows(matrix, _row_totals, with_columns=False, progress=progress)
     return np.concatenate([*parts, np.zeros(0)])
 
 

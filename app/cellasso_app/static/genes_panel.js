@@ -6,6 +6,11 @@ export function render({ model }) {
     "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "Find a gene, or paste a list",
   });
   const matrix = select("Matrix", [], "", (value) => model.send_msg({ type: "matrix", value }));
+  const scale = h("select", {
+    "aria-label": "Values", title: "How counts are shown; the file keeps its own",
+    onchange: () => model.send_msg({ type: "scale", value: scale.value }),
+  }, h("option", { value: "log" }, "log1p of counts per 10,000"), h("option", { value: "counts" }, "raw counts"));
+  const values = h("label", { class: "field values" }, "values", scale);
   const count = h("span", { class: "count" });
   let names = [];
   let at = -1;
@@ -100,7 +105,11 @@ export function render({ model }) {
     input.disabled = !model.matrices.length;
     setOptions(matrix, model.matrices, model.matrix);
   });
+  watch(model, ["scale"], () => {
+    values.hidden = !model.scale;
+    if (model.scale) scale.value = model.scale;
+  });
   watch(model, ["n_features"], () => { repeated = 0; countFeatures(); });
   return h("section", { class: "part genes", "aria-label": "Genes" },
-    h("div", { class: "head" }, h("h2", {}, "Genes"), count), h("div", { class: "combo" }, input, matrix, suggestions), list);
+    h("div", { class: "head" }, h("h2", {}, "Genes"), count), h("div", { class: "combo" }, input, matrix, suggestions), values, list);
 }
