@@ -32,7 +32,7 @@ def _side(side: str) -> dict[str, Any]:
         f"border-{inner}": "1px solid var(--line)",
         "background": "var(--panel)",
     }
-    return {"sizing_mode": "stretch_height", "margin": 0, "styles": styles}
+    return {"sizing_mode": "stretch_both", "margin": 0, "styles": styles}  # the style has the last word on width
 
 
 class Explorer(pn.viewable.Viewer):
