@@ -319,9 +319,13 @@ def exporter(source, tmp_path):
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process runs; one that has ended may wait for its new parent to take note."""
+    """Whether any thread of a process runs; one that has ended may wait for its new parent to take note.
+
+    The first thread is a zombie as soon as it has ended, while others still hold the files, and their locks.
+    """
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list(Path(f"/proc/{process}/task").iterdir())) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 
