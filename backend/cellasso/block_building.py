@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PIECE = 1 << 20
-"""Values that a thread reads and sorts at a time, 6 MB: they stay in the processor's cache."""
+"""Values that a thread reads and sorts at a time. Sorting likes less (2**19 values: 4 ns each, 2**20: 6, 2**22: 8),
+packing more; a whole build took the same CPU within a tenth from 2**19 to 2**21."""
 
 
 # -- where the values come from ---------------------------------------------------------------------------

@@ -81,6 +81,7 @@ class Index:
             The rows that are not indexed, or no longer.
         """
         missing: list[tuple[int, int]] = []
+        self._expect(columns)
         for extent in self.extents:
             found = self._read(extent, columns)
             if found is None:
@@ -139,6 +140,15 @@ class Index:
             self._drop(extent, error)
             return False
         return block is not None
+
+    def _expect(self, columns: Sequence[int]) -> None:
+        """Have the disk fetch what all blocks hold of some columns, at the same time and not one after the other."""
+        blocks = [block for block in map(self._block, self.extents) if block is not None]
+        with suppress(BlockError, OSError):  # whoever reads them is told
+            for block in blocks:
+                block.expect_entries(columns)
+            for block in blocks:
+                block.expect_segments(columns)
 
     def _read(self, extent: Extent, columns: Sequence[int]) -> list[Any] | None:
         error: BlockError | None = None

@@ -176,6 +176,19 @@ class Block:
         self._book = self._section(file, "book", "<u8")
         self._bits = np.dtype(f"u{extent.dtype.itemsize}")
 
+    def expect_entries(self, columns: Iterable[int]) -> None:
+        """Have the system fetch the entries of columns, without waiting for them."""
+        file = self._file()
+        for column in columns:
+            file.expect(self._table + column * ENTRY_STRUCT.size, ENTRY_STRUCT.size)
+
+    def expect_segments(self, columns: Iterable[int]) -> None:
+        """Have the system fetch the segments of columns, without waiting for them; reads the entries."""
+        file = self._file()
+        for column in columns:
+            offset, length, _ = self._entry(file, column)
+            file.expect(offset, length)
+
     def read(self, columns: Iterable[int]) -> list[tuple[int, NDArray[np.int32], NDArray[Any]] | None]:
         """Return for each column whether a cell has several values of it, the rows in the block, the values' bits.
 
@@ -205,8 +218,7 @@ class Block:
 
     def _read_column(self, file: _Descriptor, column: int) -> tuple[int, NDArray[np.int32], NDArray[Any]] | None:
         # structs, not NumPy's records: a gene of a million cells takes 40 of these calls
-        entry = ENTRY_STRUCT.unpack(file.pread(self._table + column * ENTRY_STRUCT.size, ENTRY_STRUCT.size))
-        stored = self._segment(file, column, *entry)
+        stored = self._segment(file, column, *self._entry(file, column))
         if not stored:
             return None
         n, repeats = self._packing.header_of(stored)
@@ -215,6 +227,11 @@ class Block:
         if not self._packing.unpack(segment, self._book, self._shift, self.extent.n_rows, rows, bits):
             raise DamagedBlockError(f"{self.path} has a damaged column {column}")
         return repeats, rows, bits
+
+    def _entry(self, file: _Descriptor, column: int) -> tuple[int, int, int]:
+        stored = file.pread(self._table + column * ENTRY_STRUCT.size, ENTRY_STRUCT.size)
+        offset, length, expected = ENTRY_STRUCT.unpack(stored)
+        return offset, length, expected
 
     def _segment(self, file: _Descriptor, column: int, offset: int, length: int, expected: int) -> bytes:
         stored = file.pread(offset, length)
@@ -231,7 +248,7 @@ class Block:
 
 
 def checksum(column: int, segment: bytes | memoryview | NDArray[np.uint8]) -> int:
-    """Return the checksum of a column's segment; libdeflate's CRC-32 runs at 10 GB/s, zlib's at 0.7."""
+    """Return the checksum of a column's segment; libdeflate's CRC-32 is many times faster than zlib's."""
     return int(deflate.crc32(segment, column + 1)) if len(segment) else column + 1
 
 
@@ -284,6 +301,10 @@ class _Descriptor:
         if len(stored) != length:
             raise DamagedBlockError(f"{self._path} ends at {offset + len(stored):,} bytes")
         return stored
+
+    def expect(self, offset: int, length: int) -> None:
+        if hasattr(os, "posix_fadvise") and 0 <= offset <= offset + length <= self.size:
+            os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
     def __del__(self) -> None:
         if self._descriptor >= 0:

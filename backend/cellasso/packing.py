@@ -11,8 +11,11 @@ of its 255 most frequent values. Both streams are packed alike, each in the chea
 A wide row is the gap itself, 2 bytes; a wide value is the value's bits. Where most values are wide (log-normalised
 ones) the book holds their upper 16 bits only, and the lower bytes follow as they are.
 
-On 1.36e9 counts this takes 1.0 byte a value; rows as uint16 and values as uint8 in gzip chunks took 1.2 to 1.8, and a
-gene from those 40 ms.
+Measured on a block of 2**25 counts (24,500 cells by 30,000 genes), warm, genes of 147 / 2,768 / 17,193 cells: this
+takes 0.94 bytes a value and 10 / 30 / 136 microseconds. HDF5 with rows as uint16 and values as uint8 in chunks of
+16,384: Blosc-LZ4 1.57 bytes, 21 / 29 / 87 microseconds in a file that is kept open, 600 more to open it;
+Blosc-Zstandard 1.13 bytes, gzip 1.18, reading two to five times slower than LZ4. A read through HDF5 also waits for
+the lock of the process.
 """
 
 from __future__ import annotations
