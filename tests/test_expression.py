@@ -15,7 +15,7 @@ import cellasso
 from cellasso import expression, rows
 from cellasso.errors import Cancelled, ElementError
 from cellasso.matrix import open_matrix
-from cellasso.normalise import holds_counts, read_totals
+from cellasso.normalise import holds_counts, read_cell_sums
 
 STORAGES = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
 N_OBS, N_VARS = 300, 25
@@ -100,8 +100,10 @@ def test_normalised_columns_are_scanpys_to_a_float32(written):
         assert column[5] == 0  # the cell without counts
 
 
-def test_totals_are_the_sums_of_rows(written):
-    np.testing.assert_array_equal(written.read_totals(), counts().sum(axis=1, dtype="f8"), strict=True)
+def test_cell_sums_are_those_of_rows(written):
+    sums = written.read_cell_sums()
+    np.testing.assert_array_equal(sums.totals, counts().sum(axis=1, dtype="f8"), strict=True)
+    np.testing.assert_array_equal(sums.n_nonzero, (counts() != 0).sum(axis=1), strict=True)
 
 
 def test_a_summary_of_rows_reports_and_can_be_cancelled(written):
@@ -145,7 +147,7 @@ def test_missing_values_and_repeated_entries_count_as_scipy_has_them(tmp_path):
 
     with Handle(tmp_path / "x.h5") as handle:
         found = summarise_rows(open_matrix(handle, "/X"), [0, 1, 2], np.array([0, 1, 0]), 2)
-        totals = read_totals(open_matrix(handle, "/X"))
+        totals = read_cell_sums(open_matrix(handle, "/X")).totals
     assert_summary(found, matrix.toarray(), np.array([0, 1, 0]), 2)
     np.testing.assert_array_equal(totals, [3, np.nan, -3])
 

@@ -149,6 +149,25 @@ def test_a_first_read_that_fails_says_so(dataset, monkeypatch):
     assert not view.bar.busy
 
 
+# -- sums of counts --------------------------------------------------------------------------------------
+
+
+def test_cells_are_coloured_by_what_their_counts_add_up_to(tmp_path):
+    counts = np.random.default_rng(0).poisson(1.0, (N, 4)).astype("f4")
+    adata = ad.AnnData(np.log1p(counts), layers={"counts": counts}, obsm={"X_umap": counts[:, :2].copy()})
+    with cellasso.open(write(adata, tmp_path / "counts.h5ad")) as dataset:
+        view = show(dataset)
+        assert view.cells_panel.columns == []  # X holds no counts
+        view._session.matrix = "counts"
+        assert [column["kind"] for column in view.cells_panel.columns] == ["sum", "sum"]
+        for name, expected in (("total counts", counts.sum(axis=1)), ("genes per cell", (counts > 0).sum(axis=1))):
+            view._on_message({"type": "color", "column": name})
+            until(lambda name=name: view.bar.color == name and not view.bar.busy)
+            np.testing.assert_array_equal(view._loaded.cells.coloring.values, expected)
+            assert view.bar.color_source == "of counts, exact"
+            assert view.cells_panel.active == name
+
+
 # -- outliers -------------------------------------------------------------------------------------------
 
 

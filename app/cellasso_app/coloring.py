@@ -12,6 +12,7 @@ from bokeh.colors.named import __all__ as NAMED_COLORS  # noqa: N812 - a tuple o
 
 from cellasso.errors import ElementError
 from cellasso.summarise import count_groups
+from cellasso_app.session import CELL_SUMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,6 +164,14 @@ def color_by_feature(
     if values.dtype.kind not in "biuf":
         raise ElementError(f"{feature} holds {values.dtype}, which cannot be shown as colours.")
     return _values(feature, values, source)
+
+
+def color_by_cell_sum(dataset: Dataset, modality: str, layer: str, name: str, *, progress: Progress) -> Values:
+    """Add up the counts of each cell of a modality, or the genes seen in it, as `name` (one of `CELL_SUMS`) says."""
+    sums = dataset[modality].read_cell_sums(layer, progress=progress)
+    values = sums.totals if name == CELL_SUMS[0] else sums.n_nonzero
+    owner = f"{modality}:" if modality else ""
+    return _values(name, dataset.spread(values, modality), f"of {owner}{layer}, exact")
 
 
 def describe(layer: str | None, *, normalised: bool, counts: bool) -> str:

@@ -27,7 +27,10 @@ MAX_GENES = 60
 PREFERRED_COLUMNS = ("cell_type", "celltype", "annotation", "bulk_labels", "clusters", "cluster", "leiden", "louvain")
 """What names cells, best first: people's words before the numbers of a clustering."""
 
-ColorKind: TypeAlias = Literal["obs", "gene"]
+ColorKind: TypeAlias = Literal["obs", "gene", "sum"]
+
+CELL_SUMS = ("total counts", "genes per cell")
+"""What the counts of a matrix say of each cell: colours, beside the columns of obs."""
 
 
 def survey(dataset: Dataset) -> None:
@@ -52,7 +55,7 @@ class Source(NamedTuple):
 
 
 class ColorBy(NamedTuple):
-    """What colours the cells: a column of obs, or a gene."""
+    """What colours the cells: a column of obs, a gene, or a sum of the chosen matrix."""
 
     kind: ColorKind
     name: str
@@ -152,6 +155,11 @@ class Session(param.Parameterized):
             if name not in known and f"{self.modality}:{name}" not in known
         ]
         return [{"name": name, "kind": kind} for name, kind in own + further]
+
+    def cell_sums(self) -> list[str]:
+        """Return the sums that cells can be coloured by: those of a matrix of counts."""
+        matrices = self.current.matrices
+        return list(CELL_SUMS) if matrices and self.current.holds_counts(self.matrix) else []
 
     def category_columns(self) -> list[str]:
         """Return the columns that can group cells."""

@@ -12,7 +12,15 @@ import panel as pn
 from cellasso.errors import Cancelled, CellassoError
 from cellasso.lasso import points_in_polygon
 from cellasso.selection import Lasso, Where
-from cellasso_app.coloring import CLIP_PERCENTILE, MISSING_COLOR, Categories, Values, color_by_feature, color_by_obs
+from cellasso_app.coloring import (
+    CLIP_PERCENTILE,
+    MISSING_COLOR,
+    Categories,
+    Values,
+    color_by_cell_sum,
+    color_by_feature,
+    color_by_obs,
+)
 from cellasso_app.components import CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.raster import Cells, Viewport, draw
@@ -46,6 +54,7 @@ class _Asked:
     color: ColorBy | None
     source: Source  # of a gene
     as_categories: bool = False
+    modality: str = ""  # of a sum
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,7 @@ class EmbeddingView:
         session.param.watch(self._read, ["embedding", "color", "matrix", "normalise", "as_categories"])
         session.param.watch(lambda _: self._draw(), ["selection"])
         session.param.watch(self._change_theme, ["dark"])
-        session.param.watch(self._list_columns, ["modality"])
+        session.param.watch(self._list_columns, ["modality", "matrix"])
         self.bar.param.watch(lambda _: self._draw(), ["pixel_ratio"])
         self._list_columns()
         when_live(self._read)
@@ -115,20 +124,23 @@ class EmbeddingView:
         self.bar.param.update(embeddings=list(session.dataset.embeddings), embedding=embedding)
         as_categories = color is not None and color.name in session.as_categories
         source = session.source_of(color.name) if color is not None and color.kind == "gene" else Source(None)
-        asked = _Asked(embedding, color, source, as_categories)
+        modality = ""
+        if color is not None and color.kind == "sum":
+            source, modality = Source(session.matrix), session.modality
+        asked = _Asked(embedding, color, source, as_categories, modality)
         if before is not None and asked == before.asked:  # back to what is on the screen
             self._reading.cancel()
             self._show_loaded(before)
             return
         points = before.points if before is not None and before.asked.embedding == embedding else None
-        active = color.name if color is not None and color.kind == "obs" else ""
+        active = color.name if color is not None and color.kind != "gene" else ""
         self.bar.param.update(busy=True, fraction=0.0)
         self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
 
         def job(reports: Reports[_Loaded]) -> _Loaded:
             return _load(session.dataset, asked, points, reports)
 
-        self._reading.submit(job, long=color is not None and color.kind == "gene")
+        self._reading.submit(job, long=color is not None and color.kind != "obs")
 
     def _show_loaded(self, loaded: _Loaded) -> None:
         asked, before = loaded.asked, self._loaded
@@ -136,7 +148,7 @@ class EmbeddingView:
         self._loaded = loaded
         if loaded.read == 1:
             self._complete = loaded
-        active = asked.color.name if asked.color is not None and asked.color.kind == "obs" else ""
+        active = asked.color.name if asked.color is not None and asked.color.kind != "gene" else ""
         coloring = loaded.cells.coloring
         self.bar.param.update(
             busy=loaded.read < 1,
@@ -227,6 +239,8 @@ class EmbeddingView:
                 session.embedding = name
             case {"type": "color", "column": str(name)} if any(c["name"] == name for c in session.columns()):
                 session.color = ColorBy("obs", name)
+            case {"type": "color", "column": str(name)} if name in session.cell_sums():
+                session.color = ColorBy("sum", name)
             case {
                 "type": "category",
                 "column": str(column),
@@ -279,7 +293,10 @@ class EmbeddingView:
         self._turns.take(lambda _: step)
 
     def _list_columns(self, *_events: object) -> None:
-        self.cells_panel.columns = self._session.columns()
+        known = self._session.columns()
+        names = {column["name"] for column in known}
+        sums = [{"name": name, "kind": "sum"} for name in self._session.cell_sums() if name not in names]
+        self.cells_panel.columns = known + sums
 
 
 def _load(dataset: Dataset, asked: _Asked, points: NDArray[np.float32] | None, reports: Reports[_Loaded]) -> _Loaded:
@@ -300,6 +317,9 @@ def _load(dataset: Dataset, asked: _Asked, points: NDArray[np.float32] | None, r
             coloring = color_by_feature(
                 dataset, color.name, layer, normalised=normalised, progress=reports, preview=show
             )
+        elif color is not None and color.kind == "sum":
+            layer = asked.source.layer or ""
+            coloring = color_by_cell_sum(dataset, asked.modality, layer, color.name, progress=reports)
         elif color is not None:
             coloring = color_by_obs(dataset, color.name, as_categories=asked.as_categories)
     except Cancelled:

@@ -182,6 +182,10 @@ class Dataset(Modality):
         summary = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
         return summary.of_features(np.argsort(np.array(taken, dtype=np.int64)).tolist())
 
+    def spread(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:
+        """Return values of a modality's cells over the global ones, `(n_obs,)`; NaN where it lacks a cell."""
+        return self._spread_array(values, modality)
+
     def _codes_within(self, codes: NDArray[np.integer], modality: str) -> NDArray[np.integer]:
         """Return the codes of a modality's cells; -1 for a cell that the global obs does not have."""
         at = self.positions(modality)

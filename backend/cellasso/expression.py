@@ -53,7 +53,7 @@ def summarise(
     if names and len(set(names)) * matrix.shape[0] * matrix.dtype.itemsize <= CACHED_BYTES:
         kept = modality.read_features(names, layer, normalised=normalised, progress=progress)
         return summarise_groups(kept, codes, n_groups)
-    factors = factors_of(modality.read_totals(layer, progress=progress)) if normalised else None
+    factors = factors_of(modality.read_cell_sums(layer, progress=progress).totals) if normalised else None
     if positions and _rows_are_cheaper(matrix, all_columns=names is None):
         unique = list(dict.fromkeys(positions))
         found = summarise_rows(matrix, unique, codes, n_groups, factors=factors, progress=progress)

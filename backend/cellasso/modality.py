@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cellasso.handle import Handle
     from cellasso.index import Index
     from cellasso.matrix import Matrix, Preview, Progress
+    from cellasso.normalise import CellSums
     from cellasso.summarise import GroupSummary
 
 CACHE_BYTES = 256 << 20
@@ -61,7 +62,7 @@ class Modality:
         self.var = Frame(handle, f"{path}/var", legacy_uns=f"{path}/uns")
         self._cache = ColumnCache(CACHE_BYTES)
         self._opened: dict[str, Matrix] = {}
-        self._totals: dict[str, NDArray[np.float64]] = {}
+        self._cell_sums: dict[str, CellSums] = {}
         self._counts: dict[str, bool] = {}
 
     @property
@@ -233,21 +234,22 @@ class Modality:
 
     # -- sums over cells ----------------------------------------------------------------------------
 
-    def read_totals(self, layer: str | None = None, *, progress: Progress | None = None) -> NDArray[np.float64]:
-        """Read the sum of each cell's values, `(n_obs,)`, and keep it; see `normalise.read_totals`."""
-        from cellasso.normalise import read_totals  # noqa: PLC0415 - numba takes a second
+    def read_cell_sums(self, layer: str | None = None, *, progress: Progress | None = None) -> CellSums:
+        """Read each cell's total and its number of values other than 0, and keep them; see `normalise`."""
+        from cellasso.normalise import read_cell_sums  # noqa: PLC0415 - numba takes a second
 
         matrix = self.fitting_matrix(layer)
-        if matrix.path not in self._totals:
-            totals = read_totals(matrix, progress=progress)
-            totals.flags.writeable = False  # every session's
-            self._totals[matrix.path] = totals
-        return self._totals[matrix.path]
+        if matrix.path not in self._cell_sums:
+            sums = read_cell_sums(matrix, progress=progress)
+            for values in sums:
+                values.flags.writeable = False  # every session's
+            self._cell_sums[matrix.path] = sums
+        return self._cell_sums[matrix.path]
 
     def _normalisation(self, layer: str | None, progress: Progress | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
         from cellasso.normalise import factors_of, log_normalised  # noqa: PLC0415 - numba takes a second
 
-        factors = factors_of(self.read_totals(layer, progress=progress))
+        factors = factors_of(self.read_cell_sums(layer, progress=progress).totals)
         return lambda counts: log_normalised(counts, factors)
 
     def holds_counts(self, layer: str | None = None) -> bool:

@@ -7,7 +7,7 @@ looked at and on nothing else; the file keeps its counts.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -42,22 +42,35 @@ def factors_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(TARGET, totals, out=np.zeros_like(totals), where=totals != 0)
 
 
-def read_totals(matrix: Matrix, *, progress: Progress | None = None) -> NDArray[np.float64]:
-    """Return the sum of each cell's values, `(n_obs,)`, added in float64 in the order they are stored.
+class CellSums(NamedTuple):
+    """What the values of each cell add up to, `(n_obs,)` each.
 
-    From the column index where it is complete; otherwise one pass over the matrix.
+    Attributes
+    ----------
+    totals
+        Sum of its values, added in float64 in the order they are stored.
+    n_nonzero
+        How many are not 0: of counts, the genes that were seen in the cell.
     """
+
+    totals: NDArray[np.float64]
+    n_nonzero: NDArray[np.int64]
+
+
+def read_cell_sums(matrix: Matrix, *, progress: Progress | None = None) -> CellSums:
+    """Return the sums of each cell: from a complete column index, or in one pass over the values."""
     if matrix.index is not None:
         try:
-            totals: NDArray[np.float64] = matrix.index.read_sums("totals")
+            totals, n_nonzero = (matrix.index.read_sums(name) for name in ("totals", "row_nonzero"))
         except IncompleteIndexError:
             pass
         else:
-            return totals
+            return CellSums(totals, n_nonzero.astype(np.int64))
     if isinstance(matrix, SparseMatrix) and matrix.storage == "csc":
-        return _totals_by_column(matrix, progress)
-    parts = over_rows(matrix, _row_totals, with_columns=False, progress=progress)
-    return np.concatenate([*parts, np.zeros(0)])
+        return _sums_by_column(matrix, progress)
+    parts = list(over_rows(matrix, _row_sums, with_columns=False, progress=progress))
+    none = CellSums(np.zeros(0), np.zeros(0, dtype=np.int64))
+    return CellSums(*(np.concatenate(each) for each in zip(none, *parts, strict=True)))
 
 
 def holds_counts(matrix: Matrix) -> bool:
@@ -83,23 +96,27 @@ def _samples(matrix: Matrix) -> list[NDArray[Any]]:
     return [dense.read_rows(slice(at, min(at + rows, dense.shape[0]))) for at in starts]
 
 
-def _row_totals(block: RowBlock) -> NDArray[np.float64]:
-    totals = np.zeros(len(block.ends))
-    _kernels()[0](as_numbers(block.data), block.ends, totals)
-    return totals
+def _row_sums(block: RowBlock) -> CellSums:
+    sums = _no_sums(len(block.ends))
+    _kernels()[0](as_numbers(block.data), block.ends, *sums)
+    return sums
 
 
-def _totals_by_column(matrix: SparseMatrix, progress: Progress | None) -> NDArray[np.float64]:
-    totals = np.zeros(matrix.shape[0])
+def _no_sums(n_rows: int) -> CellSums:
+    return CellSums(np.zeros(n_rows), np.zeros(n_rows, dtype=np.int64))
+
+
+def _sums_by_column(matrix: SparseMatrix, progress: Progress | None) -> CellSums:
+    sums = _no_sums(matrix.shape[0])
     indices, data = Part(matrix, "indices"), Part(matrix, "data")
     step = max(1 << 20, indices.chunk)
     for start in range(0, matrix.n_stored, step):
         values = slice(start, min(start + step, matrix.n_stored))
         rows = matrix.checked(indices.read(values), matrix.shape[0])
-        _kernels()[1](as_numbers(data.read(values)), as_numbers(rows), totals)
+        _kernels()[1](as_numbers(data.read(values)), as_numbers(rows), *sums)
         if progress is not None:
             progress(values.stop / matrix.n_stored)
-    return totals
+    return sums
 
 
 @cache
@@ -107,18 +124,24 @@ def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
     import numba  # noqa: PLC0415 - more than a second to import
 
     @numba.njit(nogil=True, cache=True)
-    def sum_rows(numbers: NDArray[Any], ends: NDArray[np.int64], totals: NDArray[np.float64]) -> None:
+    def sum_rows(
+        numbers: NDArray[Any], ends: NDArray[np.int64], totals: NDArray[np.float64], n_nonzero: NDArray[np.int64]
+    ) -> None:
         start = 0
         for row in range(len(ends)):
             total = 0.0
             for i in range(start, ends[row]):
                 total += numbers[i]
+                n_nonzero[row] += numbers[i] != 0
             totals[row] = total
             start = ends[row]
 
     @numba.njit(nogil=True, cache=True)
-    def add_to_rows(numbers: NDArray[Any], rows: NDArray[Any], totals: NDArray[np.float64]) -> None:
+    def add_to_rows(
+        numbers: NDArray[Any], rows: NDArray[Any], totals: NDArray[np.float64], n_nonzero: NDArray[np.int64]
+    ) -> None:
         for i in range(len(numbers)):
             totals[rows[i]] += numbers[i]
+            n_nonzero[rows[i]] += numbers[i] != 0
 
     return sum_rows, add_to_rows
