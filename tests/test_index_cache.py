@@ -75,3 +75,24 @@ def test_the_cap_is_a_number_of_bytes_or_the_usual_one(monkeypatch):
     assert index_cache.cap() == 12
     monkeypatch.setenv("CELLASSO_INDEX_CAP", "much")
     assert index_cache.cap() == index_cache.CAP_BYTES
+
+
+def test_somebody_elses_folder_is_never_removed(tmp_path):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "about.json").write_text('{"title": "mine"}')
+    (folder / "data.csv").write_text("1,2")
+    assert index_cache.clear(tmp_path) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["about.json", "data.csv"]
+
+
+def test_an_index_that_is_being_built_is_not_removed(root, monkeypatch):
+    folder = add(root, "a", 1000, 100)
+    monkeypatch.setenv("CELLASSO_INDEX_CAP", "0")
+    with index_cache.locked(folder, progress=None, fraction=lambda: 0.0):
+        index_cache.trim(root, keep=root / "b")
+        assert names(root) == ["a"]
+        assert index_cache.clear(root) == 0
+    index_cache.trim(root, keep=root / "b")
+    assert names(root) == []
+    assert not folder.exists()

@@ -178,7 +178,8 @@ class Index:
         self._forget(extent)
         if isinstance(error, DamagedBlockError):
             logger.warning("%s; it is built again when its file is next opened", error)
-            extent.path(self.folder).unlink(missing_ok=True)
+            with suppress(OSError):  # an index that this user may only read
+                extent.path(self.folder).unlink(missing_ok=True)
 
     def _forget(self, extent: Extent) -> None:
         self._blocks.pop(extent.number, None)

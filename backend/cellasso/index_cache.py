@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,8 +68,7 @@ def clear(root: Path) -> int:
     """Remove all indexes of a folder, and nothing else; return how many bytes that were."""
     removed = 0
     for entry in entries(root):
-        _remove(entry.folder)
-        removed += entry.n_bytes
+        removed += entry.n_bytes if _remove(entry.folder) else 0
     return removed
 
 
@@ -86,8 +84,7 @@ def trim(root: Path, *, keep: Path, room: int = 0) -> None:
     for entry in reversed(found):
         if total <= cap():
             return
-        if entry.folder != keep:
-            _remove(entry.folder)
+        if entry.folder != keep and _remove(entry.folder):
             total -= entry.n_bytes
 
 
@@ -134,7 +131,9 @@ def _try_to_lock(descriptor: int) -> bool:
 
 def _entry(folder: Path) -> Entry | None:
     try:
-        about = unsealed((folder / ABOUT).read_bytes()) or {}
+        about = unsealed((folder / ABOUT).read_bytes())
+        if about is None or about.get("key") != folder.name:  # somebody else's folder, whatever it holds
+            return None
         opened = (folder / ABOUT).stat().st_mtime
         files = [path.stat().st_size for path in folder.iterdir()]
     except OSError:  # another process removes it at this moment
@@ -146,5 +145,13 @@ def _entry(folder: Path) -> Entry | None:
     )
 
 
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _remove(folder: Path) -> bool:
+    """Remove an index, unless a build holds it; of a folder only the files that an index has."""
+    with suppress(OSError), (folder / LOCK).open("a") as lock:
+        if not _try_to_lock(lock.fileno()):
+            return False
+        for pattern in ("[0-9]*.block", ".*.block.*", f".{ABOUT}.*", ABOUT, LOCK):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        folder.rmdir()
+    return not folder.exists()
