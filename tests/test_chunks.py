@@ -96,6 +96,33 @@ def test_what_hdf5_alone_knows_is_left_to_it(tmp_path, options):
         assert open_packing(handle.node("/x")) is None
 
 
+def test_values_that_hdf5_would_convert_are_left_to_it(tmp_path):
+    shifted = h5py.h5t.NATIVE_INT32.copy()
+    shifted.set_precision(16)
+    shifted.set_offset(8)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        space = h5py.h5s.create_simple((4,))
+        made = h5py.Dataset(h5py.h5d.create(file.id, b"x", shifted, space))
+        made[...] = np.arange(4)
+    with Handle(tmp_path / "x.h5") as handle:
+        np.testing.assert_array_equal(handle.node("/x")[...], np.arange(4))
+        assert open_chunks(handle, handle.node("/x")) is None
+
+
+def test_a_filter_that_was_applied_twice_is_left_to_hdf5(tmp_path):
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_chunk((100,))
+    for level in (1, 9):
+        plist.set_deflate(level)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        space = h5py.h5s.create_simple((200,))
+        made = h5py.Dataset(h5py.h5d.create(file.id, b"x", h5py.h5t.NATIVE_INT32, space, dcpl=plist))
+        made[...] = np.arange(200)
+    with Handle(tmp_path / "x.h5") as handle:
+        assert open_chunks(handle, handle.node("/x")) is None
+        assert open_packing(handle.node("/x")) is None
+
+
 def test_a_dataset_with_chunks_that_were_never_written_is_left_to_hdf5(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", shape=(1_000,), chunks=(100,), dtype="f4", fillvalue=3)[500:600] = 1

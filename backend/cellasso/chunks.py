@@ -202,17 +202,34 @@ def write_packed(dataset: h5py.Dataset, packed: list[tuple[Shape, bytes | bytear
 
 def _is_plain(dataset: h5py.Dataset) -> bool:
     """Whether NumPy's values are HDF5's byte for byte: no texts of variable length, no references, no odd bits."""
-    return not dataset.dtype.hasobject and int(dataset.id.get_type().get_size()) == dataset.dtype.itemsize
+    return not dataset.dtype.hasobject and _has_all_bits(dataset.id.get_type())
+
+
+def _has_all_bits(stored: h5py.h5t.TypeID) -> bool:
+    """Whether values of an HDF5 type stand in their bytes as NumPy has them, and HDF5 would convert nothing."""
+    if isinstance(stored, h5py.h5t.TypeCompoundID):
+        return all(_has_all_bits(stored.get_member_type(i)) for i in range(stored.get_nmembers()))
+    if isinstance(stored, h5py.h5t.TypeArrayID | h5py.h5t.TypeEnumID):
+        return _has_all_bits(stored.get_super())
+    if isinstance(stored, h5py.h5t.TypeStringID):
+        return not stored.is_variable_str() and stored.get_strpad() == h5py.h5t.STR_NULLPAD
+    if isinstance(stored, h5py.h5t.TypeIntegerID):
+        return bool(stored.get_precision() == 8 * stored.get_size() and stored.get_offset() == 0)
+    if isinstance(stored, h5py.h5t.TypeFloatID):
+        return bool(stored.equal(h5py.h5t.py_create(stored.dtype)))
+    return isinstance(stored, h5py.h5t.TypeOpaqueID)
 
 
 def _known_filters(dataset: h5py.Dataset) -> tuple[bool, int | None] | None:
     """Return whether it is shuffled, and gzip's level if deflated; `None` for any other filters."""
     plist = dataset.id.get_create_plist()
-    found = {code: values for code, _, values, _ in (plist.get_filter(i) for i in range(plist.get_nfilters()))}
+    found = [plist.get_filter(i) for i in range(plist.get_nfilters())]
+    codes = [code for code, *_ in found]
     shuffle, gzip = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
-    if list(found) not in ([], [gzip], [shuffle], [shuffle, gzip]):
+    if codes not in ([], [gzip], [shuffle], [shuffle, gzip]):
         return None
-    return shuffle in found, int(found[gzip][0]) if gzip in found else None
+    levels = found[-1][2] if gzip in codes else (None,)
+    return (shuffle in codes, levels[0]) if len(levels) == 1 else None
 
 
 def _chunked(
