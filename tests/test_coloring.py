@@ -39,6 +39,12 @@ class OneColumn:
     def read_features(self, names, layer, *, normalised, progress) -> list[np.ndarray]:
         return [self.values.to_numpy()]
 
+    def owner(self, name: str) -> tuple[OneColumn, str]:
+        return self, name
+
+    def holds_counts(self, layer: str | None) -> bool:
+        return False
+
 
 def color(values, colors: list[str] | None = None, **options) -> Categories | Values:
     return color_by_obs(OneColumn(pd.Series(values, **options), colors), "column")

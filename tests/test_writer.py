@@ -573,6 +573,32 @@ def test_csr_rows_elsewhere_are_not_read(tmp_path, monkeypatch):
     assert read < stored.indptr.nbytes + whole / 10
 
 
+@pytest.mark.parametrize("dense", [False, True], ids=["csr", "dense"])
+def test_rows_in_another_order_take_one_pass_not_one_for_each_block(tmp_path, monkeypatch, dense):
+    monkeypatch.setattr(subset, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(compressed, "BLOCK_BYTES", 1 << 14)
+    rng = np.random.default_rng(0)
+    stored = sparse.random(5_000, 40, density=0.5, format="csr", random_state=rng)
+    order = rng.permutation(5_000)
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        group = file.create_group("X")
+        group.attrs.update({"encoding-type": "csr_matrix", "shape": stored.shape})
+        for part in ("data", "indices", "indptr"):
+            group.create_dataset(part, data=getattr(stored, part), chunks=(1000,))
+        file.create_dataset("dense", data=stored.toarray(), chunks=(100, 40))
+    with open_counted(tmp_path / "source.h5") as (source, handle), h5py.File(tmp_path / "target.h5", "w") as target:
+        before = handle.bytes_read
+        if dense:
+            subset.subset_dataset(handle, source["dense"], target, "X", rows=order, advance=lambda _: None)
+            found, size = target["X"][...], stored.shape[0] * stored.shape[1] * 8
+        else:
+            compressed.subset_sparse(handle, source["X"], target, "X", rows=order, columns=None, advance=lambda _: None)
+            parts = tuple(target[f"X/{part}"][...] for part in ("data", "indices", "indptr"))
+            found, size = sparse.csr_matrix(parts, stored.shape).toarray(), stored.data.nbytes * 3 // 2
+        assert handle.bytes_read - before < 1.5 * size
+    np.testing.assert_array_equal(found, stored.toarray()[order])
+
+
 def open_counted(path: Path):
     from contextlib import contextmanager
 

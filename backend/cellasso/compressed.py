@@ -13,6 +13,7 @@ from cellasso.chunks import open_packing, write_packed
 from cellasso.errors import ElementError
 from cellasso.subset import (
     BLOCK_BYTES,
+    GATHERED_BYTES,
     create_group_like,
     create_like,
     is_ascending,
@@ -22,7 +23,7 @@ from cellasso.subset import (
     set_attribute,
     write,
 )
-from cellasso.tasks import Ahead, run_blocks
+from cellasso.tasks import Ahead, run_blocks, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     Part: TypeAlias = "tuple[NDArray[Any], NDArray[Any], int]"
 
 Result = TypeVar("Result")
-
-ALL_BYTES = 1 << 27
-"""What windows under way may take together, where chunks are so large that each is a window of its own."""
 
 PACK_VALUES = 1 << 16
 """Values that a thread deflates at a time, or a chunk if that is larger: below, handing over is what costs."""
@@ -127,7 +125,7 @@ class _Compressed:
             yield from self._scan(majors, minors)
             return
         # the modality stands in another order than the file's cells: gather a block's worth, then reorder
-        limit = BLOCK_BYTES // self.data.dtype.itemsize
+        limit = GATHERED_BYTES // self._itemsize
         for first, last in runs((np.cumsum(lengths) - 1) // limit):
             order = np.argsort(majors[first:last], kind="stable")
             found = list(self._scan(majors[first:last][order], minors))
@@ -169,7 +167,7 @@ class _Compressed:
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _run(self, job: Callable[[_Window], Result], windows: Iterator[_Window]) -> Iterator[Result]:
-        return run_blocks(job, windows, most=ALL_BYTES // (self._step() * self._itemsize))
+        return run_blocks(job, windows, most=within(self._step() * self._itemsize))
 
     def _windows(self, chosen: NDArray[np.bool_]) -> Iterator[_Window]:
         """Yield each window of whole chunks of stored values that holds chosen ones."""
@@ -248,7 +246,7 @@ class _Appender:
         self._chunk = target.chunks[0] if target.chunks else 1
         self._at = 0
         self._rest: NDArray[Any] = np.empty(0, dtype=target.dtype)
-        self._packed = Ahead(partial(write_packed, target))
+        self._packed = Ahead(partial(write_packed, target), most=within(2 * self._chunk * target.dtype.itemsize))
 
     def append(self, values: NDArray[Any]) -> None:
         """Write values after those before, but for the last that do not fill a chunk yet."""

@@ -16,7 +16,7 @@ from cellasso import elements
 from cellasso.chunks import open_chunks
 from cellasso.errors import ElementError
 from cellasso.index import key_of, open_index
-from cellasso.tasks import run_blocks
+from cellasso.tasks import run_blocks, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -147,11 +147,13 @@ class DenseMatrix(Matrix):
         steps = list(self._steps(sorted(slots), self._read_indexed(targets)))
         stored = self._open() if len(steps) > 1 else None
         read = partial(self._read_together, stored)
-        results = run_blocks(read, steps) if stored is not None else map(read, steps)
+        most = within(2 * self._chunk_bytes)
+        results = run_blocks(read, steps, most=most) if stored is not None else map(read, steps)
         for done, ((rows, together), values) in enumerate(zip(steps, results, strict=True)):
             for k, column in enumerate(together):
                 targets[column][rows] = values[:, k]
             _report(progress, done + 1, len(steps))
+        self.handle.check()
         _repeat(out, slots)
         return out
 
@@ -164,6 +166,10 @@ class DenseMatrix(Matrix):
         return int(dataset.id.get_storage_size()) // max(1, math.ceil(self.shape[1] / int(dataset.chunks[1])))
 
     @property
+    def _chunk_bytes(self) -> int:
+        return math.prod(self._dataset().chunks or (1, self.shape[1])) * self.dtype.itemsize
+
+    @property
     def side_by_side(self) -> bool:
         """Whether several threads can read at the same time, past HDF5."""
         return self._open() is not None
@@ -171,7 +177,7 @@ class DenseMatrix(Matrix):
     def row_steps(self, start: int, stop: int) -> list[slice]:
         """Return steps of whole chunks through some rows, each of about a million values."""
         rows_together = (self._dataset().chunks or (1,))[0]
-        step = max(1, 4 * SCAN_BLOCK // (rows_together * self.shape[1])) * rows_together
+        step = max(1, 4 * SCAN_BLOCK // (rows_together * max(1, self.shape[1]))) * rows_together
         return _steps_through(start, stop, step)
 
     def read_rows(self, rows: slice) -> NDArray[Any]:
@@ -295,6 +301,7 @@ class SparseMatrix(Matrix):
                 reached = int(np.searchsorted(self.indptr, block.stop, side="right")) - 1
                 preview(_so_far([targets[column] for column in columns], missing, reached))
                 shown = time.monotonic()
+        self.handle.check()  # blocks are read ahead of what is reported: the file may have changed since
         _repeat(out, slots)
 
     def checked(self, indices: NDArray[np.integer], bound: int) -> NDArray[np.integer]:
@@ -352,14 +359,17 @@ class _Scan:
             return
         self._indptr = matrix.indptr
         self._indices, self._data = Part(matrix, "indices"), Part(matrix, "data")
-        step = max(1, SCAN_BLOCK // self._indices.chunk) * self._indices.chunk
+        self._itemsize = self._matrix.dtype.itemsize + 4
+        chunk = max(self._indices.chunk, self._data.chunk)  # none is inflated more than twice
+        step = max(1, SCAN_BLOCK // chunk) * chunk
         for first, last in rows:  # whole chunks, so that none is inflated twice
             self.blocks += _steps_through(int(self._indptr[first]), int(self._indptr[last]), step)
 
     def run(self) -> Iterator[list[tuple[int, NDArray[np.int64], NDArray[np.generic]]]]:
         """Yield for each block the columns that occur in it, with their rows and values."""
         if self.blocks and self._indices.side_by_side and self._data.side_by_side:
-            return run_blocks(self._search, self.blocks)
+            largest = max(block.stop - block.start for block in self.blocks)
+            return run_blocks(self._search, self.blocks, most=within(2 * largest * self._itemsize))
         return map(self._search, self.blocks)
 
     def _search(self, block: slice) -> list[tuple[int, NDArray[np.int64], NDArray[np.generic]]]:

@@ -109,7 +109,7 @@ def _no_sums(n_rows: int) -> CellSums:
 def _sums_by_column(matrix: SparseMatrix, progress: Progress | None) -> CellSums:
     sums = _no_sums(matrix.shape[0])
     indices, data = Part(matrix, "indices"), Part(matrix, "data")
-    step = max(1 << 20, indices.chunk)
+    step = max(1 << 20, indices.chunk, data.chunk)
     for start in range(0, matrix.n_stored, step):
         values = slice(start, min(start + step, matrix.n_stored))
         rows = matrix.checked(indices.read(values), matrix.shape[0])

@@ -10,7 +10,7 @@ import numpy as np
 
 from cellasso.errors import ElementError
 from cellasso.matrix import DenseMatrix, Part, SparseMatrix
-from cellasso.tasks import run_blocks
+from cellasso.tasks import run_blocks, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,9 @@ BLOCK_VALUES = 1 << 20
 """Stored values of a block: 8 MB of float32 with their columns. A chunk that two blocks share is inflated twice, so
 they are of eight chunks at least."""
 
+
+MAX_VALUES = 1 << 24
+"""Stored values of a block at most, unless one row, or one chunk, has more."""
 
 NO_COLUMNS = np.empty(0, dtype=np.int32)
 
@@ -77,7 +80,10 @@ def over_rows(
         blocks, read = matrix.row_steps(0, matrix.shape[0]), _read_dense(matrix)
     else:
         raise TypeError(f"{matrix.place} is neither sparse nor dense.")
-    for block, result in zip(blocks, run_blocks(lambda rows: job(read(rows)), blocks), strict=True):
+    n_bytes = 2 * matrix.dtype.itemsize * matrix.n_stored // max(1, len(blocks))
+    for block, result in zip(
+        blocks, run_blocks(lambda rows: job(read(rows)), blocks, most=within(n_bytes)), strict=True
+    ):
         if progress is not None:
             progress(block.stop / matrix.shape[0])
         yield result
@@ -90,7 +96,7 @@ def _sparse_blocks(
         raise ElementError(f"{matrix.place} is stored feature by feature; it has no rows to read one after the other.")
     indptr, n_rows = matrix.indptr, matrix.shape[0]
     indices, data = Part(matrix, "indices"), Part(matrix, "data")
-    step = max(n_values, 8 * indices.chunk)
+    step = max(n_values, min(8 * max(indices.chunk, data.chunk), MAX_VALUES))
 
     def read(rows: slice) -> RowBlock:
         values = slice(int(indptr[rows.start]), int(indptr[rows.stop]))

@@ -17,7 +17,7 @@ import numpy as np
 
 from cellasso.chunks import open_chunks, open_packing, write_packed
 from cellasso.errors import ElementError
-from cellasso.tasks import run_blocks
+from cellasso.tasks import run_blocks, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,9 @@ Advance: TypeAlias = "Callable[[int], None]"
 BLOCK_BYTES = 1 << 23
 """What a block reads at a time, of which `tasks.AHEAD` for each core are under way: 2 million stored float32
 of a sparse matrix and as many indices. Larger blocks gained nothing on gzip."""
+
+GATHERED_BYTES = 1 << 27
+"""What is gathered at a time of a dataset whose rows are wanted in another order than theirs."""
 
 OBJECT_BYTES = 128
 """A string in memory: the pointer, the `bytes` header and a name's worth of text."""
@@ -133,8 +136,9 @@ def take(
     order = None if is_ascending(rows) else np.argsort(rows, kind="stable")
     ascending = rows if order is None else rows[order]
     chunk = dataset.chunks[0] if dataset.chunks else 1
-    width = int(np.prod(dataset.shape[2:])) * (1 if dataset.ndim == 1 else max(1, out.shape[1]))
-    step = max(1, _block_values(dataset.dtype) // max(1, width) // chunk) * chunk
+    wide = 1 if dataset.ndim == 1 else dataset.shape[1] if columns is None else stop - start
+    width = int(np.prod(dataset.shape[2:])) * max(1, wide)
+    step = max(1, _n_values(dataset.dtype) // max(1, width) // chunk) * chunk
     for first, last in runs(ascending // step):
         low, high = int(ascending[first]), int(ascending[last - 1]) + 1
         window = read(slice(low, high)) if columns is None else read(slice(low, high), slice(start, stop))
@@ -157,7 +161,12 @@ def subset_dataset(
     """Write rows (and columns) of a dataset, tile by tile, each tile of whole chunks of the copy."""
     n_columns = source.shape[1:2] if columns is None else (len(columns),)
     target = create_like(source, parent, name, (len(rows), *n_columns, *source.shape[2:]))
-    read, packing, tiles = reader(handle, source), open_packing(target), list(_tiles(target))
+    read, packing = reader(handle, source), open_packing(target)
+    # rows that are wanted in another order lie anywhere: each tile takes a pass over all of them
+    n_bytes = BLOCK_BYTES if is_ascending(rows) else GATHERED_BYTES
+    tiles = list(_tiles(target, n_bytes))
+    chunk_bytes = prod(source.chunks or (1,)) * source.dtype.itemsize
+    most = within(2 * max(n_bytes, chunk_bytes))
 
     def make(tile: tuple[slice, ...]) -> Any:
         across = None if len(tile) == 1 else tile[1] if columns is None else columns[tile[1]]
@@ -169,7 +178,7 @@ def subset_dataset(
         return packing.pack(values, corner + (0,) * (values.ndim - len(corner)))
 
     done = 0
-    for tile, made in zip(tiles, run_blocks(make, tiles), strict=True):
+    for tile, made in zip(tiles, run_blocks(make, tiles, most=most), strict=True):
         if packing is None:
             target.write_direct(made, dest_sel=tile)
         else:
@@ -184,11 +193,11 @@ def subset_dataset(
         target.attrs["encoding-type"], target.attrs["encoding-version"] = "string-array", "0.2.0"
 
 
-def _tiles(target: h5py.Dataset) -> Iterator[tuple[slice, ...]]:
+def _tiles(target: h5py.Dataset, n_bytes: int) -> Iterator[tuple[slice, ...]]:
     if not target.size:
         return
     chunks = target.chunks or (1,) * target.ndim
-    budget = max(1, _block_values(target.dtype) // max(1, int(np.prod(target.shape[2:]))))
+    budget = max(1, _n_values(target.dtype, n_bytes) // max(1, int(np.prod(target.shape[2:]))))
     wide = target.shape[1] if target.ndim > 1 else 1
     # whole rows where a band of chunks fits, else as many columns of chunks as do
     if target.ndim > 1 and chunks[0] * wide > budget:
@@ -212,8 +221,8 @@ def _hull(columns: slice | Index, n: int) -> tuple[int, int, Index | None]:
     return start, int(columns.max()) + 1, columns - start
 
 
-def _block_values(dtype: np.dtype[Any]) -> int:
-    return BLOCK_BYTES // (OBJECT_BYTES if dtype.hasobject else max(1, dtype.itemsize))
+def _n_values(dtype: np.dtype[Any], n_bytes: int = BLOCK_BYTES) -> int:
+    return n_bytes // (OBJECT_BYTES if dtype.hasobject else max(1, dtype.itemsize))
 
 
 # -- ragged arrays ------------------------------------------------------------------------------------

@@ -18,11 +18,23 @@ Arguments = ParamSpec("Arguments")
 AHEAD = 2
 """Blocks in flight for each core: enough that none waits, few enough to bound memory."""
 
+ALL_BYTES = 1 << 27
+"""What blocks in flight may take together, where chunks are so large that fewer of them have to do."""
+
+
+def within(n_bytes: int) -> int:
+    """Return how many blocks of so many bytes may be under way at a time."""
+    return max(1, ALL_BYTES // max(1, n_bytes))
+
 
 @cache
 def threads() -> Executor:
     """Return the pool of this process for such work, a thread for each core."""
     return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="cellasso-block")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=threads.cache_clear)  # a forked process has the pool, but not its threads
 
 
 def run_blocks(
@@ -64,15 +76,18 @@ class Ahead(Generic[Result]):
     ----------
     take
         Called in the thread that submits, with each result.
+    most
+        As for `run_blocks`.
     """
 
-    def __init__(self, take: Callable[[Result], None]) -> None:
+    def __init__(self, take: Callable[[Result], None], *, most: int | None = None) -> None:
         self._take = take
+        self._room = _room(most)
         self._in_flight: deque[Future[Result]] = deque()
 
     def submit(self, job: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         """Run `job`; first take the oldest result when enough are under way. What a job raised is raised here."""
-        if len(self._in_flight) >= _room():
+        if len(self._in_flight) >= self._room:
             self._take(self._in_flight.popleft().result())
         self._in_flight.append(threads().submit(job, *args, **kwargs))
 
