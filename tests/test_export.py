@@ -128,6 +128,24 @@ def test_child_imports_neither_anndata_nor_pandas():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_child_that_takes_a_while_to_end_has_still_said_its_last_word(source, mask, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "HEARTBEAT", 0.0005)
+    with cellasso.open(source) as dataset:
+        assert dataset.export(mask, tmp_path / "export.h5ad", progress=lambda _: None).n_obs == mask.sum()
+
+
+def test_files_whose_names_are_no_text_are_exported(source, mask, tmp_path):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.h5ad"))
+    source.rename(odd)
+    with cellasso.open(odd) as dataset:
+        target = dataset.export(mask, Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.h5ad"))).path
+    with h5py.File(target) as file:
+        assert file["uns/cellasso/source"].asstr()[()] == "caf\ufffd.h5ad"
+    target.rename(tmp_path / "found.h5ad")
+    odd.rename(source)
+    oracle.assert_same(oracle.read(tmp_path / "found.h5ad"), oracle.subset(source, mask))
+
+
 # -- what is refused before a byte is written ---------------------------------------------------------
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from cellasso import __version__, errors, selection
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset
-    from cellasso.handle import Node
     from cellasso.matrix import Progress
     from cellasso.selection import Recipe
     from cellasso.subset import Index
@@ -163,7 +161,7 @@ def _provenance(dataset: Dataset, mask: NDArray[np.bool_], recipe: Recipe | None
     fingerprint = dataset.handle.fingerprint
     return {
         "recipe": selection.dump(recipe) if recipe is not None else "",
-        "source": dataset.handle.name,
+        "source": os.fsencode(dataset.handle.name).decode(errors="replace"),
         "source_fingerprint": f"{fingerprint.size}-{fingerprint.mtime_ns}",
         "version": __version__,
         "n_obs_source": dataset.n_obs,
@@ -176,15 +174,10 @@ def _check_space(dataset: Dataset, target: Path, rows: dict[str, Index]) -> None
     fractions = {path: (at >= 0).sum() / max(1, n_obs[path]) for path, at in rows.items()}
     innermost_first = sorted(fractions, key=len, reverse=True)
     stored = 0.0
-
-    def visit(name: str, node: Node) -> None:
-        nonlocal stored
-        if isinstance(node, h5py.Dataset):
-            path = next(path for path in innermost_first if f"/{name}".startswith(f"{path}/"))
-            aligned = f"/{name}".removeprefix(f"{path}/").partition("/")[0] in ALIGNED
-            stored += node.id.get_storage_size() * (fractions[path] if aligned else 1.0)
-
-    dataset.handle.root().visititems(visit)
+    for node in dataset.handle.datasets(dataset.handle.root()):
+        path = next(path for path in innermost_first if node.name.startswith(f"{path}/"))
+        aligned = node.name.removeprefix(f"{path}/").partition("/")[0] in ALIGNED
+        stored += node.id.get_storage_size() * (fractions[path] if aligned else 1.0)
     needed = int(stored * SPACE_FACTOR) + SPACE_BASE
     free = shutil.disk_usage(target.parent).free
     if needed > free:
@@ -210,15 +203,18 @@ def _run(job: Job, part: Partial, progress: Progress | None) -> list[str]:
             stderr=complaints,
             env={**os.environ, "PYTHONPATH": path},
             pass_fds=[part.descriptor],  # locked as long as one of the two lives
+            start_new_session=True,  # a Ctrl-C in the terminal is for the parent, which decides
         ) as child,
     ):
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         talk = threading.Thread(target=_talk, args=(child, job, lines), daemon=True)
         talk.start()
         try:
-            for answer in _answers(lines):
-                if progress is not None and "fraction" in answer:
-                    progress(answer["fraction"])
+            for told in _answers(lines):
+                if "fraction" not in told:
+                    answer = told  # its last word; it may take a while to end after that
+                elif progress is not None:
+                    progress(told["fraction"])
         except BaseException:
             child.kill()
             raise

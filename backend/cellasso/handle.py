@@ -8,6 +8,7 @@ import os
 import stat
 import threading
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +18,7 @@ import h5py
 from cellasso.errors import ElementError, FileChangedError, FileError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -216,6 +217,23 @@ class Handle:
                 if inside is None:
                     self.check_inside(member, _found=found)
         found[address] = False
+
+    def datasets(self, group: h5py.Group) -> Iterator[h5py.Dataset]:
+        """Yield each dataset below a group once; what cannot be reached or read is passed over."""
+        seen: set[int] = set()
+        waiting: list[Node] = [group]
+        while waiting:
+            node = waiting.pop()
+            address = h5py.h5o.get_info(node.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if isinstance(node, h5py.Dataset):
+                yield node
+                continue
+            for name in node:
+                with suppress(ElementError, NotFoundError):
+                    waiting.append(self.child(node, name))
 
     def read(self, dataset: h5py.Dataset, selection: Any = ..., *, field: str | None = None) -> Any:
         """Read `dataset[selection]`, or one field of a compound dataset.

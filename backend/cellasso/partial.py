@@ -49,7 +49,7 @@ class Partial:
     def __init__(self, target: Path) -> None:
         self.target = target
         sweep(target.parent)
-        kept = target.name.encode()[:NAME_BYTES].decode(errors="ignore")
+        kept = os.fsencode(target.name)[:NAME_BYTES].decode(errors="ignore")
         try:
             while True:
                 self.path = target.with_name(f".{kept}.cellasso-{_machine()}-{secrets.token_hex(4)}.part")

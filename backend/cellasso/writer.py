@@ -95,7 +95,7 @@ class Copy:
         self.handle = handle
         self._job = job
         self._tell = tell
-        self._total = _n_values(handle.root())
+        self._total = _n_values(handle)
         self._done = 0
         self._linked: dict[int, str] = {}
         self._lengths: dict[str, int] = {}  # of obs and var of the group that is being written
@@ -348,15 +348,8 @@ class Copy:
         return node
 
 
-def _n_values(root: h5py.Group) -> int:
-    sizes: list[int] = []
-
-    def visit(_name: str, node: Node) -> None:
-        if isinstance(node, h5py.Dataset):
-            sizes.append(int(node.size or 0))
-
-    root.visititems(visit)
-    return max(1, sum(sizes))
+def _n_values(handle: Handle) -> int:
+    return max(1, sum(int(node.size or 0) for node in handle.datasets(handle.root())))
 
 
 def _encode(node: Node, kind: str, version: str) -> None:
@@ -373,9 +366,12 @@ def _repoint(source: h5py.Group, target: h5py.Group) -> None:
             if h5py.check_ref_dtype(node.attrs.get_id(attribute).dtype) is not h5py.Reference:
                 continue
             reference = node.attrs[attribute]
-            referent = source[reference].name if reference else None
-            if referent is not None and referent in target:
-                written.attrs[attribute] = target[referent].ref
+            if not isinstance(reference, h5py.Reference) or not reference:  # arrays of them nobody writes
+                continue
+            with suppress(KeyError, ValueError, RuntimeError, OSError):  # it leads nowhere, here and in the source
+                referent = source[reference].name
+                if referent is not None and referent in target:
+                    written.attrs[attribute] = target[referent].ref
 
     target.visititems(visit)
 
