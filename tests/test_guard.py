@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TOKEN = "a-token-of-the-test"
 REBOUND = ["evil.example", "evil.example:5006", "localhost.evil.example", "127.0.0.1.nip.io", "", "[::2", "127.0.0.2"]
+REBOUND += ["127.0.0.1#.evil.example", "x@127.0.0.1", "localhost/evil.example"]
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_the_address_and_allowed_names_are_known():
 def test_at_all_interfaces_any_address_is_known_and_no_foreign_name(address):
     door = Door.of(address)
     assert all(map(door.knows, ["192.0.2.8:5006", "[2001:db8::9]", "127.0.0.2", socket.gethostname()]))
-    assert not door.knows("evil.example")
+    assert not any(map(door.knows, ["evil.example", ""]))
 
 
 @pytest.mark.parametrize(

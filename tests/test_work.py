@@ -12,6 +12,7 @@ import pytest
 from bokeh.document import Document
 
 from cellasso.errors import Cancelled, ElementError
+from cellasso_app import work
 from cellasso_app.work import UNEXPECTED, Lane, Turns, long_pool, pool
 
 if TYPE_CHECKING:
@@ -371,3 +372,23 @@ def test_every_turn_is_taken_in_its_order_also_after_one_that_fails():
     turns.take(lambda _: finished.set)
     assert finished.wait(PATIENCE)
     assert taken == [*range(20), "The cells are gone."]
+
+
+def test_when_the_process_is_to_end_nothing_goes_on(monkeypatch):
+    monkeypatch.setattr(work, "_stopping", threading.Event())
+    started, ended = threading.Event(), threading.Event()
+
+    def endless(progress) -> None:
+        started.set()
+        try:
+            while True:
+                progress(0.5)
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    lane = Lane(lambda _: None, lambda _: None, outlives_session=True)
+    lane.submit(endless, long=True)
+    assert started.wait(30)
+    work.stop()
+    assert ended.wait(30)

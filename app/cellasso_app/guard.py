@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,10 @@ SENTENCES = {
 }
 
 
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d+)?", re.ASCII)
+"""A host as browsers write it, with its port; what else URLs allow there is for those who want to be mistaken."""
+
+
 @dataclass(frozen=True)
 class Door:
     """Who is let in.
@@ -60,6 +65,7 @@ class Door:
     def of(cls, address: str, allowed: Iterable[str] = (), token: str = "") -> Door:
         """Return the door of a server that listens at an address, and is also called by `allowed` names."""
         own = {address.lower(), *(host.lower().strip("[]").rstrip(".") for host in allowed)}
+        own.discard("")
         everywhere = is_unspecified(address)
         if everywhere:
             own.add(socket.gethostname().lower())
@@ -67,6 +73,8 @@ class Door:
 
     def knows(self, host: str) -> bool:
         """Whether a `Host` header, or the host of an origin, names this server; the port does not matter."""
+        if not HOST.fullmatch(host):
+            return False
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         except ValueError:

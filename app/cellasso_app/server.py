@@ -27,6 +27,7 @@ from cellasso_app.guard import Door, guard, is_unspecified
 from cellasso_app.indexing_cli import add_index_options, index_option
 from cellasso_app.session import survey
 from cellasso_app.work import UNEXPECTED, Lane, pool, when_live
+from cellasso_app.work import stop as stop_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +49,7 @@ class Catalogue:
         self._index = index
         self._paths = {path.name if _unique(path, paths) else str(path): path for path in paths}
         self._open: dict[str, Dataset] = {}
-        self._lock = threading.Lock()
+        self._locks = {name: threading.Lock() for name in self._paths}  # a file on a slow disk holds up no other
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +65,7 @@ class Catalogue:
         if not self._paths:
             raise CellassoError("No file was given; start it as `cellasso FILE`.")
         key = self.called(name)
-        with self._lock:
+        with self._locks[key]:
             dataset = self._open.get(key)
             if dataset is not None:
                 try:
@@ -183,7 +184,10 @@ def serve(
         server.io_loop.add_callback(view, url)
     server.start()
     print(f"cellasso is at {url} (Ctrl-C stops it); exported subsets go to {export_dir}", flush=True)
-    _run(server.io_loop)
+    try:
+        _run(server.io_loop)
+    finally:
+        stop_work()
 
 
 def _run(loop: IOLoop) -> None:

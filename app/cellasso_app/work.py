@@ -29,6 +29,14 @@ Result = TypeVar("Result")
 UNEXPECTED = "Something went wrong here; the server's log says what. The rest of the page still works."
 
 
+_stopping = threading.Event()
+
+
+def stop() -> None:
+    """Cancel what runs for anybody, exports too: the process is about to end, and would wait for it."""
+    _stopping.set()
+
+
 @cache
 def pool() -> Executor:
     """Return the pool for what is done at once (drawing, suggesting, opening), which all sessions share.
@@ -125,7 +133,7 @@ class Turns(_Ends):
                 self._document.add_next_tick_callback(step)
 
     def _progress(self, _fraction: float) -> None:
-        if self._ended:
+        if self._ended or _stopping.is_set():
             raise Cancelled("The session has ended.")
 
     def _end(self, session_context: SessionContext) -> None:  # noqa: ARG002 - Bokeh calls with it
@@ -236,7 +244,7 @@ class Lane(_Ends, Generic[Result]):
             self._report(number, partial(self._done, result))
 
     def _progress(self, number: int, fraction: float) -> None:
-        if number != self._newest:
+        if number != self._newest or _stopping.is_set():
             raise Cancelled("A newer request took its place.")
         if self._progressed is not None:
             self._report(number, partial(self._progressed, fraction))
