@@ -137,6 +137,7 @@ class DenseMatrix(Matrix):
             for k, column in enumerate(together):
                 targets[column][rows] = values[:, k]
             _report(progress, done + 1, len(steps))
+        self.handle.check()
         _repeat(out, slots)
         return out
 
@@ -270,6 +271,7 @@ class SparseMatrix(Matrix):
                 _add(targets[column], rows, values)
             done += block.stop - block.start
             _report(progress, done, total)
+        self.handle.check()  # blocks are read ahead of what is reported: the file may have changed since
         _repeat(out, slots)
 
     def checked(self, indices: NDArray[np.integer], bound: int) -> NDArray[np.integer]:
