@@ -155,3 +155,19 @@ def test_packed_chunks_are_as_small_as_hdf5_makes_them(tmp_path):
         ours = file.create_dataset("ours", shape=counts.shape, dtype="f4", **options)
         write_packed(ours, open_packing(ours).pack(counts, (0,)))
         assert ours.id.get_storage_size() <= 1.05 * theirs.id.get_storage_size()
+
+
+def test_of_a_long_dataset_only_the_first_chunks_are_looked_up(tmp_path):
+    long, wide = np.arange(1000, dtype=np.int32), np.arange(2000, dtype=np.int32).reshape(100, 20)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("long", data=long, chunks=(64,), compression="gzip")
+        file.create_dataset("wide", data=wide, chunks=(30, 7), compression="gzip")
+    with Handle(tmp_path / "x.h5") as handle:
+        for wanted, n_chunks in ((1, 1), (64, 1), (65, 2), (999, 16), (5000, 16)):
+            chunks = open_chunks(handle, handle.node("/long"), n_rows=wanted)
+            assert len(chunks) == n_chunks
+            assert chunks.shape == (min(64 * n_chunks, 1000),)
+            np.testing.assert_array_equal(chunks.read(slice(0, min(wanted, 1000))), long[:wanted])
+        chunks = open_chunks(handle, handle.node("/wide"), n_rows=31)
+        assert (len(chunks), chunks.shape) == (6, (60, 20))
+        np.testing.assert_array_equal(chunks.read(slice(0, 31), slice(3, 15)), wide[:31, 3:15])

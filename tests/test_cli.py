@@ -124,15 +124,33 @@ def test_help_imports_nothing_heavy():
 def test_files_are_served_with_or_without_the_command(capsys, served, h5ad, h5mu, command):
     assert run(capsys, *command, h5ad, h5mu)[0] == 0
     options = {"port": None, "address": "127.0.0.1", "export_dir": Path(), "open_browser": True, "index": True}
-    assert served == [([h5ad, h5mu], options)]
+    assert served == [([h5ad, h5mu], options | {"allow_hosts": [], "token": ""})]
 
 
 def test_serve_options_reach_the_server(capsys, served, h5ad, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    run(capsys, "--no-browser", "--port", port, "--address", "localhost", "--export-dir", tmp_path, h5ad)
+    names = ("--allow-host", "cells.example.org", "--allow-host", "other", "--token", "chosen-token")
+    run(capsys, "--no-browser", "--port", port, "--address", "localhost", "--export-dir", tmp_path, *names, h5ad)
     options = {"port": port, "address": "localhost", "export_dir": tmp_path, "open_browser": False, "index": True}
-    assert served == [([h5ad], options)]
+    assert served == [([h5ad], options | {"allow_hosts": ["cells.example.org", "other"], "token": "chosen-token"})]
+
+
+def test_over_the_network_a_token_is_made_up_anew_each_time(capsys, served, h5ad):
+    for _ in range(2):
+        run(capsys, "serve", h5ad, "--address", "0.0.0.0")
+    run(capsys, "serve", h5ad, "--address", "0.0.0.0", "--token", "chosen-token")
+    first, second, chosen = (options["token"] for _, options in served)
+    assert first != second
+    assert min(len(first), len(second)) > 30
+    assert chosen == "chosen-token"
+
+
+@pytest.mark.parametrize("token", ["", "short", "with a space", "semi;colon;s", 'quote"quote', "t\u00f6ken-t\u00f6ken"])
+def test_a_token_that_a_cookie_cannot_hold_is_refused(capsys, served, h5ad, token):
+    status, _, err = run(capsys, "serve", h5ad, "--token", token)
+    assert (status, served) == (2, [])
+    assert "a token has 8 characters or more, without spaces, quotes, commas and semicolons" in err
 
 
 def test_a_file_without_a_suffix_is_a_file_if_it_exists(capsys, served, h5ad, monkeypatch):
@@ -192,7 +210,7 @@ def test_what_is_no_port_is_refused(capsys, served, h5ad, port):
 def test_serving_to_the_network_is_warned_of_in_one_line(capsys, served, h5ad, address, warns):
     status, _, err = run(capsys, "serve", h5ad, "--address", address)
     assert (status, len(served)) == (0, 1)
-    expected = "cellasso: anyone who reaches this port over the network can read these files.\n"
+    expected = "cellasso: whoever has this address with its token can read these files.\n"
     assert err == (expected if warns else "")
 
 
@@ -201,13 +219,8 @@ def test_the_server_takes_what_the_command_gives_it():
     functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
     arguments = functions["serve"].args
     assert [argument.arg for argument in arguments.args] == ["paths"]
-    assert {argument.arg for argument in arguments.kwonlyargs} == {
-        "port",
-        "address",
-        "export_dir",
-        "open_browser",
-        "index",
-    }
+    expected = {"port", "address", "export_dir", "open_browser", "allow_hosts", "token", "index"}
+    assert {argument.arg for argument in arguments.kwonlyargs} == expected
 
 
 # -- demo -------------------------------------------------------------------------------------------------

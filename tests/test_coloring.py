@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import cellasso
 from cellasso.errors import ElementError, NotFoundError
 from cellasso_app.coloring import (
     MAX_CATEGORIES,
@@ -19,6 +20,7 @@ from cellasso_app.coloring import (
     color_by_obs,
     palette,
 )
+from conftest import make_adata, write
 
 
 @dataclass
@@ -34,8 +36,8 @@ class OneColumn:
     def read_colors(self, column: str) -> list[str] | None:
         return self.colors
 
-    def read_feature(self, name, layer, *, progress) -> np.ndarray:
-        return self.values.to_numpy()
+    def read_features(self, names, layer, *, normalised, progress) -> list[np.ndarray]:
+        return [self.values.to_numpy()]
 
 
 def color(values, colors: list[str] | None = None, **options) -> Categories | Values:
@@ -277,8 +279,13 @@ def test_a_feature_is_coloured_exactly_and_says_its_matrix(dataset, plain):
     assert (found.name, found.source) == ("g5", "X, as stored")
     layer = color_by_feature(dataset, "g5", "counts", progress=told.append)
     np.testing.assert_array_equal(layer.values, plain.oracle[:, "g5"].layers["counts"].toarray().ravel())
-    assert layer.source == "counts, as stored"
+    assert layer.source == "counts, raw counts"
     assert layer.values.dtype == np.float32
+    counts = plain.oracle.layers["counts"].toarray()
+    normalised = color_by_feature(dataset, "g5", "counts", normalised=True, progress=told.append)
+    expected = np.log1p(1e4 * counts[:, 5] / np.maximum(counts.sum(axis=1), 1))
+    np.testing.assert_allclose(normalised.values, expected, rtol=1e-6)
+    assert normalised.source == "counts, log1p of counts per 10,000"
     assert told
 
 
@@ -298,3 +305,50 @@ def test_an_unknown_column_or_feature_is_named(dataset):
         color_by_obs(dataset, "no_such")
     with pytest.raises(NotFoundError, match="no_such"):
         color_by_feature(dataset, "no_such", None, progress=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (np.array([2, 10, 1, 2], dtype="i8"), ("1", "2", "10")),
+        (np.array([0.0, 3.0, np.nan, -0.0]), ("0", "3")),
+        (np.array([0, 255, 7, 7], dtype="u1"), ("0", "7", "255")),
+        (np.array([-5, 5, 0, 0], dtype="i1"), ("-5", "0", "5")),
+    ],
+    ids=["int", "float_with_nan", "uint8", "negative"],
+)
+def test_whole_numbers_are_categories_when_asked(tmp_path, values, labels):
+    adata = make_adata(n_obs=4, full=False)
+    adata.obs = pd.DataFrame({"leiden": values}, index=adata.obs_names)
+    with cellasso.open(write(adata, tmp_path / "numbers.h5ad")) as dataset:
+        as_numbers = color_by_obs(dataset, "leiden")
+        found = color_by_obs(dataset, "leiden", as_categories=True)
+    assert isinstance(as_numbers, Values)
+    assert as_numbers.n_distinct == len(labels)
+    assert found.labels == labels
+    assert found.integer
+    expected = pd.Series(values).value_counts()
+    assert list(found.counts) == [expected[float(label)] for label in labels]
+    assert found.n_missing == np.isnan(values.astype("f8")).sum()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.array([0.5, 1, 2, 3]), np.array([np.inf, 1, 2, 3]), np.full(4, np.nan), np.array([1e300, 1, 2, 3])],
+    ids=["fraction", "infinite", "missing", "huge"],
+)
+def test_other_numbers_stay_numbers(tmp_path, values):
+    adata = make_adata(n_obs=4, full=False)
+    adata.obs = pd.DataFrame({"depth": values}, index=adata.obs_names)
+    with cellasso.open(write(adata, tmp_path / "numbers.h5ad")) as dataset:
+        found = color_by_obs(dataset, "depth", as_categories=True)
+    assert isinstance(found, Values)
+    assert found.n_distinct == 0
+
+
+def test_more_whole_numbers_than_a_legend_has_rows_stay_numbers(tmp_path):
+    adata = make_adata(n_obs=256, full=False)
+    adata.obs = pd.DataFrame({"many": np.arange(256), "few": np.arange(256) % 255}, index=adata.obs_names)
+    with cellasso.open(write(adata, tmp_path / "numbers.h5ad")) as dataset:
+        assert isinstance(color_by_obs(dataset, "many", as_categories=True), Values)
+        assert isinstance(color_by_obs(dataset, "few", as_categories=True), Categories)

@@ -19,7 +19,7 @@ from cellasso.summarise import summarise_groups
 from cellasso_app.dotplot import MIN_ROW, color_limits, dot_size, dotplot, largest_dot
 from cellasso_app.genes import GenesView, _axis_names, _summarise
 from cellasso_app.raster import COLOR_MAPS
-from cellasso_app.session import Session
+from cellasso_app.session import Session, Source
 from conftest import make_mdata, write
 
 GENES = ("zeta", "alpha", "mid", "never", "HLA:DRA")
@@ -81,7 +81,7 @@ def drawn(plot: hv.Points) -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.mark.parametrize("genes", [GENES, GENES[::-1][:3], GENES[1:2]], ids=["all", "some", "one"])
 def test_dots_are_scanpys(adata, path, layer, genes):
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, genes, [layer] * len(genes), "kind", lambda _: None)
+        summed = _summarise(dataset, genes, [Source(layer)] * len(genes), "kind", lambda _: None)
     color, size = scanpys(adata, genes, layer=layer)
     mean, fraction = drawn(dotplot(summed.summary, genes, summed.groups, dark=False))
     assert list(mean.columns) == list(color.columns) == list(genes)
@@ -90,9 +90,24 @@ def test_dots_are_scanpys(adata, path, layer, genes):
     np.testing.assert_allclose(fraction, size, rtol=1e-6)
 
 
+def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
+    import scanpy as sc
+
+    with cellasso.open(path) as dataset:
+        summed = _summarise(dataset, GENES, [Source(None, normalised=True)] * len(GENES), "kind", lambda _: None)
+    normalised = adata.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some cells have no counts
+        sc.pp.normalize_total(normalised, target_sum=1e4)
+        sc.pp.log1p(normalised)
+    color, size = scanpys(normalised, GENES)
+    np.testing.assert_allclose(summed.summary.mean, color, rtol=1e-5)
+    np.testing.assert_allclose(summed.summary.fraction, size, rtol=1e-6)
+
+
 def test_genes_of_different_matrices_come_from_their_own(adata, path):
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, GENES[:3], [None, "other", None], "kind", lambda _: None)
+        summed = _summarise(dataset, GENES[:3], [Source(None), Source("other"), Source(None)], "kind", lambda _: None)
     plain, other = scanpys(adata, GENES[:3])[0], scanpys(adata, GENES[:3], layer="other")[0]
     expected = np.stack([plain.iloc[:, 0], other.iloc[:, 1], plain.iloc[:, 2]], axis=1)
     np.testing.assert_allclose(summed.summary.mean, expected, rtol=1e-6)
@@ -101,7 +116,7 @@ def test_genes_of_different_matrices_come_from_their_own(adata, path):
 def test_groups_beyond_what_fits_are_counted_and_their_cells_in_no_row(path, adata, monkeypatch):
     monkeypatch.setattr("cellasso_app.genes.MAX_GROUPS", 2)
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, GENES[:2], [None] * 2, "kind", lambda _: None)
+        summed = _summarise(dataset, GENES[:2], [Source(None)] * 2, "kind", lambda _: None)
     assert summed.groups == (HOSTILE, "T")
     assert summed.n_cut == 1
     np.testing.assert_allclose(summed.summary.mean, scanpys(adata, GENES[:2])[0].iloc[:2], rtol=1e-6)
@@ -222,6 +237,7 @@ def test_genes_of_one_symbol_are_told_apart_by_name(path):
 def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata):
     with cellasso.open(path) as dataset:
         session = Session(dataset)
+        session.normalise = False
         view = GenesView(session)
         session.add_gene("alpha")
         session.add_gene("mid")

@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -23,7 +25,8 @@ from cellasso import export as exporting
 from cellasso.errors import Cancelled, ElementError, ExportError, FileChangedError
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
-REAL_FILES = sorted(DATA.glob("*.h5ad")) + sorted(DATA.glob("*.h5mu"))
+# a child for a few of them; test_real_files exports all, in this process
+REAL_FILES = sorted(DATA.glob("*.h5ad"))[::6] + sorted(DATA.glob("*.h5mu"))[-2:]
 UNREADABLE = {
     "anndata-duckdb-extension__test_no_index.h5ad": "anndata cannot read it",
     "lung_lavage_4k.h5ad": "tested on its own",
@@ -259,7 +262,8 @@ def test_target_that_appears_meanwhile_is_not_overwritten(source, mask, tmp_path
     assert names(tmp_path) == ["export.h5ad", "source.h5ad"]
 
 
-def test_child_whose_parent_is_gone_cleans_up(source, mask, tmp_path):
+@pytest.mark.parametrize("ends", ["stdin", "stdout"])
+def test_child_whose_parent_is_gone_cleans_up(source, mask, tmp_path, ends):
     job = exporting.Job(
         source, tmp_path / "export.part", cellasso.open(source).handle.fingerprint, {"": np.flatnonzero(mask)}, {}
     )
@@ -267,11 +271,100 @@ def test_child_whose_parent_is_gone_cleans_up(source, mask, tmp_path):
     with subprocess.Popen(
         [sys.executable, "-m", "cellasso.writer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     ) as child:
-        child.stdout.close()
+        if ends == "stdout":
+            child.stdout.close()
         job.send(child.stdin)
-        child.stdin.close()
+        child.stdin.flush()
+        if ends == "stdin":
+            child.stdin.close()
         assert child.wait() == 1
     assert names(tmp_path) == ["source.h5ad"]
+
+
+EXPORTER = """
+import subprocess, sys, time
+import numpy as np
+import cellasso
+from cellasso import export as exporting
+
+class Told(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        print(self.pid, flush=True)
+
+def progress(fraction):
+    if fraction > 0.05:
+        print("writing", flush=True)
+        time.sleep(600)
+
+exporting.subprocess.Popen = Told
+with cellasso.open(sys.argv[1]) as dataset:
+    dataset.export(np.ones(dataset.n_obs, dtype=bool), sys.argv[2], progress=progress)
+"""
+
+
+@pytest.fixture
+def exporter(source, tmp_path):
+    """A process that exports, and its child: stopped in the middle, so that whatever comes finds it writing."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", EXPORTER, str(source), str(tmp_path / "export.h5ad")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        child = int(parent.stdout.readline())
+        assert parent.stdout.readline() == "writing\n"
+        os.kill(child, signal.SIGSTOP)
+        yield parent, child
+        for process in (child, parent.pid):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+def is_alive(process: int) -> bool:
+    """Whether any thread of a process runs; one that has ended may wait for its new parent to take note.
+
+    The first thread is a zombie as soon as it has ended, while others still hold the files, and their locks.
+    """
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list(Path(f"/proc/{process}/task").iterdir())) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(true) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads the state of processes from /proc")
+def test_child_dies_with_its_parent_and_leaves_nothing(exporter, tmp_path):
+    parent, child = exporter
+    assert is_alive(child)
+    assert len(names(tmp_path)) == 2
+    parent.kill()
+    parent.wait()
+    os.kill(child, signal.SIGCONT)
+    wait_for(lambda: not is_alive(child))
+    assert names(tmp_path) == ["source.h5ad"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads the state of processes from /proc")
+def test_what_a_killed_export_left_is_swept_by_the_next_one_and_not_before_it_is_dead(exporter, source, mask, tmp_path):
+    parent, child = exporter
+    (left,) = set(names(tmp_path)) - {"source.h5ad"}
+    with cellasso.open(source) as dataset:
+        dataset.export(mask, tmp_path / "one.h5ad")
+        assert left in names(tmp_path)  # both live
+        parent.kill()
+        parent.wait()
+        dataset.export(mask, tmp_path / "two.h5ad")
+        assert left in names(tmp_path)  # the child, which is stopped, lives
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: not is_alive(child))
+        assert left in names(tmp_path)
+        dataset.export(mask, tmp_path / "three.h5ad")
+    assert names(tmp_path) == ["one.h5ad", "source.h5ad", "three.h5ad", "two.h5ad"]
 
 
 def test_source_that_changes_meanwhile_is_an_error(source, mask, tmp_path):

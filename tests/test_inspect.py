@@ -17,10 +17,11 @@ import pytest
 from scipy import sparse
 
 import cellasso
+from cellasso import forecast
 from cellasso import inspect as inspecting
 from cellasso.errors import CellassoError
 from cellasso.inspect import inspect, render_text, to_json
-from cellasso.report import human_bytes
+from cellasso.report import human_bytes, human_seconds
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 REAL = sorted(SHARED.glob("*.h5*"))
@@ -167,21 +168,38 @@ def test_h5mu_has_a_section_for_each_modality(h5mu):
     assert re.search(rf"^adt +200 {BY} 40$", text, re.MULTILINE)
 
 
-def test_no_values_of_columns_or_matrices_are_read(tmp_path):
-    path = tmp_path / "broken_inside.h5ad"
-    make("csr").write_h5ad(path, compression="gzip")
-    with h5py.File(path) as file:
-        chunks = [
-            file[name].id.get_chunk_info(n)
-            for name in ("X/data", "X/indices", "X/indptr", "obs/leiden/codes", "obs/depth", "obsm/X_umap")
-            for n in range(file[name].id.get_num_chunks())
-        ]
+def rewrite(file, path, values, **options):
+    """Store a dataset anew in other chunks and filters."""
+    attributes = dict(file[path].attrs)
+    del file[path]
+    file.create_dataset(path, data=values, **options).attrs.update(attributes)
+
+
+def damage(path, chunks):
     with path.open("r+b") as file:
         for chunk in chunks:
             file.seek(chunk.byte_offset)
             file.write(b"\xff" * chunk.size)
+
+
+def test_no_values_of_columns_are_read_nor_more_of_a_matrix_than_the_first_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(forecast, "PIECE_VALUES", 100)
+    path = tmp_path / "broken_inside.h5ad"
+    make("csr").write_h5ad(path, compression="gzip")
+    with h5py.File(path, "a") as file:
+        for part in ("X/data", "X/indices"):
+            rewrite(file, part, file[part][: len(file[part]) // 100 * 100], chunks=(100,), compression="gzip")
+        file["X/indptr"][...] = np.minimum(file["X/indptr"][...], len(file["X/data"]))
+        columns = ("X/indptr", "obs/leiden/codes", "obs/depth", "obsm/X_umap")
+        chunks = [file[name].id.get_chunk_info(n) for name in columns for n in range(file[name].id.get_num_chunks())]
+        for part in (file["X/data"], file["X/indices"]):
+            assert part.id.get_num_chunks() > 20
+            chunks += [part.id.get_chunk_info(n) for n in range(1, part.id.get_num_chunks())]
+    damage(path, chunks)
     with cellasso.open(path) as dataset, pytest.raises(CellassoError):
         dataset.read_obs("depth")
+    with cellasso.open(path) as dataset, pytest.raises(CellassoError):
+        dataset.read_feature("csr1")
     assert report_of(path).problems == ()
 
 
@@ -199,6 +217,30 @@ def test_neither_anndata_nor_mudata_is_imported(h5mu):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+# -- storage order -------------------------------------------------------------------------------------------
+
+
+ORDERS = {"csr": "cell by cell (CSR)", "csc": "gene by gene (CSC)", "dense": "dense, row-major"}
+
+
+def test_storage_order_is_said_in_words(h5ad):
+    found = by_path(report_of(h5ad))
+    assert found["/X"].order == ORDERS[h5ad.stem]
+    assert found["/obsm/X_umap"].order == "row-major"
+    assert found["/obs/depth"].order == ""
+    assert f"{ORDERS[h5ad.stem]}, chunks " in render_text(report_of(h5ad))
+
+
+def test_what_is_no_matrix_of_features_has_rows_and_columns(tmp_path):
+    cells = make("csr")
+    cells.obsp["distances"] = sparse.eye(N_OBS, format="csr")
+    cells.obsp["connectivities"] = sparse.eye(N_OBS, format="csc")
+    cells.write_h5ad(tmp_path / "x.h5ad")
+    found = by_path(report_of(tmp_path / "x.h5ad"))
+    assert found["/obsp/distances"].order == "row by row (CSR)"
+    assert found["/obsp/connectivities"].order == "column by column (CSC)"
 
 
 # -- as text and as JSON --------------------------------------------------------------------------------
@@ -232,12 +274,56 @@ def test_names_cannot_steer_the_terminal(dense):
     assert r"\x1b[2Jgone\nnew line" in text
 
 
+@pytest.mark.parametrize("width", [100, 160])
+def test_text_fits_the_terminal(h5ad, width):
+    lines = render_text(report_of(h5ad), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    whole = render_text(report_of(h5ad)).splitlines()
+    assert [line.split()[:2] for line in lines[2:12]] == [line.split()[:2] for line in whole[2:12]]
+
+
+def test_long_names_are_cut_only_where_the_terminal_is_narrow(dense):
+    with h5py.File(dense, "a") as file:
+        file["uns"]["x" * 120] = 1
+    assert "x" * 120 in render_text(report_of(dense))
+    narrow = render_text(report_of(dense), width=100)
+    assert max(map(len, narrow.splitlines())) <= 100
+    assert "xxx…" in narrow
+
+
+def test_text_says_what_it_costs(tmp_path):
+    make("csr").write_h5ad(tmp_path / "x.h5ad", compression="gzip")
+    text = render_text(report_of(tmp_path / "x.h5ad"))
+    assert re.search(r"^colour by a gene of X +now .* scans the whole matrix$", text, re.MULTILINE)
+    assert re.search(r"^ +with an index .* reads the gene's own values$", text, re.MULTILINE)
+    assert re.search(r"^export 10% of the cells +now ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "< 10 ms"),
+        (0.0096, "10 ms"),
+        (0.0444, "44 ms"),
+        (0.9949, "990 ms"),
+        (0.996, "1.0 s"),
+        (9.96, "10 s"),
+        (99.4, "99 s"),
+        (100, "2 min"),
+        (7000, "2 h"),
+    ],
+)
+def test_durations_are_written_as_people_read_them(seconds, text):
+    assert human_seconds(seconds) == text
+
+
 def test_json_holds_the_whole_report(h5ad):
     report = report_of(h5ad)
     parsed = json.loads(to_json(report))
     assert (parsed["n_obs"], parsed["format"]) == (N_OBS, "h5ad")
     paths = {element["path"] for element in parsed["sections"][0]["elements"]}
     assert {"/X", "/obs", "/var", "/obsm"} <= paths
+    assert parsed["forecast"]["costs"][-1]["task"] == "export"
 
 
 @pytest.mark.parametrize(
@@ -364,7 +450,8 @@ def test_a_file_of_endless_links_is_cut_off(dense, monkeypatch):
 
 @pytest.mark.skipif(not REAL, reason="the shared real files are not here")
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
-def test_a_real_file_is_described_or_refused_in_a_sentence(path):
+def test_a_real_file_is_described_or_refused_in_a_sentence(path, monkeypatch):
+    monkeypatch.setattr(forecast, "TIME_LEFT", 60)  # however busy the machine is
     if path.name == "scp-ingest-pipeline__bad.h5":
         with pytest.raises(CellassoError, match="is truncated"):
             report_of(path)
@@ -374,5 +461,7 @@ def test_a_real_file_is_described_or_refused_in_a_sentence(path):
     assert json.loads(to_json(report))["n_obs"] == report.n_obs > 0
     expected = {element.path for element in by_path(report).values() if element.problem}
     assert not expected  # none of them has an element that cannot be described
+    assert not [problem for problem in report.problems if "timed" in problem or "cannot be read" in problem]
+    assert all(cost.seconds for cost in report.forecast.costs if cost.matrix or report.forecast.timed)
     with h5py.File(path) as file:
         assert {f"/{name}" for name in file} - {"/mod"} <= set(by_path(report))

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import shapely
 
-from cellasso.lasso import points_in_polygon
+from cellasso import lasso
+from cellasso.errors import Cancelled
+from cellasso.lasso import points_in_polygon, rasterise
 
 SQUARE = [(0, 0), (1, 0), (1, 1), (0, 1)]
 
@@ -102,3 +104,101 @@ def test_coordinates_are_compared_as_they_are_stored():
     low = [(-1, 0), (0.1, 0), (0.1, 1), (-1, 1)]
     assert not points_in_polygon(edge.astype("f4"), low)[0]
     assert points_in_polygon(edge.astype("f4"), [(0.1, 0), (1, 0), (1, 1), (0.1, 1)])[0]
+
+
+# -- the grid: whatever it is laid over, the answer is that of a test against every edge ---------------------
+
+
+def by_every_edge(points, polygon):
+    """The rule itself, in NumPy: half-open edges, crossings to the right in float64, inside the polygon's box."""
+    vertices = np.asarray(polygon, dtype="f8")
+    x, y = points.astype("f8").T
+    odd = np.zeros(len(points), dtype=bool)
+    for (x0, y0), (x1, y1) in zip(np.roll(vertices, 1, axis=0), vertices, strict=True):
+        spans = (y0 > y) != (y1 > y)
+        with np.errstate(all="ignore"):
+            odd ^= spans & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    return odd & (x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])
+
+
+def polygons(rng, points):
+    """Polygons of every temper over some points, among them those whose edges run exactly through them."""
+    center, size = points.mean(axis=0, dtype="f8"), float(points.std(dtype="f8")) or 1.0
+    m = int(rng.choice([3, 4, 9, 60, 400]))
+    chosen = points[rng.integers(0, len(points), m)].astype("f8")
+    yield center + size * rng.normal(size=(m, 2))
+    yield center + size * star(rng, m)
+    yield center + size * np.cumsum(rng.normal(size=(m, 2)), axis=0) / np.sqrt(m)  # a scribble
+    yield chosen
+    yield np.nextafter(chosen, rng.choice([-np.inf, np.inf], size=(m, 2)))
+    yield np.repeat(chosen, 2, axis=0)  # vertices that stand twice
+    yield np.stack([chosen[:, 0], center[1] + size * rng.normal(size=m)], axis=1)
+    yield np.stack([np.repeat(chosen[:, 0], 2), np.roll(np.repeat(chosen[:, 1], 2), 1)], axis=1)  # right angles
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("offset", [0, 1e6, -1e15], ids=["near", "far", "very_far"])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_the_grid_changes_no_answer(size, offset, dtype):
+    rng = np.random.default_rng(5)
+    lattice = rng.integers(0, 12, size=(2000, 2)).astype(dtype)
+    cloud = (size * rng.normal(size=(20_000, 2)) + offset).astype(dtype)
+    for points in (cloud, lattice, cloud[:300]):
+        for polygon in polygons(rng, points):
+            found = points_in_polygon(points, polygon)
+            np.testing.assert_array_equal(found, by_every_edge(points, polygon))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "i4", "u1", ">f4", ">f8"])
+def test_points_of_any_number_type_are_compared_in_float64(dtype):
+    points = np.random.default_rng(2).integers(0, 9, size=(4000, 2)).astype(dtype)
+    polygon = [(1, 1), (7.5, 2), (4, 8), (4, 3)]
+    np.testing.assert_array_equal(points_in_polygon(points, polygon), by_every_edge(points, polygon))
+    strided = np.repeat(np.repeat(points, 2, axis=0), 2, axis=1)[::2, ::2]
+    np.testing.assert_array_equal(points_in_polygon(strided, polygon), by_every_edge(points, polygon))
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [(-1e300, -1e300), (1e300, 0), (0, 1e300)],
+        [(0, 0), (1e-320, 0), (0, 1e-320)],
+        [(0, 0), (1e-120, 1e-120), (0, 1)],
+        [(0, 0), (1e200, 1), (0, 2)],
+    ],
+    ids=["huge", "denormal", "narrow", "long"],
+)
+def test_polygons_of_extreme_sizes_are_exact_too(polygon):
+    points = np.concatenate([scale * np.random.default_rng(0).normal(size=(500, 2)) for scale in (1e299, 1e-320, 1)])
+    np.testing.assert_array_equal(points_in_polygon(points, polygon), by_every_edge(points, polygon))
+
+
+def test_points_are_tested_against_the_edges_near_them_alone():
+    """The cost of a lasso: edges looked at, over all points. Against every edge it would be 20,000 a point."""
+    rng = np.random.default_rng(3)
+    angle = np.arange(20_000) * 2 * np.pi / 20_000
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    points = rng.uniform(-1, 1, size=(100_000, 2))
+    grid = rasterise(ring, len(points))
+    side = round(len(grid.state) ** 0.5)
+    column, row = np.minimum(((points - grid.low) * grid.scale).astype(int), side - 1).T
+    looked_at = np.diff(grid.starts)[row * side + column]
+    assert looked_at.mean() < 1
+    assert looked_at.max() < 200
+    assert len(grid.edges) < 100_000
+
+
+def test_progress_is_told_and_cancels_a_lasso(monkeypatch):
+    monkeypatch.setattr(lasso, "BLOCK", 1000)
+    points = random_points(np.random.default_rng(0), 4500)
+    told: list[float] = []
+    found = points_in_polygon(points, SQUARE, progress=told.append)
+    assert told == pytest.approx([1 / 4.5, 2 / 4.5, 3 / 4.5, 4 / 4.5, 1])
+    np.testing.assert_array_equal(found, by_every_edge(points, SQUARE))
+
+    def stop(_fraction: float) -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        points_in_polygon(points, SQUARE, progress=stop)

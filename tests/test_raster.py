@@ -151,6 +151,24 @@ def test_bounds_are_the_extent_of_the_points():
     assert Cells(points, None).bounds() == Viewport(x_low, x_high, y_low, y_high)
 
 
+@pytest.mark.parametrize("far", [1e38, -1e38, 3e3, -250])
+@pytest.mark.parametrize("n_far", [1, 5])
+def test_outliers_do_not_shrink_all_other_cells(far, n_far):
+    points = scatter(2000)
+    near = points.copy()
+    points[:n_far, 0] = far
+    view = Cells(points, None).bounds()
+    assert view == Cells(near[n_far:], None).bounds()
+    assert Cells(points, None).visible(view) == 2000 - n_far
+
+
+@pytest.mark.parametrize("spread", [0.5, 3, 19])
+def test_an_island_that_leaves_the_others_room_is_in_view(spread):
+    points = scatter(2000)
+    points[:3] = 1 + spread * 0.9
+    assert Cells(points, None).visible(Cells(points, None).bounds()) == 2000
+
+
 @pytest.mark.parametrize("coloring", [None, categories([0, 1], 2), numbers([0, 1])], ids=["plain", "names", "numbers"])
 @pytest.mark.parametrize("selected", [None, [True, False], [False, False]], ids=["all", "one", "no_cell"])
 def test_a_view_without_cells_is_transparent(coloring, selected):

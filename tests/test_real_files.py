@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from scipy import sparse
 
 import cellasso
 import oracle
-from cellasso.errors import ElementError, FileError
+from cellasso.errors import FileError
+from inprocess import masks, write
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 FILES = sorted(SHARED.glob("*.h5*"))
@@ -53,53 +51,30 @@ def test_it_opens_or_is_refused_in_one_sentence(path):
         assert "\n" not in message
 
 
-def parts(opened, expected):
-    """Pair each modality with the oracle's; an h5mu's global obs too."""
-    yield opened, expected
-    for name, modality in getattr(expected, "mod", {}).items():
-        yield opened[name], modality
-
-
 def test_every_column_of_obs_equals_the_oracles(opened, expected):
-    for ours, theirs in parts(opened, expected):
-        assert ours.n_obs == theirs.n_obs
-        np.testing.assert_array_equal(ours.obs_names, theirs.obs_names.astype(str))
-        for column in theirs.obs:
-            found, right = ours.read_obs(column), theirs.obs[column].reset_index(drop=True)
-            pd.testing.assert_series_equal(found, right, check_names=False, check_exact=True)
+    for ours, theirs in oracle.parts(opened, expected):
+        oracle.assert_obs_read(ours, theirs)
 
 
 def test_first_middle_and_last_feature_of_each_matrix_equal_the_oracles(opened, expected):
-    for ours, theirs in parts(opened, expected):
-        if hasattr(theirs, "mod"):
-            continue
-        for layer in ours.matrices:
-            names = ours.features(layer).names
-            right = matrix_of(theirs, layer)
-            for position in {0, len(names) // 2, len(names) - 1} if len(names) else ():
-                column = right[:, [position]]
-                column = column.toarray() if sparse.issparse(column) else np.asarray(column)
-                found = ours.read_feature(str(names[position]), layer)
-                np.testing.assert_array_equal(found, column.ravel(), strict=True)
-
-
-def matrix_of(adata, layer):
-    if layer == "raw":
-        return adata.raw.X
-    return adata.X if layer == "X" else adata.layers[layer.removeprefix("layers/")]
+    for ours, theirs in oracle.parts(opened, expected):
+        oracle.assert_features_read(ours, theirs)
 
 
 def test_every_embedding_equals_the_oracles(opened, expected):
-    for ours, theirs in parts(opened, expected):
-        for key in [key for key in ours.embeddings if key in theirs.obsm]:
-            right = theirs.obsm[key]
-            right = right.toarray() if sparse.issparse(right) else np.asarray(right)
-            try:
-                found = ours.read_embedding(key)
-            except ElementError:
-                assert right.dtype.kind not in "biuf"
-                continue
-            np.testing.assert_array_equal(found, right[:, :2].astype(np.float32), strict=True)
+    for ours, theirs in oracle.parts(opened, expected):
+        oracle.assert_embeddings_read(ours, theirs)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::anndata.ExperimentalFeatureWarning"
+)
+@pytest.mark.parametrize("which", ["random", "empty", "full", "one"])
+def test_the_export_of_every_mask_equals_the_oracles(opened, expected, which, tmp_path):
+    target = tmp_path / f"export{opened.file_path.suffix}"
+    mask = masks(opened.n_obs)[which]
+    assert write(opened, mask, target) == []
+    oracle.assert_same(oracle.read(target), oracle.subset(opened.file_path, mask))
 
 
 def test_a_file_without_an_index_opens_though_anndata_refuses_it():
@@ -108,3 +83,14 @@ def test_a_file_without_an_index_opens_though_anndata_refuses_it():
         for column in dataset.obs:
             assert len(dataset.read_obs(column)) == dataset.n_obs
         assert dataset.read_feature(str(dataset.features().names[0])).shape == (dataset.n_obs,)
+
+
+def test_the_export_of_a_file_without_an_index_names_its_cells_by_their_rows(tmp_path):
+    path = SHARED / "anndata-duckdb-extension__test_no_index.h5ad"
+    with cellasso.open(path) as dataset:
+        mask = masks(dataset.n_obs)["random"]
+        target = dataset.export(mask, tmp_path / "export.h5ad").path
+        written = oracle.read(target)
+        assert list(written.obs_names) == [str(row) for row in mask.nonzero()[0]]
+        for column in dataset.obs:
+            assert list(written.obs[column].dropna()) == list(dataset.read_obs(column)[mask].dropna())

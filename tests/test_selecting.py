@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellasso.dataset import Dataset
+    from cellasso.partial import Partial
 
 PATIENCE = 30  # seconds; only a failing test waits so long
 HI, LO = Where("ordered == 'hi'"), Where("ordered == 'lo'")
@@ -80,6 +81,10 @@ def finish(explorer: Explorer) -> dict[str, Any]:
     return state(explorer)
 
 
+def ask(explorer: Explorer) -> None:
+    until(lambda: state(explorer)["state"] == "exists")
+
+
 def read(path: Path) -> ad.AnnData:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -96,7 +101,6 @@ def read(path: Path) -> ad.AnnData:
         ("cells.h5ad", "cells.h5ad"),
         ("  T cells  ", "T cells.h5ad"),
         ("a.b", "a.b.h5ad"),
-        ("cells.h5mu", "cells.h5mu.h5ad"),
         ("µ细胞", "µ细胞.h5ad"),
         ("x" * 200, "x" * 200 + ".h5ad"),
         ("-rf", "-rf.h5ad"),
@@ -132,6 +136,15 @@ def test_a_plain_name_gets_its_suffix(typed, name):
 def test_a_name_that_is_no_plain_file_name_is_refused(typed):
     with pytest.raises(ExportError, match=r"is not a plain file name; write one such as subset\.h5mu"):
         checked_name(typed, "h5mu")
+
+
+@pytest.mark.parametrize(
+    ("typed", "suffix"), [("cells.h5mu", "h5ad"), ("cells.csv", "h5ad"), ("a.b.h5ad", "csv"), ("cells.H5AD", "h5ad")]
+)
+def test_the_suffix_of_another_format_is_refused_with_what_to_write(typed, suffix):
+    stem, _, other = typed.rpartition(".")
+    with pytest.raises(ExportError, match=rf"{typed} ends in \.{other}, .*; write {stem}\.{suffix}, or choose another"):
+        checked_name(typed, suffix)
 
 
 @pytest.mark.parametrize("typed", ["x" * 200, "细" * 66], ids=["ascii", "three_bytes"])
@@ -257,11 +270,48 @@ def test_a_file_that_exists_is_left_as_it_is_and_a_free_name_proposed(explorer, 
     (folder / "subset.h5ad").write_bytes(b"precious")
     choose(explorer)
     say(explorer, "export", name="subset")
-    assert "subset.h5ad exists already" in finish(explorer)["message"]
+    assert state(explorer) == {"state": "exists", "name": "subset.h5ad"}
+    say(explorer, "keep")
+    assert state(explorer)["state"] == "idle"
+    say(explorer, "replace")  # nothing is asked now
+    assert state(explorer)["state"] == "idle"
     assert (folder / "subset.h5ad").read_bytes() == b"precious"
     assert [path.name for path in folder.iterdir()] == ["subset.h5ad"]
     say(explorer, "export", name="other")
     until(lambda: state(explorer)["state"] == "done")
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "csv", "txt"])
+def test_a_file_that_exists_is_replaced_when_the_user_says_so(explorer, folder, suffix):
+    (folder / f"subset.{suffix}").write_bytes(b"old")
+    mask = choose(explorer)
+    say(explorer, "format", value=suffix, name="subset.h5ad")
+    say(explorer, "export", name=f"subset.{suffix}")
+    assert state(explorer) == {"state": "exists", "name": f"subset.{suffix}"}
+    say(explorer, "replace")
+    assert finish(explorer)["n"] == mask.sum()
+    assert (folder / f"subset.{suffix}").read_bytes() != b"old"
+    assert [path.name for path in folder.iterdir()] == [f"subset.{suffix}"]
+
+
+def test_another_selection_takes_the_question_back(explorer, folder):
+    (folder / "subset.h5ad").write_bytes(b"precious")
+    choose(explorer)
+    say(explorer, "export", name="subset")
+    choose(explorer, recipe=LO)
+    assert state(explorer)["state"] == "idle"
+    say(explorer, "replace")
+    assert (folder / "subset.h5ad").read_bytes() == b"precious"
+
+
+def test_the_open_file_is_never_replaced(dataset, pieces):
+    explorer = Explorer(dataset, export_dir=dataset.file_path.parent)
+    before = dataset.file_path.read_bytes()
+    choose(explorer)
+    say(explorer, "export", name=dataset.file_path.name)
+    assert "is the file that is open" in finish(explorer)["message"]
+    assert dataset.file_path.read_bytes() == before
+    until(lambda: not explorer.view.bar.busy)
 
 
 def test_the_next_selection_clears_the_outcome_and_proposes_a_free_name(explorer, folder):
@@ -275,6 +325,132 @@ def test_the_next_selection_clears_the_outcome_and_proposes_a_free_name(explorer
     assert panel.file_name == "plain_subset_2.h5ad"
 
 
+# -- tables -------------------------------------------------------------------------------------------
+
+
+def test_the_formats_are_the_files_own_and_the_tables(explorer):
+    panel = explorer.selecting.panel
+    assert [offered["value"] for offered in panel.formats] == ["h5ad", "csv", "parquet", "txt"]
+    assert panel.format == "h5ad"
+
+
+def test_parquet_is_offered_only_where_it_can_be_written(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(selecting, "find_spec", lambda name: None)
+    explorer = Explorer(dataset, export_dir=tmp_path)
+    assert [offered["value"] for offered in explorer.selecting.panel.formats] == ["h5ad", "csv", "txt"]
+    say(explorer, "format", value="parquet", name="x")
+    assert explorer.selecting.panel.format == "h5ad"
+    until(lambda: not explorer.view.bar.busy)
+
+
+@pytest.mark.parametrize(
+    ("typed", "value", "name"),
+    [
+        ("cells.h5ad", "csv", "cells.csv"),
+        ("my.cells", "txt", "my.cells.txt"),
+        ("cells.csv", "parquet", "cells.parquet"),
+        (" a.CSV ", "h5ad", "a.h5ad"),
+    ],
+)
+def test_another_format_gives_the_name_another_suffix(explorer, typed, value, name):
+    say(explorer, "format", value=value, name=typed)
+    assert (explorer.selecting.panel.format, explorer.selecting.panel.file_name) == (value, name)
+
+
+def test_a_format_that_is_not_offered_is_not_taken(explorer):
+    say(explorer, "format", value="exe", name="x.exe")
+    assert explorer.selecting.panel.format == "h5ad"
+
+
+def test_the_panel_says_what_a_table_will_hold(explorer):
+    session, panel = explorer.session, explorer.selecting.panel
+    assert panel.contents == "Every element, as stored"
+    say(explorer, "format", value="txt", name="x")
+    assert panel.contents == "Names of the cells"
+    say(explorer, "format", value="csv", name="x")
+    assert panel.contents == "obs; genes that you choose above join it"
+    session.add_gene("g1")
+    assert panel.contents == "obs and 1 gene from X"
+    session.add_gene("g3")
+    session.matrix = "counts"
+    assert panel.contents == "obs and 2 genes from counts"
+    session.remove_gene("g1")
+    assert panel.contents == "obs and 1 gene from counts"
+
+
+@pytest.mark.parametrize("matrix", ["X", "counts", "raw"])
+def test_a_table_holds_obs_and_the_chosen_genes_of_the_chosen_matrix(explorer, folder, plain, matrix):
+    explorer.session.matrix = matrix
+    for gene in ("g5", "g1"):
+        explorer.session.add_gene(gene)
+    mask = choose(explorer)
+    say(explorer, "format", value="csv", name="table")
+    say(explorer, "export", name="table.csv")
+    assert finish(explorer)["n"] == mask.sum()
+    found = pd.read_csv(folder / "table.csv", index_col="obs_names")
+    oracle = plain.oracle
+    frame = oracle.raw.to_adata() if matrix == "raw" else oracle
+    values = frame.to_df(layer="counts" if matrix == "counts" else None)
+    assert list(found.index) == list(oracle.obs_names[mask])
+    assert list(found) == [*oracle.obs, "g5", "g1"]
+    for gene in ("g5", "g1"):
+        np.testing.assert_allclose(found[gene], values.loc[mask, gene], rtol=1e-6)
+
+
+def test_genes_of_modalities_without_the_chosen_matrix_come_from_their_own(multimodal, tmp_path):
+    with cellasso.open(multimodal.path) as dataset:
+        explorer = Explorer(dataset, export_dir=tmp_path)
+        session = explorer.session
+        genes = {f"{m.name}:{m.var.names[0]}": m for m in dataset.modalities.values() if m.matrices}
+        assert len(genes) > 1
+        for gene in genes:
+            session.add_gene(gene)
+        session.matrix = next(name for name in session.current.matrices if name != "X")
+        explorer.selecting._on_message({"type": "format", "value": "parquet", "name": "t"})
+        session.select("replace", LO, np.arange(dataset.n_obs) % 3 == 0)
+        say(explorer, "export", name="t.parquet")
+        assert finish(explorer)["state"] == "done"
+        found = pd.read_parquet(tmp_path / "t.parquet")
+        for gene in genes:
+            expected = dataset.read_feature(gene, session.layer_of(gene))[::3]
+            np.testing.assert_array_equal(found[gene], expected)
+        until(lambda: not explorer.view.bar.busy)
+
+
+def test_names_are_written_one_a_line_and_downloaded(explorer, folder, plain, pieces):
+    mask = choose(explorer)
+    say(explorer, "format", value="txt", name="names.h5ad")
+    say(explorer, "export", name="names.txt")
+    finish(explorer)
+    expected = list(plain.oracle.obs_names[mask])
+    assert (folder / "names.txt").read_text().splitlines() == expected
+    assert download(explorer, pieces).decode().splitlines() == expected
+
+
+def test_a_cancelled_table_leaves_nothing_behind(explorer, folder, monkeypatch):
+    reading, go = threading.Event(), threading.Event()
+    dataset = explorer.session.dataset
+    read_features = dataset.read_features
+
+    def slow(*arguments, **options):
+        reading.set()
+        assert go.wait(PATIENCE)
+        return read_features(*arguments, **options)
+
+    explorer.session.add_gene("g1")
+    until(lambda: not explorer.view.bar.busy and not explorer.genes.bar.busy)
+    monkeypatch.setattr(dataset, "read_features", slow)
+    choose(explorer)
+    say(explorer, "format", value="csv", name="x")
+    say(explorer, "export", name="x.csv")
+    assert reading.wait(PATIENCE)
+    say(explorer, "cancel_export")
+    go.set()
+    until(lambda: not explorer.selecting._exporting._running)
+    assert state(explorer)["message"] == "Cancelled; nothing was written."
+    assert not list(folder.iterdir())
+
+
 class Slow:
     """An export that writes until it is told to end, or stopped by `progress`."""
 
@@ -282,7 +458,7 @@ class Slow:
         self.started, self.end, self.stopped = threading.Event(), threading.Event(), threading.Event()
         self.calls = 0
 
-    def __call__(self, job: Any, target: Path, progress: Callable[[float], None]) -> list[str]:
+    def __call__(self, job: Any, part: Partial, progress: Callable[[float], None]) -> list[str]:
         self.calls += 1
         job.target.write_bytes(b"half")
         progress(0.4)

@@ -77,6 +77,10 @@ def test_a_lasso_without_dims_is_over_the_first_two():
         '{"lasso": {"embedding": "X_umap", "polygon": [[0, 0, 0]]}}',
         '{"lasso": {"embedding": "X_umap", "polygon": [["x", 0]]}}',
         '{"lasso": {"embedding": "X_umap", "polygon": [], "dims": [0]}}',
+        '{"steps": []}',
+        '{"steps": [{"where": "a"}, "add"]}',
+        '{"steps": [{"where": "a"}, {"replace": {"where": "b"}}]}',
+        '{"steps": [{"where": "a"}, {"add": {"where": "b"}, "subtract": {"where": "c"}}]}',
         '{"invert":' * 5000 + "1" + "}" * 5000,
     ],
     ids=lambda text: text[:30],
@@ -84,6 +88,54 @@ def test_a_lasso_without_dims_is_over_the_first_two():
 def test_what_is_no_recipe_is_refused(text):
     with pytest.raises(RecipeError, match="This is not a recipe of a selection"):
         load(text)
+
+
+OPERATIONS = ("add", "subtract", "intersect")
+
+
+def chain(n: int, operations: tuple[str, ...], *, inverted: int = 0):
+    """What `n` strokes make, each combined with all before it."""
+    recipe = Where("ordered == 'hi'")
+    for i in range(n):
+        recipe = Combined(operations[i % len(operations)], recipe, Where(f"int8 > {i % 100 - 50}"))
+        if inverted and i % inverted == 0:
+            recipe = Inverted(recipe)
+    return recipe
+
+
+@pytest.mark.parametrize("operations", [("add",), ("subtract",), OPERATIONS], ids=["add", "subtract", "mixed"])
+@pytest.mark.parametrize("inverted", [0, 1, 7])
+@pytest.mark.parametrize("n", [1, 2, 3, 40])
+def test_many_steps_survive_json(operations, inverted, n):
+    recipe = chain(n, operations, inverted=inverted)
+    assert load(dump(recipe)) == recipe
+
+
+@pytest.mark.parametrize("inverted", [0, 1])
+@pytest.mark.parametrize("operations", [("add",), OPERATIONS], ids=["one_operation", "mixed"])
+def test_thousands_of_steps_are_written_read_and_replayed(dataset, operations, inverted):
+    recipe = chain(3000, operations, inverted=inverted)
+    text = dump(recipe)
+    replayed = load(text)
+    assert dump(replayed) == text  # comparing the recipes themselves would nest 3,000 calls
+    hi, numbers = (dataset.read_obs(name).to_numpy() for name in ("ordered", "int8"))
+    expected = hi == "hi"
+    for i in range(3000):
+        expected = combine(operations[i % len(operations)], expected, numbers > i % 100 - 50)
+        expected = ~expected if inverted else expected
+    np.testing.assert_array_equal(replayed.mask(dataset), expected)
+
+
+def test_a_run_of_one_operation_is_written_flat():
+    assert json.loads(dump(chain(3, ("subtract",)))) == {
+        "subtract": [{"where": "ordered == 'hi'"}, *({"where": f"int8 > {i - 50}"} for i in range(3))]
+    }
+
+
+def test_recipes_that_earlier_versions_nested_are_read():
+    text = '{"add": [{"add": [{"where": "a"}, {"where": "b"}]}, {"invert": {"invert": {"where": "c"}}}]}'
+    a, b, c = map(Where, "abc")
+    assert load(text) == Combined("add", Combined("add", a, b), Inverted(Inverted(c)))
 
 
 def test_a_recipe_error_is_one_of_ours():

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,13 +23,17 @@ from urllib.parse import quote
 import panel as pn
 import pytest
 from bokeh.core.json_encoder import serialize_json
+from bokeh.events import DocumentReady
 from tornado.httpclient import AsyncHTTPClient
 
 import cellasso
 from cellasso.errors import CellassoError, FileError
+from cellasso.handle import Handle
 from cellasso_app import server as serving
-from cellasso_app.components import Notice
+from cellasso_app.components import Notice, Opening
+from cellasso_app.guard import Door
 from cellasso_app.server import Catalogue, ServeError, page, serve
+from cellasso_app.session import Session, survey
 from conftest import make_adata, write
 from served import ROOT
 
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from bokeh.document import Document
     from bokeh.server.server import Server
 
+LOCAL = Door.of("127.0.0.1")
 PATIENCE = 30  # seconds; only a failing test waits so long
 
 
@@ -164,6 +170,15 @@ ctypes.pythonapi.Py_IncRef(ctypes.py_object(dataset))  # as what a server holds,
 # -- the page -----------------------------------------------------------------------------------------
 
 
+def filled(frame: pn.Column) -> object:
+    """What stands in a page's frame once its file is open, or cannot be."""
+    end = time.monotonic() + PATIENCE
+    while isinstance(frame[0], Opening):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return frame[0]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -177,7 +192,7 @@ def test_a_bad_file_is_a_notice_with_one_sentence(tmp_path, content, sentence):
     path = tmp_path / "bad.h5ad"
     if content is not None:
         path.write_bytes(content)
-    shown = page(Catalogue([path]), tmp_path)
+    shown = filled(page(Catalogue([path]), tmp_path))
     assert isinstance(shown, Notice)
     assert "bad.h5ad" in shown.text
     assert sentence in shown.text
@@ -185,12 +200,13 @@ def test_a_bad_file_is_a_notice_with_one_sentence(tmp_path, content, sentence):
 
 
 def test_no_file_is_a_notice_too(tmp_path):
-    assert isinstance(page(Catalogue([]), tmp_path), Notice)
+    assert isinstance(filled(page(Catalogue([]), tmp_path)), Notice)
 
 
 def test_a_good_file_is_the_explorer(plain, tmp_path):
-    shown = page(Catalogue([plain.path]), tmp_path)
-    parts = {type(part).__name__ for part in shown.select(serving.pn.custom.JSComponent)}
+    frame = page(Catalogue([plain.path]), tmp_path)
+    filled(frame)
+    parts = {type(part).__name__ for part in frame.select(serving.pn.custom.JSComponent)}
     assert {"AppBar", "CellsPanel", "GenesPanel", "SelectionPanel", "PlotBar", "StatusLine"} <= parts
 
 
@@ -220,9 +236,9 @@ def running(tmp_path, loop) -> Iterator[Callable[[list[Path]], Server]]:
     """The server of some files, in this process; its loop runs while a test asks for something."""
     started: list[Server] = []
 
-    def start(paths: list[Path]) -> Server:
+    def start(paths: list[Path], door: Door = LOCAL) -> Server:
         catalogue = Catalogue(paths)
-        server = serving._listen(lambda: page(catalogue, tmp_path), "127.0.0.1", [free_port()])
+        server = serving._listen(lambda: page(catalogue, tmp_path), "127.0.0.1", [free_port()], door)
         started.append(server)
         server.start()
         return server
@@ -247,6 +263,22 @@ def document(server: Server) -> Document:
     return session.document
 
 
+def visit(server: Server, path: str = "/") -> Document:
+    """Get a page, say that it is there as its script does, and wait until its file is open."""
+    get(server, path)
+    (session,) = server.get_sessions("/")
+    session.document.callbacks.trigger_event(DocumentReady())
+
+    async def opened() -> None:
+        end = time.monotonic() + PATIENCE
+        while session.document.select_one({"name": "opening"}) is not None:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
+
+    server.io_loop.run_sync(opened)
+    return session.document
+
+
 def outside(text: str, server: Server) -> set[str]:
     """Addresses of other machines in a text."""
     names = {"http://www.w3.org/2000/svg"}  # names a kind of element; nothing is fetched
@@ -258,6 +290,12 @@ def test_a_page_asks_nothing_of_another_machine(plain, running):
     server = running([plain.path])
     assert not outside(get(server), server)
     content = serialize_json(document(server).to_json())
+    assert not outside(content, server)
+
+
+def test_the_explorer_asks_nothing_of_another_machine(plain, running):
+    server = running([plain.path])
+    content = serialize_json(visit(server).to_json())
     assert len(json.loads(content)["roots"]) > 0
     assert "AppBar" in content
     assert not outside(content, server)
@@ -265,17 +303,16 @@ def test_a_page_asks_nothing_of_another_machine(plain, running):
 
 def test_a_notice_asks_nothing_of_another_machine(tmp_path, running):
     server = running([tmp_path / "missing.h5ad"])
-    assert not outside(get(server), server)
-    content = serialize_json(document(server).to_json())
+    shown = visit(server)
+    content = serialize_json(shown.to_json())
     assert "missing.h5ad does not exist" in content
-    assert document(server).title == "cellasso"
+    assert shown.title == "cellasso"
     assert not outside(content, server)
 
 
 def test_the_title_names_the_file_and_its_cells(plain, running):
     server = running([plain.path])
-    get(server)
-    assert document(server).title == "plain.h5ad · 60 cells · cellasso"
+    assert visit(server).title == "plain.h5ad · 60 cells · cellasso"
 
 
 @pytest.mark.parametrize("name", ["other.h5ad", "a b.h5ad", "100%25 µ&=.h5ad", "a+b.h5ad", "%2e%2e.h5ad"])
@@ -283,15 +320,47 @@ def test_the_address_chooses_the_file(plain, tmp_path, running, name):
     path = tmp_path / name
     write(make_adata(n_obs=10, full=False), path)
     server = running([plain.path, path])
-    get(server, f"/?file={quote(name, safe='')}")  # as the browser's encodeURIComponent
-    assert document(server).title == f"{name} · 10 cells · cellasso"
+    shown = visit(server, f"/?file={quote(name, safe='')}")  # as the browser's encodeURIComponent
+    assert shown.title == f"{name} · 10 cells · cellasso"
 
 
 @pytest.mark.parametrize("query", ["?file=nothing", "?file=%ff%fe", "?file=", "?other=1", "?file=a&file=b"])
 def test_an_address_of_no_file_shows_the_first(plain, running, query):
     server = running([plain.path])
-    get(server, f"/{query}")
-    assert document(server).title.startswith("plain.h5ad")
+    assert visit(server, f"/{query}").title.startswith("plain.h5ad")
+
+
+def test_the_event_loop_reads_nothing_of_a_file(multimodal, running, monkeypatch):
+    """Every step into a file first checks that it is still the same one: those are noted, with their thread."""
+    steps: list[str] = []
+    checking = Handle.check
+
+    def noted(handle: Handle) -> None:
+        steps.append(threading.current_thread().name)
+        checking(handle)
+
+    monkeypatch.setattr(Handle, "check", noted)
+    server = running([multimodal.path])
+    shown = visit(server)
+    assert shown.title != "cellasso"
+    assert steps
+    assert all(name.startswith("cellasso") for name in steps), set(steps)
+
+
+def test_kinds_of_columns_are_looked_up_once_for_all_sessions(multimodal, monkeypatch):
+    with cellasso.open(multimodal.path) as dataset:
+        survey(dataset)
+        n_read = dataset.handle.bytes_read
+        monkeypatch.setattr(Handle, "check", lambda _: pytest.fail("the file was asked again"))
+        for _ in range(3):
+            session = Session(dataset)
+            for modality in session.modalities:
+                session.choose_modality(modality)
+                assert session.columns()
+                assert len(session.current.features(session.matrix)) > 0
+                session.add_gene(f"{modality}:any")
+                session.layer_of(f"{modality}:any")
+        assert dataset.handle.bytes_read == n_read
 
 
 def test_a_taken_port_is_one_sentence(plain, tmp_path, loop):
@@ -307,7 +376,7 @@ def test_a_taken_port_is_one_sentence(plain, tmp_path, loop):
 
 def test_without_a_port_the_next_free_one_is_taken(loop):
     with _taken_port() as taken:
-        server = serving._listen(lambda: Notice(text=""), "127.0.0.1", range(taken, taken + 50))
+        server = serving._listen(lambda: Notice(text=""), "127.0.0.1", range(taken, taken + 50), LOCAL)
         assert taken < server.port < taken + 50
         server.stop()
     pn.state._servers.clear()

@@ -12,25 +12,40 @@ import pytest
 from cellasso.summarise import count_groups, summarise_groups
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u1", "?"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", ">f4", "f8", "i4", "u1", "?"])
 def test_means_and_fractions_are_pandas(dtype):
     rng = np.random.default_rng(0)
     codes = rng.integers(-1, 5, 500).astype("i1")
     codes[codes == 3] = -1  # a group without cells
     columns = [np.where(rng.random(500) < 0.4, rng.integers(0, 9, 500), 0).astype(dtype) for _ in range(3)]
-    if dtype in {"f4", "f8"}:
+    if "f" in dtype:
         columns[1][::7] = np.nan
         columns[2] -= 3
     found = summarise_groups(columns, codes, 6)
-    frame = pd.DataFrame(dict(enumerate(columns)))[codes >= 0]
+    frame = pd.DataFrame({i: column.astype("f8") for i, column in enumerate(columns)})[codes >= 0]
     groups = frame.astype("f8").groupby(codes[codes >= 0])
     mean = groups.mean().reindex(range(6))
     positive = frame.astype("f8").where(frame.isna(), (frame > 0).astype("f8"))
     fraction = positive.groupby(codes[codes >= 0]).mean().reindex(range(6))
     np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
     np.testing.assert_allclose(found.fraction, fraction, rtol=1e-12)
+    variance = groups.var().reindex(range(6))
+    np.testing.assert_allclose(found.variance, variance, rtol=1e-9)
+    np.testing.assert_array_equal(found.n_known, groups.count().reindex(range(6), fill_value=0))
     np.testing.assert_array_equal(found.n_cells, groups.size().reindex(range(6), fill_value=0))
     assert np.isnan(found.mean[[3, 5]]).all()
+
+
+def test_summaries_of_parts_add_up():
+    rng = np.random.default_rng(3)
+    codes, columns = rng.integers(-1, 4, 300), list(rng.poisson(1.0, (5, 300)).astype("f4"))
+    columns[0][::9] = np.nan
+    whole = summarise_groups(columns, codes, 4)
+    first, second = (
+        summarise_groups([c[part] for c in columns], codes[part], 4) for part in (slice(100), slice(100, None))
+    )
+    for field in ("n_cells", "n_known", "n_above", "sums", "squares"):  # counts, so that float64 sums are exact
+        np.testing.assert_array_equal(getattr(first + second, field), getattr(whole, field), strict=True)
 
 
 def test_a_dotplot_shows_what_scanpys_does():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import cellasso
-from cellasso.errors import ExportError, NotFoundError
+from cellasso.errors import Cancelled, ExportError, FileChangedError, NotFoundError
 from cellasso.table import write_table
 
 
@@ -67,3 +67,49 @@ def test_an_existing_file_another_suffix_and_an_unknown_feature_are_refused(data
         write_table(dataset, chosen, tmp_path / "missing" / "cells.csv")
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken.csv"]
     assert write_table(dataset, chosen, tmp_path / "taken.csv", overwrite=True).read_text() != "mine"
+
+
+def test_each_feature_may_come_from_a_matrix_of_its_own(dataset, plain, chosen, tmp_path):
+    layers = {"g3": "counts", "g1": None, "g2": "counts"}
+    path = write_table(dataset, chosen, tmp_path / "cells.csv", features=list(layers), layer=layers)
+    found = pd.read_csv(path, index_col=0)
+    assert list(found)[-3:] == ["g3", "g1", "g2"]
+    for gene, layer in layers.items():
+        expected = plain.oracle[chosen].to_df(layer=layer)[gene]
+        np.testing.assert_allclose(found[gene], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "txt"])
+@pytest.mark.parametrize("features", [[], ["g1", "g2"]], ids=["obs", "genes"])
+def test_progress_rises_to_one_and_may_stop_it_to_the_last(dataset, chosen, tmp_path, suffix, features):
+    told = []
+    write_table(dataset, chosen, tmp_path / f"a.{suffix}", features=features, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+    def stop(fraction):
+        if fraction == 1.0:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        write_table(dataset, chosen, tmp_path / f"b.{suffix}", features=features, progress=stop)
+    assert [entry.name for entry in tmp_path.iterdir()] == [f"a.{suffix}"]
+
+
+def test_what_parquet_cannot_hold_is_a_sentence(dataset, chosen, tmp_path, monkeypatch):
+    def refuse(*_arguments):
+        raise TypeError("a mixture")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", refuse)
+    with pytest.raises(ExportError, match=r"obs cannot be written as Parquet \(a mixture\); choose \.csv"):
+        write_table(dataset, chosen, tmp_path / "x.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_source_that_changed_is_that_error(dataset, chosen, tmp_path, monkeypatch):
+    def changed(_column):
+        raise FileChangedError("it was changed")
+
+    monkeypatch.setattr(dataset, "read_obs", changed)
+    with pytest.raises(FileChangedError, match=r"^it was changed$"):
+        write_table(dataset, chosen, tmp_path / "x.csv")

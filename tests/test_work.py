@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bokeh.document import Document
 
 from cellasso.errors import Cancelled, ElementError
-from cellasso_app.work import UNEXPECTED, Lane, Turns, pool
+from cellasso_app.work import UNEXPECTED, Lane, Turns, long_pool, pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,8 +265,92 @@ def test_many_submits_from_many_threads_end_with_the_newest_one_at_a_time(report
     assert not [value for kind, value in reports.all if kind == "failed"]
 
 
-def test_all_sessions_share_one_pool():
-    assert pool() is pool()
+def test_all_sessions_share_two_pools():
+    assert pool() is pool() is not long_pool()
+    assert long_pool() is long_pool()
+
+
+def test_what_takes_long_does_not_hold_up_what_is_done_at_once(reports):
+    gates, lanes = [Gate() for _ in range(40)], [reports.lane() for _ in range(40)]
+    for lane, gate in zip(lanes, gates, strict=True):
+        lane.submit(gate, long=True)
+    quick = reports.lane()
+    quick.submit(lambda _: threading.current_thread().name)
+    end = time.monotonic() + PATIENCE
+    while not reports.all:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    assert not reports.all[0][1].startswith("cellasso-long")
+    assert sum(gate.started.is_set() for gate in gates) < 40  # the others wait for their turn
+    for lane, gate in zip(lanes, gates, strict=True):
+        lane.cancel()
+        gate.open.set()
+    for lane in lanes:
+        settle(lane, reports)
+
+
+def test_a_lane_changes_its_pool_with_its_job(reports):
+    lane = reports.lane()
+    gate = Gate()
+    lane.submit(gate, long=True)
+    assert gate.started.wait(PATIENCE)
+    lane.submit(lambda _: threading.current_thread().name)
+    gate.open.set()
+    end = time.monotonic() + PATIENCE
+    while not reports.all:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    assert not reports.all[0][1].startswith("cellasso-long")
+
+
+class Context:
+    """A session, as far as a document knows it."""
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """A document of a live session, whose callbacks run at once."""
+    document = Document()
+    document._session_context = Context
+    monkeypatch.setattr(document, "add_next_tick_callback", lambda callback: callback())
+    monkeypatch.setattr("cellasso_app.work.curdoc", lambda: document)
+    return document
+
+
+def end(document) -> None:
+    for callback in document.session_destroyed_callbacks:
+        callback(None)
+
+
+def test_when_the_browser_goes_away_its_lanes_are_cancelled_but_not_what_is_written(session, reports):
+    lane = reports.lane()
+    writing = Lane(lambda value: reports._add("written", value), lambda _: None, outlives_session=True)
+    gate, file = start(lane), start(writing)
+    ran: list[str] = []
+    lane.submit(lambda _: ran.append("waiting"))
+    end(session)
+    gate.open.set()
+    file.open.set()
+    reports.wait_for("written", "slow")
+    assert gate.ended.wait(PATIENCE)
+    assert gate.cancelled
+    assert not file.cancelled
+    settle(lane, reports)
+    assert ran == []
+
+
+def test_when_the_browser_goes_away_its_turns_end(session):
+    taken: list[str] = []
+    turns = Turns(taken.append)
+    gate = Gate()
+    turns.take(lambda progress: lambda: taken.append(gate(progress)))
+    turns.take(lambda progress: gate(progress) and (lambda: taken.append("late")))
+    turns.take(lambda _: lambda: taken.append("later"))
+    assert gate.started.wait(PATIENCE)
+    end(session)
+    gate.open.set()
+    assert gate.ended.wait(PATIENCE)
+    assert "later" not in taken
 
 
 def test_every_turn_is_taken_in_its_order_also_after_one_that_fails():
@@ -277,12 +362,12 @@ def test_every_turn_is_taken_in_its_order_also_after_one_that_fails():
         time.sleep(0.002 * (7 - int(value) % 7))
         return lambda: taken.append(value)
 
-    def fail() -> Callable[[], None]:
+    def fail(_progress: object) -> Callable[[], None]:
         raise ElementError("The cells are gone.")
 
     for value in range(20):
-        turns.take(lambda value=value: slow_then(value))
+        turns.take(lambda _, value=value: slow_then(value))
     turns.take(fail)
-    turns.take(lambda: finished.set)
+    turns.take(lambda _: finished.set)
     assert finished.wait(PATIENCE)
     assert taken == [*range(20), "The cells are gone."]

@@ -7,6 +7,8 @@ import difflib
 import io
 import ipaddress
 import os
+import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -38,6 +40,7 @@ ANSWERS = {"-h", "--help", "--version"}
 """Options of `cellasso` itself; any other stands before the files to serve."""
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED, FAILED = 130, 141, 143, 2
+MIN_TOKEN = 8
 N_NAMED = 5
 """How many names an error lists."""
 
@@ -156,12 +159,26 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
         "--export-dir", type=Path, default=Path(), metavar="DIR", help="folder for exports (default: the current one)"
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name of this server, as behind a proxy",
+    )
+    parser.add_argument(
+        "--token",
+        type=_token,
+        help="what browsers must show (default: one is made up when --address is not this machine)",
+    )
     indexing_cli.add_index_options(parser)
 
 
 def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "Show what is in a file, what it costs to look at, and what is wrong with it."
-    parser = commands.add_parser("inspect", help=text, description=text + " Reads no matrix.")
+    parser = commands.add_parser(
+        "inspect", help=text, description=text + " Reads no more of a matrix than a piece, to time it."
+    )
     parser.add_argument("file", type=Path, metavar="FILE", help="an .h5ad or .h5mu file")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_inspect)
@@ -198,6 +215,14 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; a number from 1 to 65535 was expected")
     return int(text)
+
+
+def _token(text: str) -> str:
+    if len(text) < MIN_TOKEN or not text.isascii() or not text.isprintable() or set(text) & set(' ",;\\'):
+        raise argparse.ArgumentTypeError(
+            f"a token has {MIN_TOKEN} characters or more, without spaces, quotes, commas and semicolons"
+        )
+    return text
 
 
 def _count(text: str) -> int:
@@ -237,7 +262,8 @@ def _inspect(options: argparse.Namespace) -> None:
 
     with cellasso.open(options.file) as dataset:
         report = inspect(dataset)
-    print(to_json(report) if options.json else render_text(report))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(to_json(report) if options.json else render_text(report, width=width))
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -280,8 +306,10 @@ def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
     if not options.export_dir.is_dir():
         raise UsageError(f"The folder {options.export_dir} for exports does not exist; create it, or name another.")
     _check_address(options.address, options.port)
+    token = options.token or ""
     if not _is_loopback(options.address):
-        print("cellasso: anyone who reaches this port over the network can read these files.", file=sys.stderr)
+        token = token or secrets.token_urlsafe()
+        print("cellasso: whoever has this address with its token can read these files.", file=sys.stderr)
     from cellasso_app.server import serve
 
     serve(
@@ -290,6 +318,8 @@ def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
         address=options.address,
         export_dir=options.export_dir,
         open_browser=not options.no_browser,
+        allow_hosts=options.allow_host,
+        token=token,
         index=indexing_cli.index_option(options),
     )
 

@@ -41,8 +41,8 @@ class Categories:
         Cells without a category.
     n_folded
         How many small categories stand together in the last one, "other".
-    boolean
-        Whether the column holds true and false, not text that reads so.
+    boolean, integer
+        Whether the column holds true and false, or whole numbers, not text that reads so.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Categories:
     n_missing: int
     n_folded: int = 0
     boolean: bool = False
+    integer: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Values:
         Whether some cells lie above `high`.
     source
         Which matrix they are from, in the words of the screen; empty for a column of obs.
+    n_distinct
+        How many different values a column of obs has when all are whole and few enough to be categories; else 0.
     """
 
     name: str
@@ -78,13 +81,16 @@ class Values:
     clipped: bool
     n_missing: int
     source: str = ""
+    n_distinct: int = 0
 
 
 Coloring: TypeAlias = Categories | Values
 
 
-def color_by_obs(dataset: Dataset, column: str) -> Coloring:
+def color_by_obs(dataset: Dataset, column: str, *, as_categories: bool = False) -> Coloring:
     """Read a column of obs and give it colours: those in `uns` when they are valid, else a fixed palette.
+
+    Whole numbers, such as those of a clustering, become categories when asked `as_categories` and few enough.
 
     Raises
     ------
@@ -101,15 +107,46 @@ def color_by_obs(dataset: Dataset, column: str) -> Coloring:
             categories = values.astype(object).map(str, na_action="ignore").astype("category")
         found = _categories(column, categories, dataset.read_colors(column))
         return replace(found, boolean=bool(pd.api.types.is_bool_dtype(values.dtype)))
-    return _values(column, values.to_numpy(dtype=np.float64, na_value=np.nan), "")
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    distinct = _few_whole_numbers(numbers)
+    if as_categories and distinct is not None:
+        labels = [str(int(number)) for number in distinct]
+        codes = np.searchsorted(distinct, np.where(np.isnan(numbers), distinct[0], numbers))
+        codes[np.isnan(numbers)] = -1
+        grouped = pd.Series(pd.Categorical.from_codes(codes, categories=labels))
+        return replace(_categories(column, grouped, dataset.read_colors(column)), integer=True)
+    found = _values(column, numbers, "")
+    return replace(found, n_distinct=len(distinct) if distinct is not None else 0)
 
 
-def color_by_feature(dataset: Dataset, feature: str, layer: str | None, *, progress: Progress) -> Values:
-    """Read a feature, as the matrix stores it."""
-    values = dataset.read_feature(feature, layer, progress=progress)
+def _few_whole_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the different values, ascending, if all are whole and no more than a legend has rows."""
+    known = numbers[~np.isnan(numbers)]
+    # most columns of measurements show in their first values that they are none
+    for part in (known[:1000], known):
+        if not len(part) or not np.isfinite(part).all() or np.any(part != np.rint(part)) or np.abs(part).max() > 2**53:
+            return None
+        distinct = np.unique(part)
+        if len(distinct) > MAX_CATEGORIES:
+            return None
+    return distinct
+
+
+def color_by_feature(
+    dataset: Dataset, feature: str, layer: str | None, *, normalised: bool = False, progress: Progress
+) -> Values:
+    """Read a feature, as the matrix stores it or log-normalised."""
+    values = dataset.read_features([feature], layer, normalised=normalised, progress=progress)[0]
     if values.dtype.kind not in "biuf":
         raise ElementError(f"{feature} holds {values.dtype}, which cannot be shown as colours.")
-    return _values(feature, values, f"{layer or 'X'}, as stored")
+    owner, _ = dataset.owner(feature)
+    return _values(feature, values, describe(layer, normalised=normalised, counts=owner.holds_counts(layer)))
+
+
+def describe(layer: str | None, *, normalised: bool, counts: bool) -> str:
+    """Return which matrix and which transform is shown, in the words of the screen."""
+    what = "log1p of counts per 10,000" if normalised else "raw counts" if counts else "as stored"
+    return f"{layer or 'X'}, {what}"
 
 
 def palette(n: int) -> tuple[str, ...]:

@@ -62,7 +62,14 @@ class AppBar(Part):
     n_selected = param.Integer(allow_None=True, default=None)
     can_undo = param.Boolean()
     can_redo = param.Boolean()
-    report = param.String(doc="What `inspect` says of the file, once it was asked for.")
+
+
+class Inspection(Part):
+    """A dialog that the app bar opens: what is wrong with the file, what it costs, and what is in it."""
+
+    _esm = _script("inspection.js")
+
+    report = param.Dict(default={}, doc='What `describe` returns, once it was asked for; or `{"error"}`.')
 
 
 class CellsPanel(Part):
@@ -109,6 +116,7 @@ class GenesPanel(Part):
     active = param.String()
     matrices = param.List()
     matrix = param.String()
+    scale = param.String(doc='How counts are shown: "log" or "counts"; empty for a matrix of other values.')
     n_features = param.Integer()
     message = param.String()
 
@@ -136,7 +144,10 @@ class SelectionPanel(Part):
     column = param.String()
     rows = param.List(doc="`{label, color, n, total}` of each category, largest part first.")
     file_name = param.String(doc="Proposed name of the export.")
-    export = param.Dict(default={"state": "idle"}, doc="State of the export: idle, running, done or failed.")
+    formats = param.List(doc="`{value, label}` of each format, the file's own first; the values are suffixes.")
+    format = param.String()
+    contents = param.String(doc="What goes into an export of that format.")
+    export = param.Dict(default={"state": "idle"}, doc="State of the export: idle, exists, running, done or failed.")
 
 
 class DotplotKey(Part):
@@ -148,6 +159,15 @@ class DotplotKey(Part):
     high = param.Number()
     largest = param.Number()
     colors = param.List()
+
+
+class Opening(Part):
+    """The page's frame while its file is opened."""
+
+    _esm = _script("opening.js")
+
+    file = param.String()
+    busy = param.Boolean(default=True)
 
 
 class Notice(Part):

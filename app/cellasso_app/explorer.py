@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 
-from cellasso.inspect import inspect, render_text
-from cellasso_app.components import AppBar
+from cellasso_app.components import AppBar, Inspection
 from cellasso_app.genes import GenesView
+from cellasso_app.inspection import describe
 from cellasso_app.selecting import SelectionView
 from cellasso_app.session import Session
 from cellasso_app.view import EmbeddingView
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
     from cellasso.dataset import Dataset
 
-LINE = "1px solid var(--line)"
+
+def _side(side: str) -> dict[str, Any]:
+    """Lay a panel out at a side of the embedding, as wide as the page's style says for the window's width."""
+    inner = {"left": "right", "right": "left"}[side]
+    styles = {
+        "width": f"var(--{side})",
+        "flex": "none",
+        "visibility": f"var(--{side}-visibility)",
+        "overflow": "hidden",
+        f"border-{inner}": "1px solid var(--line)",
+        "background": "var(--panel)",
+    }
+    return {"sizing_mode": "stretch_both", "margin": 0, "styles": styles}  # the style has the last word on width
 
 
 class Explorer(pn.viewable.Viewer):
@@ -51,28 +63,19 @@ class Explorer(pn.viewable.Viewer):
             height=44,
             margin=0,
         )
-        self._inspecting: Lane[str] = Lane(self._show_report, self._show_report)
+        self.inspection = Inspection(on_message=self._on_message, height=0, margin=0)
+        self._inspecting: Lane[dict[str, Any]] = Lane(
+            self._show_report, lambda error: self._show_report({"error": error})
+        )
         session.param.watch(self._refresh, ["selection", "modality"])
         self._refresh()
         self._layout = pn.Column(
             self.app_bar,
+            self.inspection,
             pn.Row(
-                pn.Column(
-                    self.view.cells_panel,
-                    width=300,
-                    sizing_mode="stretch_height",
-                    margin=0,
-                    styles={"border-right": LINE, "background": "var(--panel)"},
-                ),
+                pn.Column(self.view.cells_panel, **_side("left")),
                 self.view.layout,
-                pn.Column(
-                    self.genes.layout,
-                    self.selecting.panel,
-                    width=360,
-                    sizing_mode="stretch_height",
-                    margin=0,
-                    styles={"border-left": LINE},
-                ),
+                pn.Column(self.genes.layout, self.selecting.panel, **_side("right")),
                 sizing_mode="stretch_both",
                 margin=0,
                 styles={"min-height": "0"},
@@ -95,8 +98,8 @@ class Explorer(pn.viewable.Viewer):
             can_redo=session.can_redo,
         )
 
-    def _show_report(self, text: str) -> None:
-        self.app_bar.report = text
+    def _show_report(self, report: dict[str, Any]) -> None:
+        self.inspection.report = report
 
     def _on_message(self, message: dict[str, Any]) -> None:
         session = self.session
@@ -104,7 +107,7 @@ class Explorer(pn.viewable.Viewer):
             case {"type": "modality", "value": str(name)} if name in session.modalities:
                 session.choose_modality(name)
             case {"type": "inspect"}:
-                self._inspecting.submit(lambda _: render_text(inspect(session.dataset)))
+                self._inspecting.submit(lambda _: describe(session.dataset), long=True)
             case {"type": "undo"}:
                 self.view.in_turn(session.undo)
             case {"type": "redo"}:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import panel as pn
 
-from cellasso.summarise import GroupSummary, summarise_groups
+from cellasso.summarise import GroupSummary, count_groups
 from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
-from cellasso_app.dotplot import color_limits, dotplot, largest_dot
+from cellasso_app.gene_list import find_genes, not_found
 from cellasso_app.raster import COLOR_MAPS
-from cellasso_app.session import ColorBy
+from cellasso_app.session import MAX_GENES, ColorBy
 from cellasso_app.work import Lane
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
-    from cellasso_app.session import Session
+    from cellasso_app.session import Session, Source
 
 SUGGESTIONS = 30
 MAX_GROUPS = 60
 """Rows of a dotplot; a column with more categories says that only its first ones are shown."""
 
 BAR_HEIGHT, BAR_WITH_MESSAGE = 38, 80  # pixels
+SCALE_HEIGHT = 28  # pixels; of the choice between counts and log-normalised ones
 ROWS_SHOWN = 6
 """Genes listed without scrolling; the dotplot below needs the room more."""
 
@@ -43,6 +45,14 @@ class _Summed:
     n_cut: int  # groups that are not shown
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What looking names up brings back."""
+
+    genes: list[tuple[str, str]]  # name as `Dataset.read_feature` takes it, and label
+    problem: str  # which names were not found; empty when all were
+
+
 class GenesView:
     """Search, list and dotplot of genes.
 
@@ -56,7 +66,7 @@ class GenesView:
         self._session = session
         self._summed: _Summed | None = None
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
-        self._checking: Lane[tuple[str, str]] = Lane(lambda found: session.add_gene(*found), self._fail_gene)
+        self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self.panel = GenesPanel(
             on_message=self._on_message, sizing_mode="stretch_width", height=_panel_height(0), margin=0
@@ -76,8 +86,8 @@ class GenesView:
             margin=0,
             styles={"min-height": "0"},
         )
-        session.param.watch(self._list, ["modality", "matrix", "genes", "color"])
-        session.param.watch(self._sum, ["genes", "matrix", "group_by"])
+        session.param.watch(self._list, ["modality", "matrix", "normalise", "genes", "color", "as_categories"])
+        session.param.watch(self._sum, ["genes", "matrix", "normalise", "group_by"])
         session.param.watch(lambda _: self._redraw(), ["dark"])
         self._list()
         self._sum()
@@ -86,14 +96,16 @@ class GenesView:
         session = self._session
         modality = session.current
         color = session.color
+        counts = bool(modality.matrices) and modality.holds_counts(session.matrix)
         self.panel.param.update(
             genes=[{"name": gene, "label": session.label(gene)} for gene in session.genes],
             active=color.name if color is not None and color.kind == "gene" else "",
             matrices=list(modality.matrices),
             matrix=session.matrix,
+            scale=("log" if session.normalise else "counts") if counts else "",
             n_features=len(modality.features(session.matrix)) if modality.matrices else modality.n_vars,
             message="",
-            height=_panel_height(len(session.genes)),
+            height=_panel_height(len(session.genes)) + (SCALE_HEIGHT if counts else 0),
         )
         self.bar.param.update(columns=session.category_columns(), group_by=session.group_by)
 
@@ -110,6 +122,8 @@ class GenesView:
                 session.color = ColorBy("gene", gene)
             case {"type": "matrix", "value": str(name)} if name in session.current.matrices:
                 session.matrix = name
+            case {"type": "scale", "value": "log" | "counts" as scale}:
+                session.normalise = scale == "log"
             case {"type": "group_by", "value": str(name)} if name in session.category_columns():
                 session.group_by = name
 
@@ -128,18 +142,33 @@ class GenesView:
         modality, matrix = session.current, session.matrix
         prefix = f"{session.modality}:" if session.modality else ""
 
-        def job(_progress: Progress) -> tuple[str, str]:
+        def job(_progress: Progress) -> _Found:
             features = modality.features(matrix)
-            name = str(features.names[features.position(typed.removeprefix(prefix))])
-            return prefix + name, prefix + features.label(name)
+            genes = find_genes(features, typed, prefix)
+            names = [str(features.names[position]) for position in genes.positions]
+            return _Found([(prefix + name, prefix + features.label(name)) for name in names], not_found(genes))
 
         self._checking.submit(job)
+
+    def _take(self, found: _Found) -> None:
+        """Put found genes on the list: a single one also colours the cells."""
+        session = self._session
+        n_before = len(session.genes)
+        if len(found.genes) == 1:
+            session.add_gene(*found.genes[0])
+        else:
+            session.add_genes(found.genes)
+        full = n_before + len(found.genes) > MAX_GENES == len(session.genes)
+        sentences = [found.problem, f"The list keeps the last {MAX_GENES}." if full else ""]
+        if any(sentences):
+            self._fail_gene(" ".join(filter(None, sentences)))
 
     def _suggest(self, found: dict[str, Any]) -> None:
         self.panel.send(found)
 
     def _fail_gene(self, sentence: str) -> None:
-        self.panel.param.update(message=sentence, height=_panel_height(len(self._session.genes) + 2))
+        height = _panel_height(len(self._session.genes) + 2) + (SCALE_HEIGHT if self.panel.scale else 0)
+        self.panel.param.update(message=sentence, height=height)
 
     # -- dotplot --------------------------------------------------------------------------------------
 
@@ -155,9 +184,9 @@ class GenesView:
             self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups, height=BAR_WITH_MESSAGE)
             return
         self.bar.param.update(busy=True, fraction=0.0, message="", height=BAR_HEIGHT)
-        layers = [session.layer_of(gene) for gene in genes]
+        sources = [session.source_of(gene) for gene in genes]
         dataset = session.dataset
-        self._summing.submit(lambda progress: _summarise(dataset, genes, layers, group_by, progress))
+        self._summing.submit(lambda progress: _summarise(dataset, genes, sources, group_by, progress), long=True)
 
     def _show(self, summed: _Summed) -> None:
         self._summed = summed
@@ -166,6 +195,8 @@ class GenesView:
         self._redraw()
 
     def _redraw(self) -> None:
+        from cellasso_app.dotplot import color_limits, dotplot, largest_dot  # noqa: PLC0415 - see _summarise
+
         summed, dark = self._summed, self._session.dark
         if summed is None:
             return
@@ -187,18 +218,24 @@ class GenesView:
 
 
 def _summarise(
-    dataset: Dataset, genes: tuple[str, ...], layers: list[str | None], group_by: str, progress: Progress
+    dataset: Dataset, genes: tuple[str, ...], sources: Sequence[Source], group_by: str, progress: Progress
 ) -> _Summed:
-    groups = color_by_obs(dataset, group_by)
+    import cellasso_app.dotplot  # noqa: F401, PLC0415 - HoloViews takes a second: here, beside the first picture
+
+    groups = color_by_obs(dataset, group_by, as_categories=True)
     if not isinstance(groups, Categories):
         raise TypeError(f"{group_by} was offered as a grouping column but holds numbers")
-    columns: dict[str, Any] = {}
-    for layer in dict.fromkeys(layers):  # one pass for all genes of a matrix
-        names = [gene for gene, its in zip(genes, layers, strict=True) if its == layer]
-        columns |= zip(names, dataset.read_features(names, layer, progress=progress), strict=True)
     n_groups = min(len(groups.labels), MAX_GROUPS)
     codes = groups.codes if n_groups == len(groups.labels) else _within(groups.codes, n_groups)
-    summary = summarise_groups([columns[gene] for gene in genes], codes, n_groups)
+    order: list[int] = []
+    parts = []
+    for source in dict.fromkeys(sources):  # one pass for all genes of a matrix
+        slots = [slot for slot, its in enumerate(sources) if its == source]
+        names, (layer, normalised) = [genes[slot] for slot in slots], source
+        parts.append(dataset.summarise(names, codes, n_groups, layer=layer, normalised=normalised, progress=progress))
+        order += slots
+    together = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
+    summary = together.of_features(np.argsort(order).tolist())
     n_all = len(groups.labels) + max(0, groups.n_folded - 1)  # "other" is one of the labels
     return _Summed(genes, groups.labels[:n_groups], summary, n_all - n_groups)
 

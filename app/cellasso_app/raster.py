@@ -1,4 +1,4 @@
-"""Drawing millions of cells into one picture, with datashader."""
+"""Drawing millions of cells into one picture."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import colorcet
 import numpy as np
-import pandas as pd
 
+from cellasso_app.aggregate import add_mixture, count_visible, raise_values
 from cellasso_app.coloring import MISSING_COLOR, Categories, Values
 from cellasso_app.dots import disc, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import datashader as ds
     from numpy.typing import NDArray
 
     from cellasso_app.coloring import Coloring
@@ -72,8 +71,14 @@ class Canvas:
     dark: bool = False
 
 
+OUTLYING = 20.0
+"""A cell this many times as far out as 99% of the cells are wide would leave them less than a twentieth of the view."""
+
+NONE = np.zeros(0, dtype=np.bool_)
+
+
 class Cells:
-    """The points of an embedding with one colouring, laid out once for datashader.
+    """The points of an embedding with one colouring.
 
     Parameters
     ----------
@@ -84,34 +89,36 @@ class Cells:
     """
 
     def __init__(self, points: NDArray[np.float32], coloring: Coloring | None) -> None:
+        self.points = points
         self.drawable = np.isfinite(points).all(axis=1)
-        self.continuous = isinstance(coloring, Values)
         self.coloring = coloring
-        table = {"x": points[:, 0], "y": points[:, 1]}
-        if isinstance(coloring, Values):
-            table["value"] = coloring.values
-        else:
-            table |= zip("rgb", _channels(coloring, len(points)), strict=True)
-        self.table = pd.DataFrame(table, copy=False)
+        self.codes = coloring.codes if isinstance(coloring, Categories) else np.zeros(0, dtype=np.int16)
+        colors = (*coloring.colors, MISSING_COLOR) if isinstance(coloring, Categories) else (PLAIN_COLOR,)
+        self.palette = np.rint(_rgb(colors) * 255).astype(np.uint8)
 
     def bounds(self) -> Viewport:
-        """Return the smallest viewport with all finite points, never empty."""
+        """Return the smallest viewport with all finite points but the farthest outliers, never empty."""
         if not self.drawable.any():
             return Viewport(0.0, 1.0, 0.0, 1.0)
-        x = self.table["x"].to_numpy()[self.drawable]
-        y = self.table["y"].to_numpy()[self.drawable]
-        ends = [(float(values.min()), float(values.max())) for values in (x, y)]
+        ends = [_ends(self.points[self.drawable, axis]) for axis in (0, 1)]
         extent = max(high - low for low, high in ends) or 1.0
         (x_low, x_high), (y_low, y_high) = (_opened(low, high, extent) for low, high in ends)
         return Viewport(x_low, x_high, y_low, y_high)
 
     def visible(self, viewport: Viewport) -> int:
         """Count the cells inside a viewport."""
-        x, y = self.table["x"].to_numpy(), self.table["y"].to_numpy()
-        # NumPy would round a plain float to the points' float32, datashader does not
-        x_low, x_high, y_low, y_high = np.array(viewport, dtype=np.float64)
-        inside = (x >= x_low) & (x <= x_high) & (y >= y_low) & (y <= y_high)
-        return int(np.count_nonzero(inside))
+        return int(count_visible(self.points, *map(float, viewport)))
+
+
+def _ends(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the two ends of an axis: of all values, or of those that are no outliers."""
+    low, high = float(values.min()), float(values.max())
+    first, last = (float(q) for q in np.quantile(values, (0.005, 0.995), method="nearest"))
+    reach = OUTLYING * (last - first)
+    if reach == 0 or (first - low <= reach and high - last <= reach):
+        return low, high
+    near = values[(values >= first - reach) & (values <= last + reach)]
+    return float(near.min()), float(near.max())
 
 
 def _opened(low: float, high: float, extent: float) -> tuple[float, float]:
@@ -128,14 +135,11 @@ def draw(
     Categories mix in a pixel in proportion to their cells; of values the highest is on top. With a
     selection its cells are drawn in full and the others faded.
     """
-    n_visible = cells.visible(viewport)
-    radius = _radius(n_visible, canvas)
-    finite = cells.table[cells.drawable] if not cells.drawable.all() else cells.table
+    radius = _radius(cells.visible(viewport), canvas)
     if selected is None:
-        return _pack(_layer(cells, finite, viewport, canvas, radius))
-    chosen = selected[cells.drawable]
-    below = _layer(cells, finite[~chosen], viewport, canvas, radius) * FADED
-    above = _layer(cells, finite[chosen], viewport, canvas, radius)
+        return _pack(_layer(cells, NONE, viewport, canvas, radius))
+    below = _layer(cells, ~selected, viewport, canvas, radius) * FADED
+    above = _layer(cells, selected, viewport, canvas, radius)
     return _pack(above + below * (1 - above[..., 3:]))
 
 
@@ -148,15 +152,14 @@ def _radius(n_visible: int, canvas: Canvas) -> float:
     return float(np.clip(DOT_FILL * spacing, low, high))
 
 
-def _layer(cells: Cells, table: pd.DataFrame, viewport: Viewport, canvas: Canvas, radius: float) -> NDArray[np.float32]:
-    """Return premultiplied RGBA `(height, width, 4)`, 0 to 1."""
-    import datashader as ds  # noqa: PLC0415 - seconds to import
-
-    frame = ds.Canvas(canvas.width, canvas.height, viewport[:2], viewport[2:])
-    if cells.continuous:
-        pixels = _shade_values(frame, table, cells.coloring, _rgb(COLOR_MAPS[canvas.dark]))
+def _layer(
+    cells: Cells, chosen: NDArray[np.bool_], viewport: Viewport, canvas: Canvas, radius: float
+) -> NDArray[np.float32]:
+    """Return premultiplied RGBA `(height, width, 4)`, 0 to 1, of some cells; of all when `chosen` is empty."""
+    if isinstance(cells.coloring, Values):
+        pixels = _shade_values(cells, cells.coloring, chosen, viewport, canvas)
     else:
-        pixels = _shade_mixture(frame, table)
+        pixels = _shade_mixture(cells, chosen, viewport, canvas)
     picture = np.zeros((canvas.height, canvas.width, 4), dtype=np.float32)
     if radius:
         stamp(pixels.rows, pixels.columns, pixels.colors, disc(radius), picture)
@@ -176,22 +179,22 @@ class _Pixels(NamedTuple):
     n: NDArray[np.integer]  # cells in each
 
 
-def _shade_mixture(frame: ds.Canvas, table: pd.DataFrame) -> _Pixels:
-    import datashader as ds  # noqa: PLC0415
-
-    means = {channel: ds.mean(channel) for channel in "rgb"}
-    aggregate = frame.points(table, "x", "y", ds.summary(n=ds.count(), **means))
-    n = aggregate["n"].to_numpy()
+def _shade_mixture(cells: Cells, chosen: NDArray[np.bool_], viewport: Viewport, canvas: Canvas) -> _Pixels:
+    n = np.zeros((canvas.height, canvas.width), dtype=np.int64)
+    sums = np.zeros((*n.shape, 3), dtype=np.int64)
+    add_mixture(cells.points, cells.codes, cells.palette, chosen, _plain(viewport), n, sums)
     rows, columns = np.nonzero(n)
-    colors = np.stack([aggregate[channel].to_numpy()[rows, columns] for channel in "rgb"], axis=1)
+    colors = sums[rows, columns] / (255 * n[rows, columns])[:, None]
     return _Pixels(rows, columns, colors.astype(np.float32), n[rows, columns])
 
 
-def _shade_values(frame: ds.Canvas, table: pd.DataFrame, coloring: Values, color_map: NDArray[np.float32]) -> _Pixels:
-    import datashader as ds  # noqa: PLC0415
-
-    aggregate = frame.points(table, "x", "y", ds.summary(n=ds.count(), value=ds.max("value")))
-    n, highest = aggregate["n"].to_numpy(), aggregate["value"].to_numpy()
+def _shade_values(
+    cells: Cells, coloring: Values, chosen: NDArray[np.bool_], viewport: Viewport, canvas: Canvas
+) -> _Pixels:
+    n = np.zeros((canvas.height, canvas.width), dtype=np.int64)
+    highest = np.full(n.shape, np.nan, dtype=np.float32)
+    raise_values(cells.points, coloring.values, chosen, _plain(viewport), n, highest)
+    color_map = _rgb(COLOR_MAPS[canvas.dark])
     rows, columns = np.nonzero(n)
     values = highest[rows, columns]
     # lowest first, so that dots with high values lie on top; those without a value (NaN) below all
@@ -213,11 +216,10 @@ def _opacity(n: NDArray[np.integer]) -> NDArray[np.float32]:
     return np.minimum(0.45 + 0.55 * np.log(n) / np.log(crowd), 1).astype(np.float32)
 
 
-def _channels(coloring: Categories | None, n_obs: int) -> NDArray[np.float32]:
-    """Colour of each cell, `(3, n_obs)`, 0 to 1."""
-    if coloring is None:
-        return np.broadcast_to(_rgb((PLAIN_COLOR,)).T, (3, n_obs)).copy()
-    return np.ascontiguousarray(_rgb((*coloring.colors, MISSING_COLOR))[coloring.codes].T)
+def _plain(viewport: Viewport) -> tuple[float, float, float, float]:
+    """As one type, whatever numbers a viewport was made of: each further type would be compiled anew."""
+    x_low, x_high, y_low, y_high = map(float, viewport)
+    return x_low, x_high, y_low, y_high
 
 
 def _pack(premultiplied: NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from cellasso.errors import ExportError
+from cellasso.export import Exported
 from cellasso.summarise import count_groups
+from cellasso.table import write_table
 from cellasso_app.coloring import MISSING_COLOR, Categories, color_by_obs
 from cellasso_app.components import SelectionPanel
 from cellasso_app.work import Lane
@@ -15,16 +18,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellasso.dataset import Dataset
-    from cellasso.export import Exported
     from cellasso.matrix import Progress
     from cellasso_app.session import Selection, Session
 
-IDLE_HEIGHT = 168  # pixels
+IDLE_HEIGHT = 218  # pixels
 ROWS_SHOWN = 7
 """Categories of the composition shown without scrolling."""
 
 MAX_NAME = 200
 """Bytes of a file name: file systems take 255, and a partial file's name is a little longer."""
+
+TABLES = {"csv": ".csv", "parquet": ".parquet", "txt": ".txt names"}
+"""What tables are called in the list of formats, by the suffix of their names."""
+
+SUFFIXES = ("h5ad", "h5mu", *TABLES)
 
 PIECE = 4 << 20
 """Bytes of a download sent at once: large enough for 100 MB/s, small enough to share the connection."""
@@ -48,17 +55,23 @@ class SelectionView:
         self._in_turn = in_turn
         self._export_dir = export_dir
         self._exports: list[Path] = []
+        source = session.dataset.format
         self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
-        self._exporting: Lane[Exported] = Lane(self._show_exported, self._fail_export, self._show_progress)
+        self._exporting: Lane[Exported] = Lane(
+            self._show_exported, self._fail_export, self._show_progress, outlives_session=True
+        )
         self._downloading: Lane[dict[str, Any]] = Lane(self._show_piece, self._fail_export)
         self.panel = SelectionPanel(
             on_message=self._on_message,
             n_obs=session.dataset.n_obs,
+            formats=[{"value": source, "label": f".{source}"}, *_tables()],
+            format=source,
             sizing_mode="stretch_width",
             height=IDLE_HEIGHT,
             margin=0,
         )
-        session.param.watch(self._refresh, ["selection", "composition_by", "modality"])
+        session.param.watch(self._refresh, ["selection", "composition_by", "modality", "as_categories"])
+        session.param.watch(self._tell_contents, ["genes", "matrix"])
         self._refresh()
         self._idle()
 
@@ -76,7 +89,7 @@ class SelectionView:
         else:
             dataset, column = session.dataset, session.composition_by
             self._breakdown.submit(lambda _: _compose(dataset, column, selection))
-        if self.panel.export["state"] in {"done", "failed"}:
+        if self.panel.export["state"] in {"done", "failed", "exists"}:
             self._idle()
 
     def _show_rows(self, rows: list[dict[str, Any]]) -> None:
@@ -96,29 +109,63 @@ class SelectionView:
                 self._in_turn(session.invert)
             case {"type": "clear"}:
                 self._in_turn(session.clear)
+            case {"type": "format", "value": str(suffix), "name": str(name)}:
+                self._choose_format(suffix, name)
             case {"type": "export", "name": str(name)}:
                 self._export(name)
+            case {"type": "replace"} if self.panel.export["state"] == "exists":
+                self._export(self.panel.export["name"], overwrite=True)
+            case {"type": "keep"} if self.panel.export["state"] == "exists":
+                self.panel.export = self._idle_export()
             case {"type": "cancel_export"}:
                 self._cancel()
             case {"type": "download", "number": int(number), "offset": int(offset)}:
                 self._send_piece(number, offset)
 
-    def _export(self, name: str) -> None:
+    def _choose_format(self, suffix: str, name: str) -> None:
+        """Offer another format, and the name that was typed with its suffix."""
+        known = [offered["value"] for offered in self.panel.formats]
+        if suffix not in known or self.panel.export["state"] == "running":
+            return
+        stem, dot, typed = name.strip().rpartition(".")
+        stem = stem if dot and typed.lower() in SUFFIXES else name.strip()
+        self.panel.param.update(format=suffix, file_name=f"{stem}.{suffix}", export=self._idle_export())
+        self._tell_contents()
+
+    def _tell_contents(self, *_events: object) -> None:
+        self.panel.contents = contents(self._session, self.panel.format)
+
+    def _export(self, name: str, *, overwrite: bool = False) -> None:
         selection: Selection | None = self._session.selection
         if selection is None or self.panel.export["state"] == "running":
             return
         try:
-            path = self._export_dir / checked_name(name, self._session.dataset.format)
+            path = self._export_dir / checked_name(name, self.panel.format)
         except ExportError as error:
             self._fail_export(str(error))
             return
-        dataset = self._session.dataset
+        if not overwrite and path.is_file() and not path.samefile(self._session.dataset.file_path):
+            self.panel.param.update(file_name=path.name, export={"state": "exists", "name": path.name})
+            return
         self.panel.param.update(file_name=path.name, export={"state": "running", "fraction": 0.0, "n": selection.n})
+        self._exporting.submit(self._job(selection, path, overwrite=overwrite), long=True)
+
+    def _job(self, selection: Selection, path: Path, *, overwrite: bool) -> Callable[[Progress], Exported]:
+        session, dataset = self._session, self._session.dataset
+        if self.panel.format not in TABLES:
+            return lambda progress: dataset.export(
+                selection.mask, path, recipe=selection.recipe, overwrite=overwrite, progress=progress
+            )
+        genes = tuple(session.genes)
+        layers = {gene: session.layer_of(gene) for gene in genes}
 
         def job(progress: Progress) -> Exported:
-            return dataset.export(selection.mask, path, recipe=selection.recipe, progress=progress)
+            written = write_table(
+                dataset, selection.mask, path, features=genes, layer=layers, overwrite=overwrite, progress=progress
+            )
+            return Exported(written, selection.n, ())
 
-        self._exporting.submit(job)
+        return job
 
     def _show_progress(self, fraction: float) -> None:
         if self.panel.export["state"] == "running":
@@ -144,11 +191,14 @@ class SelectionView:
         self.panel.export = {"state": "failed", "message": "Cancelled; nothing was written."}
 
     def _idle(self) -> None:
-        dataset = self._session.dataset
+        stem = self._session.dataset.file_path.stem
         self.panel.param.update(
-            file_name=free_name(self._export_dir, dataset.file_path.stem, dataset.format),
-            export={"state": "idle", "folder": str(self._export_dir)},
+            file_name=free_name(self._export_dir, stem, self.panel.format), export=self._idle_export()
         )
+        self._tell_contents()
+
+    def _idle_export(self) -> dict[str, Any]:
+        return {"state": "idle", "folder": str(self._export_dir)}
 
     def _show_piece(self, piece: dict[str, Any]) -> None:
         self.panel.send(piece)
@@ -173,13 +223,32 @@ class SelectionView:
         self._downloading.submit(job)
 
 
+def contents(session: Session, suffix: str) -> str:
+    """Return in words what goes into an export of a format."""
+    if suffix not in TABLES:
+        return "Every element, as stored"
+    if suffix == "txt":
+        return "Names of the cells"
+    genes = session.genes
+    if not genes:
+        return "obs; genes that you choose above join it"
+    layers = dict.fromkeys(session.layer_of(gene) or "" for gene in genes)
+    return f"obs and {len(genes)} gene{'' if len(genes) == 1 else 's'} from {' and '.join(layers)}"
+
+
+def _tables() -> list[dict[str, str]]:
+    """Return the formats of tables that can be written here."""
+    left_out = set() if find_spec("pyarrow") is not None else {"parquet"}
+    return [{"value": suffix, "label": label} for suffix, label in TABLES.items() if suffix not in left_out]
+
+
 def checked_name(name: str, file_format: str) -> str:
     """Return the file name for an export, with its suffix.
 
     Raises
     ------
     ExportError
-        It is empty, hidden, or reaches out of the folder.
+        It is empty, hidden, reaches out of the folder, or has the suffix of another format.
     """
     name = name.strip()
     if (
@@ -191,7 +260,13 @@ def checked_name(name: str, file_format: str) -> str:
         or len(name.encode()) > MAX_NAME
     ):
         raise ExportError(f"{name!r} is not a plain file name; write one such as subset.{file_format}.")
-    return name if name.endswith(f".{file_format}") else f"{name}.{file_format}"
+    stem, _, suffix = name.rpartition(".")
+    if stem and suffix.lower() in SUFFIXES and suffix != file_format:
+        raise ExportError(
+            f"{name} ends in .{suffix}, but .{file_format} is what will be written; write {stem}.{file_format},"
+            " or choose another format."
+        )
+    return name if suffix == file_format and stem else f"{name}.{file_format}"
 
 
 def free_name(folder: Path, stem: str, file_format: str) -> str:
@@ -205,7 +280,7 @@ def free_name(folder: Path, stem: str, file_format: str) -> str:
 
 def _compose(dataset: Dataset, column: str, selection: Selection) -> list[dict[str, Any]]:
     """Count the selected cells of each category, largest part first; only those that occur."""
-    categories = color_by_obs(dataset, column)
+    categories = color_by_obs(dataset, column, as_categories=True)
     if not isinstance(categories, Categories):
         return []
     counts = count_groups(categories.codes, len(categories.labels), selection.mask)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import argparse
 import logging
+import secrets
+import socket
 import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import panel as pn
+from bokeh.io import curdoc
+from bokeh.util.browser import view
 from panel.io.server import get_server
 
 import cellasso
 from cellasso.errors import CellassoError, FileChangedError
 from cellasso_app.background import index_in_background
-from cellasso_app.components import PAGE_STYLE, Notice
+from cellasso_app.components import PAGE_STYLE, Notice, Opening
+from cellasso_app.guard import Door, guard, is_unspecified
 from cellasso_app.indexing_cli import add_index_options, index_option
-from cellasso_app.work import pool
+from cellasso_app.session import survey
+from cellasso_app.work import UNEXPECTED, Lane, pool, when_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,11 +52,15 @@ class Catalogue:
         """How the files are called on the page."""
         return list(self._paths)
 
+    def called(self, name: str | None) -> str:
+        """Return the name of the file that a visitor asks for: this one if it is served, else the first."""
+        return name if name in self._paths else next(iter(self._paths), "")
+
     def open(self, name: str | None = None) -> Dataset:
         """Return an open file by its name on the page, the first one without; opened anew when it has changed."""
         if not self._paths:
             raise CellassoError("No file was given; start it as `cellasso FILE`.")
-        key = name if name in self._paths else next(iter(self._paths))
+        key = self.called(name)
         with self._lock:
             dataset = self._open.get(key)
             if dataset is not None:
@@ -65,21 +76,55 @@ class Catalogue:
 
 
 def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
-    """Return the page for one visitor: the explorer, or a sentence why it cannot be shown."""
-    from cellasso_app.explorer import Explorer  # noqa: PLC0415 - datashader and HoloViews take seconds to import
-
-    _warm_up()
+    """Return the page for one visitor: its frame at once, filled when the file is open, or with a sentence why not."""
     pn.config.raw_css = [PAGE_STYLE]
     asked = pn.state.session_args.get("file", [b""])[0]
-    name = asked.decode(errors="replace")  # Tornado has undone the quoting already
+    name = catalogue.called(asked.decode(errors="replace"))  # Tornado has undone the quoting already
     _set_title("cellasso")
-    try:
-        dataset = catalogue.open(name)
+    frame = pn.Column(
+        Opening(name="opening", file=name, **STRETCHED), **STRETCHED, styles={"height": "100vh", "width": "100vw"}
+    )
+    # the event loop reads nothing, not even a file's structure: on a slow disk all sessions would stand still
+    opened = pool().submit(_open, catalogue, name)
+    document = curdoc()
+
+    def fill(dataset: Dataset) -> None:
+        from cellasso_app.explorer import Explorer  # noqa: PLC0415 - imported by _open already
+
         explorer = Explorer(dataset, export_dir=export_dir, files=catalogue.names)
-    except CellassoError as error:
-        return Notice(text=str(error), sizing_mode="stretch_both")
-    _set_title(f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso")
-    return explorer.__panel__()
+        # held, it goes Bokeh's own way: on Panel's the first changes of the explorer may overtake it to the browser
+        document.hold()
+        frame[:] = [explorer]
+        document.unhold()
+        _set_title(f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso")
+
+    def say(sentence: str) -> None:
+        frame[:] = [Notice(text=sentence, **STRETCHED)]
+
+    opening = Lane(fill, say)
+    when_live(lambda: opening.submit(lambda _: opened.result()))
+    return frame
+
+
+def page_or_notice(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
+    """Return a page, or one sentence: Panel would show the traceback, with all its paths."""
+    try:
+        return page(catalogue, export_dir)
+    except Exception:
+        logger.exception("A page could not be built")
+        return Notice(text=UNEXPECTED, **STRETCHED)
+
+
+STRETCHED: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0}
+
+
+def _open(catalogue: Catalogue, name: str) -> Dataset:
+    """Return an open file of which all that a page lists has been looked up."""
+    import cellasso_app.explorer  # noqa: F401, PLC0415 - takes a second, here beside the event loop
+
+    dataset = catalogue.open(name)
+    survey(dataset)
+    return dataset
 
 
 def _set_title(title: str) -> None:
@@ -94,6 +139,8 @@ def serve(
     address: str,
     export_dir: Path,
     open_browser: bool,
+    allow_hosts: Sequence[str] = (),
+    token: str = "",
     index: bool | Path = True,
 ) -> None:
     """Serve files until interrupted.
@@ -110,6 +157,10 @@ def serve(
         Folder for exported subsets.
     open_browser
         Whether to open the page.
+    allow_hosts
+        Further names under which browsers reach this server.
+    token
+        What a browser has to show; empty asks for none.
     index
         Where column indexes are kept and built in the background, as for `cellasso.open`; `False`: none are.
     """
@@ -118,12 +169,15 @@ def serve(
     catalogue = Catalogue(paths, index=index)
 
     def build() -> pn.viewable.Viewable:  # Panel calls plain functions only
-        return page(catalogue, export_dir)
+        return page_or_notice(catalogue, export_dir)
 
-    server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100))
-    url = f"http://{f'[{address}]' if ':' in address else address}:{server.port}"
+    door = Door.of(address, allow_hosts, token)
+    server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), door)
+    host = socket.gethostname() if is_unspecified(address) else address
+    url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+    url += f"/?{urlencode({'token': token})}" if token else ""
     if open_browser:
-        server.io_loop.add_callback(server.show, "/")
+        server.io_loop.add_callback(view, url)
     server.start()
     print(f"cellasso is at {url} (Ctrl-C stops it); exported subsets go to {export_dir}", flush=True)
     server.io_loop.start()  # until Ctrl-C, which Panel turns into a stop
@@ -134,6 +188,9 @@ SERVER_OPTIONS: dict[str, Any] = {
     "websocket_compression_level": 1,
     "check_unused_sessions_milliseconds": 5_000,
     "unused_session_lifetime_milliseconds": 30_000,
+    # only sessions that this process began can be taken up
+    "sign_sessions": True,
+    "secret_key": secrets.token_bytes(32),
 }
 
 
@@ -153,7 +210,8 @@ def serve_script(arguments: Sequence[str]) -> None:
         text = "Name a file after --args: panel serve app/main.py --args FILE [--export-dir DIR]"
         Notice(text=text, sizing_mode="stretch_both").servable()
         return
-    page(_shared_catalogue(tuple(options.files), index_option(options)), options.export_dir.absolute()).servable()
+    catalogue = _shared_catalogue(tuple(options.files), index_option(options))
+    page_or_notice(catalogue, options.export_dir.absolute()).servable()
 
 
 @cache
@@ -164,13 +222,14 @@ def _shared_catalogue(paths: tuple[Path, ...], index: bool | Path) -> Catalogue:
 
 @cache
 def _warm_up() -> None:
-    """Have datashader and numba compile what the first picture needs, while the browser still loads."""
+    """Import and compile what the first picture needs, while the browser still loads."""
     pool().submit(_draw_once)
 
 
 def _draw_once() -> None:
     import numpy as np  # noqa: PLC0415
 
+    import cellasso_app.explorer  # noqa: F401, PLC0415
     from cellasso_app.coloring import Values  # noqa: PLC0415
     from cellasso_app.raster import Canvas, Cells, draw  # noqa: PLC0415
 
@@ -185,17 +244,17 @@ def _unique(path: Path, paths: Sequence[Path]) -> bool:
     return sum(other.name == path.name for other in paths) == 1
 
 
-def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int]) -> Server:
-    """Return a server that has taken the first port that is free."""
+def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int], door: Door) -> Server:
+    """Return a server behind a door that has taken the first port that is free."""
     problem = ""
     for port in ports:
-        origins = [f"{address}:{port}", f"localhost:{port}"]
         try:
-            return get_server(
-                {"/": build}, port=port, address=address, websocket_origin=origins, title=OWN_TITLE, **SERVER_OPTIONS
-            )
+            server = get_server({"/": build}, port=port, address=address, title=OWN_TITLE, **SERVER_OPTIONS)
         except OSError as error:
             problem = error.strerror or str(error)
+        else:
+            guard(server, door)
+            return server
     raise ServeError(f"{address}:{port} cannot be listened at ({problem}); choose another with --port.")
 
 

@@ -11,6 +11,8 @@ import param
 from cellasso.selection import Combined, Inverted, Lasso, Operation, Recipe, Where, combine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset
@@ -26,6 +28,27 @@ PREFERRED_COLUMNS = ("cell_type", "celltype", "annotation", "bulk_labels", "clus
 """What names cells, best first: people's words before the numbers of a clustering."""
 
 ColorKind: TypeAlias = Literal["obs", "gene"]
+
+
+def survey(dataset: Dataset) -> None:
+    """Look up, off the event loop, all that a `Session` lists of a file: kinds of columns, matrices, embeddings.
+
+    The dataset keeps it, for all sessions.
+    """
+    for modality in (dataset, *dataset.modalities.values()):
+        for column in modality.obs:
+            modality.obs.kind(column)
+        for matrix in modality.matrices or (None,):
+            len(modality.features(matrix)) if matrix is not None else modality.n_vars
+            modality.holds_counts(matrix)
+    dataset.embeddings  # noqa: B018 - found once, then kept
+
+
+class Source(NamedTuple):
+    """Which matrix a gene is read from, and whether its counts are log-normalised on the way to the screen."""
+
+    layer: str | None
+    normalised: bool = False
 
 
 class ColorBy(NamedTuple):
@@ -85,10 +108,12 @@ class Session(param.Parameterized):
     embedding = param.String(doc="Name as `Dataset.read_embedding` takes it.")
     color = param.Parameter(doc="A `ColorBy`, or None.")
     matrix = param.String(doc="Which matrix genes are read from.")
+    normalise = param.Boolean(True, doc="Whether counts are log-normalised before they are shown.")
     genes = param.List(doc="Chosen genes, named as `Dataset.read_feature` takes them.")
     group_by = param.String(doc="Column that groups the dotplot.")
     composition_by = param.String(doc="Column by which the selection is broken down.")
     selection = param.Parameter(doc="A `Selection`, or None.")
+    as_categories = param.Parameter(frozenset(), doc="Columns of whole numbers that are taken as categories.")
     dark = param.Boolean()
 
     def __init__(self, dataset: Dataset) -> None:
@@ -130,12 +155,19 @@ class Session(param.Parameterized):
 
     def category_columns(self) -> list[str]:
         """Return the columns that can group cells."""
-        return [column["name"] for column in self.columns() if column["kind"] in {"category", "boolean"}]
+        offered = {"category", "boolean"}
+        return [c["name"] for c in self.columns() if c["kind"] in offered or c["name"] in self.as_categories]
 
     def layer_of(self, gene: str) -> str | None:
         """Return the matrix to read a gene from: the chosen one, where the gene's modality has it."""
         owner, _ = self.dataset.owner(gene)
         return self.matrix if self.matrix in owner.matrices else next(iter(owner.matrices), None)
+
+    def source_of(self, gene: str) -> Source:
+        """Return what the screen shows of a gene: its matrix, log-normalised where that holds counts."""
+        owner, _ = self.dataset.owner(gene)
+        layer = self.layer_of(gene)
+        return Source(layer, self.normalise and owner.holds_counts(layer))
 
     # -- choosing ---------------------------------------------------------------------------------------
 
@@ -154,6 +186,23 @@ class Session(param.Parameterized):
             self.composition_by = self.composition_by if self.composition_by in columns else best
             if self.color is None or (self.color.kind == "obs" and not self._has_column(self.color.name)):
                 self.color = ColorBy("obs", best) if best else None
+
+    def treat_as_categories(self, column: str, value: bool) -> None:
+        """Take a column of whole numbers as categories, so that it also groups cells, or as numbers again."""
+        if not any(c["name"] == column and c["kind"] == "number" for c in self.columns()):
+            return
+        with param.parameterized.batch_call_watchers(self):
+            self.as_categories = self.as_categories | {column} if value else self.as_categories - {column}
+            columns = self.category_columns()
+            best = _preferred(columns)
+            self.group_by = self.group_by if self.group_by in columns else best
+            self.composition_by = self.composition_by if self.composition_by in columns else best
+
+    def add_genes(self, genes: Sequence[tuple[str, str]]) -> None:
+        """Put genes with their labels on the list; what colours the cells stays."""
+        self._labels |= {gene: label or gene for gene, label in genes}
+        fresh = [gene for gene, _ in dict.fromkeys(genes) if gene not in self.genes]
+        self.genes = [*self.genes, *fresh][-MAX_GENES:]
 
     def add_gene(self, gene: str, label: str = "") -> None:
         """Put a gene on the list, if it is not there, and colour by it; `label` is what people call it."""

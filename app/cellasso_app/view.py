@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import panel as pn
 
+from cellasso.errors import Cancelled, CellassoError
 from cellasso.lasso import points_in_polygon
 from cellasso.selection import Lasso, Where
 from cellasso_app.coloring import CLIP_PERCENTILE, MISSING_COLOR, Categories, Values, color_by_feature, color_by_obs
 from cellasso_app.components import CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.raster import Cells, Viewport, draw
-from cellasso_app.session import ColorBy
-from cellasso_app.work import Lane, Turns
+from cellasso_app.session import ColorBy, Source
+from cellasso_app.work import Lane, Turns, when_live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -31,17 +32,32 @@ if TYPE_CHECKING:
 
 HISTOGRAM_BINS = 40
 
+NO_EMBEDDING = (
+    "This file has no embedding to draw: obsm holds no array of two or more columns with a row per cell."
+    " Select by category on the left."
+)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be read: the choices of a session that decide it."""
+
+    embedding: str
+    color: ColorBy | None
+    source: Source  # of a gene
+    as_categories: bool = False
+
 
 @dataclass(frozen=True)
 class _Loaded:
     """What a reading job brings back."""
 
-    embedding: str
+    asked: _Asked
     points: NDArray[np.float32]
-    color: ColorBy | None
     cells: Cells
     bounds: Viewport
-    n_without: int  # cells without coordinates
+    legend: dict[str, Any] | None
+    notes: str  # what of the cells the picture does not show
     problem: str  # why the colour could not be read; empty when it could
 
 
@@ -69,11 +85,11 @@ class EmbeddingView:
         self._loaded: _Loaded | None = None
         self._reading: Lane[_Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
         self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail)
-        self._turns = Turns(self._fail)
+        self._turns = Turns(self._fail_turn)
         self.plot = EmbeddingPlot(on_view=self._draw, on_stroke=self._select_inside)
         self.bar = PlotBar(on_message=self._on_message, sizing_mode="stretch_width", height=42, margin=0)
         self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0)
-        self.cells_panel = CellsPanel(on_message=self._on_message, width=300, sizing_mode="stretch_height", margin=0)
+        self.cells_panel = CellsPanel(on_message=self._on_message, sizing_mode="stretch_both", margin=0)
         self.layout = pn.Column(
             self.bar,
             pn.pane.Bokeh(self.plot.figure, sizing_mode="stretch_both", margin=0),
@@ -81,14 +97,13 @@ class EmbeddingView:
             sizing_mode="stretch_both",
             margin=0,
         )
-        session.param.watch(self._read, ["embedding", "color", "matrix"])
+        session.param.watch(self._read, ["embedding", "color", "matrix", "normalise", "as_categories"])
         session.param.watch(lambda _: self._draw(), ["selection"])
         session.param.watch(self._change_theme, ["dark"])
         session.param.watch(self._list_columns, ["modality"])
         self.bar.param.watch(lambda _: self._draw(), ["pixel_ratio"])
         self._list_columns()
-        # not before the browser is there: what a thread hands to a session that is still being made is lost
-        pn.state.onload(self._read)
+        when_live(self._read)
 
     # -- reading --------------------------------------------------------------------------------------
 
@@ -96,53 +111,79 @@ class EmbeddingView:
         session, before = self._session, self._loaded
         embedding, color = session.embedding, session.color
         self.bar.param.update(embeddings=list(session.dataset.embeddings), embedding=embedding)
-        if not embedding:
-            self.status.warning = (
-                "This file has no embedding to draw: obsm holds no array of two or more columns with a row per cell."
-            )
-        layer = session.layer_of(color.name) if color is not None and color.kind == "gene" else None
-        points = before.points if before is not None and before.embedding == embedding else None
+        as_categories = color is not None and color.name in session.as_categories
+        source = session.source_of(color.name) if color is not None and color.kind == "gene" else Source(None)
+        asked = _Asked(embedding, color, source, as_categories)
+        if before is not None and asked == before.asked:  # back to what is on the screen
+            self._reading.cancel()
+            self._show_loaded(before)
+            return
+        points = before.points if before is not None and before.asked.embedding == embedding else None
         active = color.name if color is not None and color.kind == "obs" else ""
         self.bar.param.update(busy=True, fraction=0.0)
         self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
 
         def job(progress: Progress) -> _Loaded:
-            return _load(session.dataset, embedding, color, layer, points, progress)
+            return _load(session.dataset, asked, points, progress)
 
-        self._reading.submit(job)
+        self._reading.submit(job, long=color is not None and color.kind == "gene")
 
     def _show_loaded(self, loaded: _Loaded) -> None:
-        moved = self._loaded is None or self._loaded.embedding != loaded.embedding
+        asked, before = loaded.asked, self._loaded
+        moved = before is None or before.asked.embedding != asked.embedding
         self._loaded = loaded
+        active = asked.color.name if asked.color is not None and asked.color.kind == "obs" else ""
         coloring = loaded.cells.coloring
         self.bar.param.update(
             busy=False,
             color=self._session.label(coloring.name) if coloring is not None else "",
             color_source=coloring.source if isinstance(coloring, Values) else "",
         )
-        self.cells_panel.param.update(legend=_legend(coloring), busy=False, message=loaded.problem)
-        self.plot.set_coloring(coloring if loaded.embedding else None)
+        self.cells_panel.param.update(active=active, legend=loaded.legend, busy=False, message=loaded.problem)
+        self.plot.set_coloring(coloring if asked.embedding else None)
         if moved:
             self.plot.clear()  # the old picture means nothing on the new axes
-            name = loaded.embedding.rpartition(":")[2].removeprefix("X_")
+            name = asked.embedding.rpartition(":")[2].removeprefix("X_")
             name = name.upper() if name.islower() and len(name) <= 4 else name
             self.plot.set_bounds(loaded.bounds, (f"{name}1", f"{name}2") if name else ("", ""))
         else:
             self._draw()
+        if not asked.embedding:
+            self.status.param.update(text=f"{len(loaded.points):,} cells", warning=loaded.problem or NO_EMBEDDING)
 
     def _show_progress(self, fraction: float) -> None:
         self.bar.fraction = fraction
 
     def _fail(self, sentence: str) -> None:
+        self._stay()
+        self.status.warning = sentence
+
+    def _fail_turn(self, sentence: str) -> None:
+        self.status.warning = sentence
+
+    def _stay(self) -> None:
+        """Choose again what is on the screen: what was chosen instead cannot be had, or was cancelled."""
         self.bar.busy = False
         self.cells_panel.busy = False
-        self.status.warning = sentence
+        session, shown = self._session, self._loaded
+        if shown is None:
+            self.cells_panel.param.update(active="", legend=None)
+            return
+        asked = shown.asked
+        choice: dict[str, Any] = {"color": asked.color, "embedding": asked.embedding}
+        if asked.source.layer is not None:
+            choice["matrix"] = asked.source.layer
+        if asked.color is not None and asked.color.kind == "obs":
+            others = session.as_categories - {asked.color.name}
+            choice["as_categories"] = others | ({asked.color.name} if asked.as_categories else set())
+        session.param.update(**choice)
+        self._read()  # also where nothing of the choice had changed: the panels are then set back
 
     # -- drawing --------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
         loaded, canvas = self._loaded, self.plot.canvas(self.bar.pixel_ratio)
-        if loaded is None or canvas is None or not loaded.embedding:
+        if loaded is None or canvas is None or not loaded.asked.embedding:
             return
         viewport, selection = self.plot.viewport, self._session.selection
 
@@ -166,8 +207,7 @@ class EmbeddingView:
                 parts.append(f"colours end at the {CLIP_PERCENTILE:.0f}th percentile")
         parts.append("exact")
         self.status.text = " · ".join(parts)
-        without = f"{loaded.n_without:,} cells have no coordinates here and are not drawn"
-        self.status.warning = loaded.problem or (without if loaded.n_without else "")
+        self.status.warning = loaded.problem or loaded.notes
 
     def _change_theme(self, *_events: object) -> None:
         self.plot.set_theme(dark=self._session.dark)
@@ -189,6 +229,8 @@ class EmbeddingView:
                 "operation": "replace" | "add" | "subtract" | "intersect" as operation,
             }:
                 self._select_category(column, label, operation)
+            case {"type": "as_categories", "column": str(name), "value": bool(value)}:
+                session.treat_as_categories(name, value)
             case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:
                 self._operation = operation
             case {"type": "fit"}:
@@ -199,70 +241,79 @@ class EmbeddingView:
                 self._cancel()
 
     def _cancel(self) -> None:
-        """Stop reading and stay with the colours that are on the screen."""
+        """Stop reading and stay with the picture that is on the screen."""
         self._reading.cancel()
-        self.bar.busy = False
-        if self._loaded is not None:
-            with_before = self._loaded
-            self._session.param.update(color=with_before.color, embedding=with_before.embedding)
+        self._stay()
 
     def _select_inside(self, polygon: list[tuple[float, float]]) -> None:
         loaded = self._loaded
-        if loaded is None or not loaded.embedding or len(polygon) < 3:
+        if loaded is None or not loaded.asked.embedding or len(polygon) < 3:
             return
-        recipe, operation = Lasso(loaded.embedding, tuple(polygon)), self._operation
+        recipe, operation = Lasso(loaded.asked.embedding, tuple(polygon)), self._operation
         session = self._session
 
-        def prepare() -> Callable[[], None]:
-            return partial(session.select, operation, recipe, points_in_polygon(loaded.points, polygon))
+        def prepare(progress: Progress) -> Callable[[], None]:
+            mask = points_in_polygon(loaded.points, polygon, progress=progress)
+            return partial(session.select, operation, recipe, mask)
 
         self._turns.take(prepare)
 
     def _select_category(self, column: str, label: str, operation: Operation) -> None:
         loaded, dataset = self._loaded, self._session.dataset
-        if loaded is None or loaded.color is None or not isinstance(loaded.cells.coloring, Categories):
+        color = loaded.asked.color if loaded is not None else None
+        if loaded is None or color is None or not isinstance(loaded.cells.coloring, Categories):
             return
-        if loaded.color.name != column:  # the legend that was clicked is no longer there
+        if color.name != column:  # the legend that was clicked is no longer there
             return
-        recipe = Where(category_expression(loaded.color.name, label, loaded.cells.coloring))
+        recipe = Where(category_expression(color.name, label, loaded.cells.coloring))
         session = self._session
-        self._turns.take(lambda: partial(session.select, operation, recipe, recipe.mask(dataset)))
+        self._turns.take(lambda _: partial(session.select, operation, recipe, recipe.mask(dataset)))
 
     def in_turn(self, step: Callable[[], None]) -> None:
         """Run a step of selecting (clear, undo, …) after the strokes and clicks before it."""
-        self._turns.take(lambda: step)
+        self._turns.take(lambda _: step)
 
     def _list_columns(self, *_events: object) -> None:
         self.cells_panel.columns = self._session.columns()
 
 
-def _load(  # noqa: PLR0917 - a job's inputs, passed once
-    dataset: Dataset,
-    embedding: str,
-    color: ColorBy | None,
-    layer: str | None,
-    points: NDArray[np.float32] | None,
-    progress: Progress,
-) -> _Loaded:
-    from cellasso.errors import Cancelled, CellassoError  # noqa: PLC0415
-
+def _load(dataset: Dataset, asked: _Asked, points: NDArray[np.float32] | None, progress: Progress) -> _Loaded:
     if points is None:
         nowhere = np.full((dataset.n_obs, 2), np.nan, dtype=np.float32)
-        points = dataset.read_embedding(embedding) if embedding else nowhere
+        points = dataset.read_embedding(asked.embedding) if asked.embedding else nowhere
     coloring: Coloring | None = None
-    problem = ""
+    problem, color = "", asked.color
     try:
         if color is not None and color.kind == "gene":
-            coloring = color_by_feature(dataset, color.name, layer, progress=progress)
+            layer, normalised = asked.source
+            coloring = color_by_feature(dataset, color.name, layer, normalised=normalised, progress=progress)
         elif color is not None:
-            coloring = color_by_obs(dataset, color.name)
+            coloring = color_by_obs(dataset, color.name, as_categories=asked.as_categories)
     except Cancelled:
         raise
     except CellassoError as error:  # the cells are still drawn, without colours
         problem = str(error)
     cells = Cells(points, coloring)
-    n_without = int(len(points) - np.count_nonzero(cells.drawable))
-    return _Loaded(embedding, points, color, cells, cells.bounds(), n_without if embedding else 0, problem)
+    bounds = cells.bounds()
+    notes = " · ".join(_notes(cells, bounds)) if asked.embedding else ""
+    return _Loaded(asked, points, cells, bounds, _legend(coloring), notes, problem)
+
+
+def _notes(cells: Cells, bounds: Viewport) -> Iterator[str]:
+    """Yield what a picture of these bounds does not show of the cells, in the words of the status line."""
+    n_obs, n_drawable = len(cells.points), int(np.count_nonzero(cells.drawable))
+    if n_drawable < n_obs:
+        yield f"{_count(n_obs - n_drawable)} without coordinates here, not drawn"
+    n_outside = n_drawable - cells.visible(bounds)
+    if n_outside:
+        yield f"{_count(n_outside)} far outside of this view; zoom out for them"
+    found = cells.points[cells.drawable]
+    if n_drawable > 1 and (found == found[0]).all():
+        yield f"all {_count(n_drawable)} lie at one point"
+
+
+def _count(n: int) -> str:
+    return f"{n:,} cell" if n == 1 else f"{n:,} cells"
 
 
 def category_expression(column: str, label: str, categories: Categories) -> str:
@@ -272,6 +323,8 @@ def category_expression(column: str, label: str, categories: Categories) -> str:
         return f"{name} is null"
     if categories.boolean:
         return f"{name} == {label.lower()}"
+    if categories.integer:
+        return f"{name} == {label}"
     quoted = label.replace("\\", "\\\\").replace("'", "\\'")
     return f"{name} == '{quoted}'"
 
@@ -303,12 +356,18 @@ def _legend(coloring: Coloring | None) -> dict[str, Any] | None:
                 }
             )
         note = f"The {coloring.n_folded:,} smallest categories stand together as other." if coloring.n_folded else ""
-        return {"rows": rows, "note": note}
+        return {"rows": rows, "note": note, "numbers": coloring.integer}
     if isinstance(coloring, Values):
         finite = coloring.values[np.isfinite(coloring.values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
         wide = max(high - low, 1.0 if high == low else 0.0, abs(low) * 1e-6)  # more than the bins' rounding
         histogram, _ = np.histogram(finite.astype(np.float64), bins=HISTOGRAM_BINS, range=(low, low + wide))
         note = f"{coloring.n_missing:,} cells have no value." if coloring.n_missing else ""
-        return {"histogram": histogram.tolist(), "low": low, "high": high, "note": note}
+        return {
+            "histogram": histogram.tolist(),
+            "low": low,
+            "high": high,
+            "note": note,
+            "n_distinct": coloring.n_distinct,  # whole numbers few enough to be categories
+        }
     return None

@@ -1,4 +1,4 @@
-"""Work off the event loop: one pool of threads per process, one lane per concern of a session."""
+"""Work off the event loop: two pools of threads per process, one lane per concern of a session."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import panel as pn
 from bokeh.io import curdoc
 
 from cellasso.errors import Cancelled, CellassoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bokeh.application.application import SessionContext
 
     from cellasso.matrix import Progress
 
@@ -28,18 +31,51 @@ UNEXPECTED = "Something went wrong here; the server's log says what. The rest of
 
 @cache
 def pool() -> Executor:
-    """Return the pool that all sessions of this process share.
+    """Return the pool for what is done at once (drawing, suggesting, opening), which all sessions share.
 
     More threads than cores: one waiting for a disk must not hold up another session's drawing.
     """
     return ThreadPoolExecutor(max_workers=2 + 2 * (os.cpu_count() or 1), thread_name_prefix="cellasso")
 
 
-class Turns:
+@cache
+def long_pool() -> Executor:
+    """Return the pool for what takes long (scans, exports): however much of it waits, drawing does not.
+
+    A scan keeps every core busy by itself; two at a time bound memory, and one alone would let a single
+    export hold up everybody's genes.
+    """
+    return ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="cellasso-long")
+
+
+def when_live(callback: Callable[[], None]) -> None:
+    """Run `callback` when the browser has the page, at once if it has it already, or if there is no browser.
+
+    What a thread hands to a session that is still being made is lost.
+    """
+    if curdoc().session_context is None:
+        callback()
+    else:
+        pn.state.onload(callback)
+
+
+class _Ends:
+    """Ends with its session: the browser went away, nobody waits for what it still had to do."""
+
+    def __init__(self) -> None:
+        self._document = curdoc()
+        if self._document.session_context is not None:
+            self._document.on_session_destroyed(self._end)
+
+    def _end(self, session_context: SessionContext) -> None:
+        raise NotImplementedError
+
+
+class Turns(_Ends):
     """Runs every step it is given, one after the other: of what a hand does nothing may be dropped or overtaken.
 
-    Must be made inside a session. A step is prepared off the event loop; what that returns then runs on
-    it, document locked.
+    Must be made inside a session, and ends with it. A step is prepared off the event loop; what that returns
+    then runs on it, document locked.
 
     Parameters
     ----------
@@ -48,14 +84,18 @@ class Turns:
     """
 
     def __init__(self, failed: Callable[[str], None]) -> None:
-        self._document = curdoc()
+        super().__init__()
         self._failed = failed
         self._lock = threading.Lock()
-        self._waiting: deque[Callable[[], Callable[[], None]]] = deque()
+        self._waiting: deque[Callable[[Progress], Callable[[], None]]] = deque()
         self._running = False
+        self._ended = False
 
-    def take(self, prepare: Callable[[], Callable[[], None]]) -> None:
-        """Run `prepare()` in the pool and what it returns on the loop, after all that was taken before."""
+    def take(self, prepare: Callable[[Progress], Callable[[], None]]) -> None:
+        """Run `prepare(progress)` in the pool and what it returns on the loop, after all that was taken before.
+
+        Its `progress` raises `Cancelled` once the session has ended.
+        """
         with self._lock:
             self._waiting.append(prepare)
             if self._running:
@@ -71,7 +111,9 @@ class Turns:
                     return
                 prepare = self._waiting.popleft()
             try:
-                step = prepare()
+                step = prepare(self._progress)
+            except Cancelled:
+                continue
             except CellassoError as error:
                 step = partial(self._failed, str(error))
             except Exception:  # one step must not end the others; what is not ours is logged in full
@@ -82,12 +124,21 @@ class Turns:
             else:
                 self._document.add_next_tick_callback(step)
 
+    def _progress(self, _fraction: float) -> None:
+        if self._ended:
+            raise Cancelled("The session has ended.")
 
-class Lane(Generic[Result]):
+    def _end(self, session_context: SessionContext) -> None:  # noqa: ARG002 - Bokeh calls with it
+        self._ended = True
+        with self._lock:
+            self._waiting.clear()
+
+
+class Lane(_Ends, Generic[Result]):
     """Runs the newest of the jobs it is given: an older one still waiting is dropped, one that runs is cancelled.
 
     Must be made inside a session, and given work once the session is live; what it reports arrives
-    there, on the event loop, document locked.
+    there, on the event loop, document locked. With the session it ends.
 
     Parameters
     ----------
@@ -97,6 +148,8 @@ class Lane(Generic[Result]):
         Called with a sentence for the user when a job raised.
     progressed
         Called with the fraction done while a job runs.
+    outlives_session
+        Whether what runs is brought to its end also when the browser goes away, as a file that is being written.
     """
 
     def __init__(
@@ -104,25 +157,34 @@ class Lane(Generic[Result]):
         done: Callable[[Result], None],
         failed: Callable[[str], None],
         progressed: Callable[[float], None] | None = None,
+        *,
+        outlives_session: bool = False,
     ) -> None:
-        self._document = curdoc()
+        super().__init__()
+        self._outlives_session = outlives_session
         self._done = done
         self._failed = failed
         self._progressed = progressed
         self._lock = threading.Lock()
         self._newest = 0
-        self._waiting: Callable[[Progress], Result] | None = None
+        self._waiting: tuple[Callable[[Progress], Result], Executor] | None = None
         self._running = False
 
-    def submit(self, job: Callable[[Progress], Result]) -> None:
-        """Run `job(progress)` in the pool; its `progress` raises `Cancelled` once it is no longer wanted."""
+    def submit(self, job: Callable[[Progress], Result], *, long: bool = False) -> None:
+        """Run `job(progress)` in a pool; its `progress` raises `Cancelled` once it is no longer wanted.
+
+        Parameters
+        ----------
+        long
+            Whether it may take seconds, and shall not stand in the way of what is done at once.
+        """
         with self._lock:
             self._newest += 1
-            self._waiting = job
+            self._waiting = job, long_pool() if long else pool()
             if self._running:
-                return  # the running thread takes it up
+                return  # taken up when the running one has ended
             self._running = True
-        pool().submit(self._run)
+            self._waiting[1].submit(self._run)
 
     def cancel(self) -> None:
         """Drop what waits and stop what runs; nothing of either is reported."""
@@ -130,15 +192,20 @@ class Lane(Generic[Result]):
             self._newest += 1
             self._waiting = None
 
+    def _end(self, session_context: SessionContext) -> None:  # noqa: ARG002 - Bokeh calls with it
+        if not self._outlives_session:
+            self.cancel()
+
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                job, number = self._waiting, self._newest
-                self._waiting = None
-                if job is None:
-                    self._running = False
-                    return
-            self._run_one(job, number)
+        with self._lock:
+            waiting, number = self._waiting, self._newest
+            self._waiting = None
+        if waiting is not None:
+            self._run_one(waiting[0], number)
+        with self._lock:
+            self._running = self._waiting is not None
+            if self._waiting is not None:
+                self._waiting[1].submit(self._run)
 
     def _run_one(self, job: Callable[[Progress], Result], number: int) -> None:
         try:

@@ -118,11 +118,16 @@ class Contiguous:
         return rows[(slice(None), *values[1:])]
 
 
-def open_chunks(handle: Handle, dataset: h5py.Dataset) -> Chunks | Contiguous | None:
+def open_chunks(handle: Handle, dataset: h5py.Dataset, *, n_rows: int | None = None) -> Chunks | Contiguous | None:
     """Return where the values of a dataset lie; `None` when HDF5 alone can read them.
 
     HDF5 alone knows texts of variable length, other filters than shuffle and gzip, chunks that skipped a filter
     or were never written.
+
+    Parameters
+    ----------
+    n_rows
+        Look up the chunks of that many first rows only, as if there were no others: a large matrix has 20,000.
     """
     filters = _known_filters(dataset)
     if filters is None or not dataset.size or not dataset.shape or not _is_plain(dataset):
@@ -130,7 +135,7 @@ def open_chunks(handle: Handle, dataset: h5py.Dataset) -> Chunks | Contiguous | 
     if dataset.chunks is None:
         found: Chunks | Contiguous | None = _contiguous(handle, dataset)
     else:
-        found = _chunked(handle, dataset, shuffled=filters[0], deflated=filters[1] is not None)
+        found = _chunked(handle, dataset, n_rows, shuffled=filters[0], deflated=filters[1] is not None)
     return found if found is not None and _is_there(found, dataset) else None
 
 
@@ -210,25 +215,32 @@ def _known_filters(dataset: h5py.Dataset) -> tuple[bool, int | None] | None:
     return shuffle in found, int(found[gzip][0]) if gzip in found else None
 
 
-def _chunked(handle: Handle, dataset: h5py.Dataset, *, shuffled: bool, deflated: bool) -> Chunks | None:
+def _chunked(
+    handle: Handle, dataset: h5py.Dataset, n_rows: int | None, *, shuffled: bool, deflated: bool
+) -> Chunks | None:
     """Return where all chunks are, if every one is there and went through all filters."""
-    grid = tuple(-(-n // size) for n, size in zip(dataset.shape, dataset.chunks, strict=True))
+    size = dataset.chunks
+    n_bands = -(-(dataset.shape[0] if n_rows is None else min(n_rows, dataset.shape[0])) // size[0])
+    shape = (min(n_bands * size[0], dataset.shape[0]), *dataset.shape[1:])
+    grid = tuple(-(-n // each) for n, each in zip(shape, size, strict=True))
     if prod(grid) > MAX_CHUNKS:
         return None
     offsets, lengths = (np.full(grid, -1, dtype=np.int64) for _ in range(2))
-    skipped = 0
+    skipped, n_left = 0, prod(grid)
 
-    def note(chunk: h5py.h5d.StoreInfo) -> None:
-        nonlocal skipped
-        at = tuple(start // size for start, size in zip(chunk.chunk_offset, dataset.chunks, strict=True))
-        offsets[at], lengths[at] = chunk.byte_offset, chunk.size
-        skipped |= chunk.filter_mask
+    def note(chunk: h5py.h5d.StoreInfo) -> bool | None:
+        nonlocal skipped, n_left
+        at = tuple(start // each for start, each in zip(chunk.chunk_offset, size, strict=True))
+        if at[0] < n_bands:
+            offsets[at], lengths[at] = chunk.byte_offset, chunk.size
+            skipped |= chunk.filter_mask
+            n_left -= 1
+        return None if n_left else True  # anything but None ends the iteration
 
     dataset.id.chunk_iter(note)
-    if skipped or (lengths < 0).any():
+    if skipped or n_left:
         return None
-    place = handle.place(dataset.name)
-    return Chunks(handle, place, dataset.dtype, dataset.shape, dataset.chunks, offsets, lengths, shuffled, deflated)
+    return Chunks(handle, handle.place(dataset.name), dataset.dtype, shape, size, offsets, lengths, shuffled, deflated)
 
 
 def _contiguous(handle: Handle, dataset: h5py.Dataset) -> Contiguous | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from cellasso import elements, subset
 from cellasso.errors import ElementError
+from cellasso.frame import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,18 +60,31 @@ class Frames:
         written = subset.create_group_like(node, target, name)
         if LEGACY in node:
             subset.create_group_like(self._copy.child(node, LEGACY), written, LEGACY)
-        index = _text(node.attrs.get("_index", "_index"))
-        if index in node:
-            self._column(rows, node, written, index)
-        n_left_out = len(self._copy.left_out)
+        n_rows = self._write_index(node, written, rows)
         for column in node:
-            if column not in {LEGACY, index}:
-                self._copy.attempt(partial(self._column, rows), node, written, column)
+            if column not in {LEGACY, _text(written.attrs["_index"])}:
+                self._copy.attempt(partial(self._column, rows, n_rows), node, written, column)
         for unused in set(node.get(LEGACY, ())) - set(written.get(LEGACY, ())):
             self._copy.verbatim(node[LEGACY], written[LEGACY], unused)
-        if len(self._copy.left_out) > n_left_out and "column-order" in written.attrs:
-            order = [column for column in written.attrs["column-order"] if _text(column) in written]
-            subset.set_attribute(written, "column-order", order)
+        stated = elements.names(node, "column-order")
+        order = [column for column in dict.fromkeys(stated) if column in written]
+        if order != stated:  # some were left out, or were never there
+            written.attrs["column-order"] = np.array(order, dtype=h5py.string_dtype())
+
+    def _write_index(self, node: h5py.Group, target: h5py.Group, rows: Index | None) -> int:
+        """Write the names of the rows; return how many the source has. Without names they are row numbers."""
+        frame = Frame(self._copy.handle, node.name)
+        name = frame.index_name
+        if name is None:
+            name = "_index"
+            numbers = np.arange(len(frame)) if rows is None else rows
+            made = target.create_dataset(name, data=numbers.astype(str).astype(object), dtype=h5py.string_dtype())
+            made.attrs["encoding-type"], made.attrs["encoding-version"] = "string-array", "0.2.0"
+        else:
+            self._column(rows, len(frame), node, target, name)
+        if _text(target.attrs.get("_index", "")) != name:
+            target.attrs["_index"] = name
+        return len(frame)
 
     def write_kept(self, node: h5py.Dataset, target: h5py.Group, name: str) -> None:
         """Write what `uns` says of each category (its colour, or in old files its name) for those that stay."""
@@ -84,35 +98,40 @@ class Frames:
             positions = positions[keep]
         subset.subset_dataset(self._copy.handle, node, target, name, rows=positions, advance=self._copy.advance)
 
-    def _column(self, rows: Index | None, source: h5py.Group, target: h5py.Group, column: str) -> None:
+    def _column(self, rows: Index | None, n_rows: int, source: h5py.Group, target: h5py.Group, column: str) -> None:
         node = self._copy.child(source, column)
+        shape = elements.shape(node)
+        if shape and shape[0] != n_rows:
+            raise ElementError(f"{node.name} has {shape[0]:,} rows; {n_rows:,} were expected.")
         if elements.encoding(node) == "categorical" and isinstance(node, h5py.Group):
             written = subset.create_group_like(node, target, column)
+            if "ordered" not in written.attrs:  # anndata asks for it
+                written.attrs["ordered"] = False
             codes, categories = (self._copy.child(node, part) for part in ("codes", "categories"))
-            keep = self._write_codes(codes, rows, _length(categories), written, column=column)
+            keep = self._write_codes(codes, rows, categories, written, column=column)
             self._copy.element(categories, written, "categories", keep)
             return
         reference = node.attrs.get("categories")
         if isinstance(node, h5py.Dataset) and isinstance(reference, h5py.Reference) and LEGACY in source:
             name = node.file[reference].name.rsplit("/", 1)[-1]
             categories = self._copy.child(self._copy.child(source, LEGACY), name)
-            keep = self._write_codes(node, rows, _length(categories), target, column=column)
+            keep = self._write_codes(node, rows, categories, target, column=column)
             self._copy.element(categories, target[LEGACY], name, keep)
             return
         self._copy.element(node, target, column, rows)
 
     def _write_codes(
-        self, node: Node, rows: Index | None, n_categories: int, target: h5py.Group, *, column: str
+        self, node: Node, rows: Index | None, categories: Node, target: h5py.Group, *, column: str
     ) -> Index | None:
         """Write the codes of a categorical; return which categories stay, or `None` when all do."""
+        n_categories, missing = _length(categories), _missing(categories)
         codes = node[...] if rows is None else subset.take(node, rows)
         if codes.size and not -1 <= int(codes.min()) <= int(codes.max()) < n_categories:
             raise ElementError(f"{node.name} has codes beyond its {n_categories:,} categories.")
-        keep = None
-        if self._drop_unused:
-            used = _used(codes, n_categories)
+        used = np.setdiff1d(_used(codes, n_categories) if self._drop_unused else np.arange(n_categories), missing)
+        if self._drop_unused or len(missing):
             self.kept.setdefault(f"{column}_colors", []).append((n_categories, used))
-            keep = used if len(used) < n_categories else None
+        keep = used if len(used) < n_categories else None
         if keep is not None:
             codes = _recoding(keep, n_categories)[codes]
         subset.write(subset.create_like(node, target, node.name.rpartition("/")[2], codes.shape), codes)
@@ -161,6 +180,13 @@ def _length(categories: Node) -> int:
     if len(shape) != 1:
         raise ElementError(f"{categories.name} has shape {shape}; a list of categories was expected.")
     return shape[0]
+
+
+def _missing(categories: Node) -> Index:
+    """Return which categories are NaN: anndata refuses them, and their cells have no value."""
+    if not isinstance(categories, h5py.Dataset) or categories.dtype.kind != "f":
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(np.isnan(categories[...]))
 
 
 def _used(codes: NDArray[Any], n_categories: int) -> Index:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 import h5py
 import numpy as np
@@ -14,10 +14,11 @@ from cellasso.errors import ElementError, FileError, NotFoundError
 from cellasso.handle import Handle, nearest
 from cellasso.index_cache import default_root
 from cellasso.modality import Modality, embedding_rank
+from cellasso.summarise import GroupSummary, count_groups
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["h5ad", "h5mu"]
 
+MAX_NESTING = 8
+"""Modalities inside of modalities; deeper ones are a group that contains itself."""
+
+
+class _Options(TypedDict):
+    layer: str | None
+    normalised: bool
+    progress: Progress | None
+
 
 class Dataset(Modality):
     """An open .h5ad or .h5mu file.
@@ -37,6 +47,8 @@ class Dataset(Modality):
     An h5ad has no further modalities and answers for itself. An h5mu answers for its *global* cells:
     `"rna:leiden"`, `"rna:CD4"` and `"rna:X_umap"` name a column, a feature and an embedding of a
     modality, spread over all cells; where a modality lacks a cell the value is missing (NaN, code -1).
+    A modality that holds modalities of its own (mudata nests them) is followed by those, as `"rna:raw"`
+    with `"rna:raw:CD4"`.
 
     Use `cellasso.open`; several processes may have the same file open.
     """
@@ -53,13 +65,8 @@ class Dataset(Modality):
 
     @cached_property
     def modalities(self) -> dict[str, Modality]:
-        """The modalities of an h5mu by name, in the file's order; none for an h5ad."""
-        if self.format == "h5ad":
-            return {}
-        group = self.handle.group("/mod")
-        order = [name for name in elements.names(group, "mod-order") if name in group]
-        names = order + [name for name in group if name not in order]
-        return {name: Modality(self.handle, name, f"/mod/{name}") for name in names}
+        """The modalities of an h5mu by name, in the file's order, nested ones after theirs; none for an h5ad."""
+        return {modality.name: modality for modality in self._inside(self)} if self.format == "h5mu" else {}
 
     def __getitem__(self, modality: str) -> Modality:
         """Return a modality; `dataset[""]` is the dataset itself."""
@@ -86,9 +93,9 @@ class Dataset(Modality):
     @property
     def embeddings(self) -> tuple[str, ...]:
         """The drawable obsm, those of modalities as `"rna:X_umap"`; UMAP first."""
-        own = [(embedding_rank(name), name) for name in super().embeddings]
+        own = [(embedding_rank(name, self.obsm[name][1]), name) for name in super().embeddings]
         of_modalities = [
-            (embedding_rank(name), f"{modality.name}:{name}")
+            (embedding_rank(name, modality.obsm[name][1]), f"{modality.name}:{name}")
             for modality in self.modalities.values()
             for name in modality.embeddings
         ]
@@ -120,19 +127,60 @@ class Dataset(Modality):
         return spread
 
     def read_features(
-        self, names: Sequence[str], layer: str | None = None, *, progress: Progress | None = None
+        self,
+        names: Sequence[str],
+        layer: str | None = None,
+        *,
+        normalised: bool = False,
+        progress: Progress | None = None,
     ) -> list[NDArray[np.generic]]:
         """Read features by name, in an h5mu as `"rna:CD4"`, or `"CD4"` when one modality alone has it."""
         if self.format == "h5ad":
-            return super().read_features(names, layer, progress=progress)
+            return super().read_features(names, layer, normalised=normalised, progress=progress)
         found = [self._feature_owner(name, layer) for name in names]
         columns: dict[int, NDArray[np.generic]] = {}
         for owner in dict.fromkeys(modality for modality, _ in found):
             slots = [slot for slot, (modality, _) in enumerate(found) if modality is owner]
-            read = owner.read_features([found[slot][1] for slot in slots], layer, progress=progress)
+            inner = [found[slot][1] for slot in slots]
+            read = owner.read_features(inner, layer, normalised=normalised, progress=progress)
             for slot, values in zip(slots, read, strict=True):
                 columns[slot] = self._spread_array(values, owner.name)
         return [columns[slot] for slot in range(len(names))]
+
+    def summarise(
+        self,
+        names: Sequence[str] | None,
+        codes: NDArray[np.integer],
+        n_groups: int,
+        *,
+        layer: str | None = None,
+        normalised: bool = False,
+        progress: Progress | None = None,
+    ) -> GroupSummary:
+        """Summarise features over groups of the global cells; of an h5mu those named, in any of its modalities."""
+        options: _Options = {"layer": layer, "normalised": normalised, "progress": progress}
+        if self.format == "h5ad":
+            return super().summarise(names, codes, n_groups, **options)
+        if names is None:
+            raise ElementError(f"{self.handle.name} has no features of its own; ask one of its modalities.")
+        slots: dict[Modality, list[int]] = {}
+        inner = []
+        for slot, name in enumerate(names):
+            owner, its_name = self._feature_owner(name, layer)
+            slots.setdefault(owner, []).append(slot)
+            inner.append(its_name)
+        parts = [
+            owner.summarise([inner[slot] for slot in its], self._codes_within(codes, owner.name), n_groups, **options)
+            for owner, its in slots.items()
+        ]
+        taken = [slot for its in slots.values() for slot in its]
+        summary = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
+        return summary.of_features(np.argsort(np.array(taken, dtype=np.int64)).tolist())
+
+    def _codes_within(self, codes: NDArray[np.integer], modality: str) -> NDArray[np.integer]:
+        """Return the codes of a modality's cells; -1 for a cell that the global obs does not have."""
+        at = self.positions(modality)
+        return codes if at is None else np.where(at >= 0, codes[at], -1)
 
     def read_column(self, name: str) -> pd.Series | NDArray[np.generic]:
         """Read what a where-expression calls `name`: a column of obs, else a feature."""
@@ -145,9 +193,14 @@ class Dataset(Modality):
 
     def owner(self, name: str, *, own: object = ()) -> tuple[Modality, str]:
         """Split `"rna:leiden"` into modality and name; a name in `own`, or without a modality, is the root's."""
-        prefix, colon, rest = name.partition(":")
-        if colon and prefix in self.modalities and name not in own:  # type: ignore[operator] # any container
-            return self.modalities[prefix], rest
+        if name in own:  # type: ignore[operator] # any container
+            return self, name
+        parts = name.split(":")
+        # the longest first: "rna:raw" may be a modality inside of "rna"
+        for n in range(len(parts) - 1, 0, -1):
+            prefix = ":".join(parts[:n])
+            if prefix in self.modalities:
+                return self.modalities[prefix], ":".join(parts[n:])
         return self, name
 
     # -- writing ------------------------------------------------------------------------------------
@@ -192,35 +245,59 @@ class Dataset(Modality):
                 f"{self.handle.path} has no obs; an AnnData (.h5ad) or MuData (.h5mu) file was expected."
             ) from None
 
+    def _inside(self, outer: Modality) -> Iterator[Modality]:
+        """Yield the modalities inside of the file or of one of them, each followed by its own."""
+        group = self.handle.group(f"{outer.path}/mod")
+        order = [name for name in elements.names(group, "mod-order") if name in group]
+        for name in dict.fromkeys([*order, *group]):
+            path = f"{outer.path}/mod/{name}"
+            modality = Modality(self.handle, f"{outer.name}:{name}" if outer.name else name, path)
+            yield modality
+            try:
+                members = self.handle.group(path)
+            except (ElementError, NotFoundError):  # who asks for its cells is told why
+                continue
+            if "mod" in members and path.count("/mod/") < MAX_NESTING:
+                yield from self._inside(modality)
+
     def _read_positions(self, modality: str) -> NDArray[np.int64] | None:
-        n_obs = self[modality].n_obs
-        try:
-            node = self.handle.node(f"/obsmap/{modality}")
-        except NotFoundError:
-            at = self._match_names(modality)
-        else:
-            # one entry a global cell: its row in the modality counted from 1; 0 where it is absent
-            stored = np.asarray(elements.read(self.handle, node)).ravel()
-            numbers = stored.dtype.kind in "iu"
-            rows = stored.astype(np.int64) if numbers else np.empty(0, dtype=np.int64)
-            inside = len(rows) == 0 or 0 <= rows.min() <= rows.max() <= n_obs
-            if not (numbers and inside and len(rows) == self.n_obs and np.bincount(rows)[1:].max(initial=0) <= 1):
-                raise ElementError(
-                    f"{self.handle.place(f'/obsmap/{modality}')} does not fit {self.n_obs:,} cells"
-                    f" and a modality of {n_obs:,}."
-                )
-            at = np.full(n_obs, -1, dtype=np.int64)
-            present = np.flatnonzero(rows)
-            at[rows[present] - 1] = present
+        inner = self.modalities[modality]
+        outer_path, _, key = inner.path.rpartition("/mod/")
+        outer = next((m for m in self.modalities.values() if m.path == outer_path), self)
+        at = self._read_obsmap(outer, inner, key)
+        at_outer = self.positions(outer.name)
+        if at_outer is not None:  # from cells of the modality around it to global ones
+            at = np.where(at >= 0, at_outer[at], -1)
         same = len(at) == self.n_obs and bool(np.array_equal(at, np.arange(self.n_obs)))
         return None if same else at
 
-    def _match_names(self, modality: str) -> NDArray[np.int64]:
+    def _read_obsmap(self, outer: Modality, inner: Modality, key: str) -> NDArray[np.int64]:
+        """Return where each cell of a modality stands among those of what it is in, -1 for nowhere."""
+        n_obs, path = inner.n_obs, f"{outer.path}/obsmap/{key}"
+        try:
+            node = self.handle.node(path)
+        except NotFoundError:
+            return self._match_names(outer, inner, path)
+        # one entry a cell outside: its row in the modality counted from 1; 0 where it is absent
+        stored = np.asarray(elements.read(self.handle, node)).ravel()
+        numbers = stored.dtype.kind in "iu"
+        rows = stored.astype(np.int64) if numbers else np.empty(0, dtype=np.int64)
+        inside = len(rows) == 0 or 0 <= rows.min() <= rows.max() <= n_obs
+        if not (numbers and inside and len(rows) == outer.n_obs and np.bincount(rows)[1:].max(initial=0) <= 1):
+            raise ElementError(
+                f"{self.handle.place(path)} does not fit {outer.n_obs:,} cells and a modality of {n_obs:,}."
+            )
+        at = np.full(n_obs, -1, dtype=np.int64)
+        present = np.flatnonzero(rows)
+        at[rows[present] - 1] = present
+        return at
+
+    def _match_names(self, outer: Modality, inner: Modality, path: str) -> NDArray[np.int64]:
         import pandas as pd  # noqa: PLC0415
 
-        names, of_modality = pd.Index(self.obs_names), pd.Index(self[modality].obs_names)
+        names, of_modality = pd.Index(outer.obs_names), pd.Index(inner.obs_names)
         if not (names.is_unique and of_modality.is_unique):
-            raise ElementError(f"{self.handle.name} has no /obsmap/{modality}, and its obs_names are not unique.")
+            raise ElementError(f"{self.handle.name} has no {path}, and its obs_names are not unique.")
         return np.asarray(names.get_indexer(of_modality), dtype=np.int64)
 
     def _feature_owner(self, name: str, layer: str | None) -> tuple[Modality, str]:

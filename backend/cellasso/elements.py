@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from cellasso.errors import ElementError
+from cellasso.errors import ElementError, NotFoundError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from cellasso.handle import Handle, Node
@@ -24,6 +25,8 @@ def encoding(node: Node) -> str:
         return text(node.attrs["h5sparse_format"]) + "_matrix"
     if isinstance(node, h5py.Group):
         return "dict"
+    if node.shape is None:
+        return "null"
     if node.dtype.names is not None:
         return "rec-array"
     return "string-array" if h5py.check_string_dtype(node.dtype) else "array"
@@ -65,6 +68,16 @@ def _stated_shape(node: Node) -> tuple[int, ...]:
     return ()
 
 
+def integer_flags(node: h5py.Group) -> tuple[str, ...]:
+    """Return the parts of a nullable element that are flags and stored as integers, as R's packages do.
+
+    anndata refuses them.
+    """
+    flags = ("mask", "values") if encoding(node) == "nullable-boolean" else ("mask",)
+    parts = {name: node.get(name) for name in flags}
+    return tuple(n for n, part in parts.items() if isinstance(part, h5py.Dataset) and part.dtype.kind in "iu")
+
+
 def read(handle: Handle, node: Node) -> Any:
     """Read a whole element into memory with anndata's reader, which knows every encoding.
 
@@ -85,13 +98,55 @@ def read(handle: Handle, node: Node) -> Any:
         if node.dtype.kind in "biuf":
             return handle.read(node)
     try:
-        values = read_elem(node)
+        flagged = isinstance(node, h5py.Group) and encoding(node).startswith("nullable-") and integer_flags(node)
+        values = _read_with_flags(handle, node) if flagged else read_elem(node)
     except Exception as error:  # anndata raises whatever its parts raise
         handle.root()
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ElementError(f"{handle.place(node.name)} cannot be read ({reason}).") from error
+        is_known = type(error).__name__ != "IORegistryError"  # anndata gives it no public name
+        categorical = _read_categorical(handle, node) if is_known and encoding(node) == "categorical" else None
+        if categorical is not None:
+            return categorical
+        raise ElementError(f"{handle.place(node.name)} {_refusal(node, error, is_known=is_known)}.") from error
     handle.root()
     return values
+
+
+def _refusal(node: Node, error: Exception, *, is_known: bool) -> str:
+    """Return the end of the sentence about an element that anndata does not read."""
+    if not is_known:
+        found = f"{encoding(node)!r}, version {text(node.attrs.get('encoding-version', 'none'))}"
+        return (
+            f"cannot be read: its encoding ({found}), or that of a part, is not known here; a newer anndata may know it"
+        )
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"cannot be read ({reason.rstrip('.')})"
+
+
+def _read_with_flags(handle: Handle, node: h5py.Group) -> Any:
+    import pandas as pd  # noqa: PLC0415
+
+    values = handle.child(node, "values")
+    mask = np.asarray(handle.read(handle.child(node, "mask"))).astype(np.bool_)
+    if encoding(node) == "nullable-boolean":
+        return pd.arrays.BooleanArray(handle.read(values).astype(np.bool_), mask)
+    if encoding(node) == "nullable-integer":
+        return pd.arrays.IntegerArray(handle.read(values), mask)
+    texts = pd.Series(read_strings(handle, values), dtype="string")
+    return texts.mask(mask).array
+
+
+def _read_categorical(handle: Handle, node: h5py.Group) -> pd.Categorical | None:
+    """Read what anndata does not: no word on the order, or NaN among the categories; `None` if it is worse."""
+    import pandas as pd  # noqa: PLC0415
+
+    try:
+        codes = np.asarray(handle.read(handle.child(node, "codes")))
+        categories = pd.Index(read(handle, handle.child(node, "categories")))
+        new_code = np.append(np.where(categories.isna(), -1, np.cumsum(categories.notna()) - 1), -1)
+        ordered = bool(node.attrs.get("ordered", False))
+        return pd.Categorical.from_codes(new_code[codes], categories.dropna(), ordered=ordered)
+    except (ElementError, NotFoundError, ValueError, TypeError, IndexError):
+        return None
 
 
 def read_column(handle: Handle, node: Node) -> Any:
@@ -105,6 +160,8 @@ def read_column(handle: Handle, node: Node) -> Any:
     kind = encoding(node)
     if isinstance(node, h5py.Group) and kind in {"dict", "dataframe"}:
         raise ElementError(f"{handle.place(node.name)} is a group of elements (encoding {kind!r}), not a column.")
+    if kind == "null":
+        raise ElementError(f"{handle.place(node.name)} holds nothing; a column of values was expected.")
     values = read(handle, node)
     n_dimensions = getattr(values, "ndim", 1)
     if n_dimensions != 1:

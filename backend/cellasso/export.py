@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import secrets
 import shutil
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from cellasso import __version__, errors, selection
 from cellasso.errors import CellassoError, ElementError, ExportError
 from cellasso.handle import Handle
 from cellasso.job import Job
+from cellasso.partial import Partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,23 +108,15 @@ def export(
     target = Path(path).expanduser().absolute()
     _check_mask(dataset, mask)
     _check_target(dataset, target, overwrite=overwrite)
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
-    job = Job(
-        dataset.file_path,
-        part,
-        dataset.handle.fingerprint,
-        _rows(dataset, mask),
-        _provenance(dataset, mask, recipe),
-    )
-    _check_space(dataset, target, job.rows)
-    try:
-        left_out = _run(job, target, progress)
+    rows = _rows(dataset, mask)
+    _check_space(dataset, target, rows)
+    with Partial(target) as part:
+        job = Job(dataset.file_path, part.path, dataset.handle.fingerprint, rows, _provenance(dataset, mask, recipe))
+        left_out = _run(job, part, progress)
         _check_written(dataset, mask, job)
         if progress is not None:
             progress(1.0)  # the last moment to stop it
-        _put_into_place(part, target, overwrite=overwrite)
-    finally:
-        part.unlink(missing_ok=True)
+        part.put(overwrite=overwrite)
     return Exported(target, int(mask.sum()), tuple(left_out))
 
 
@@ -180,16 +172,17 @@ def _provenance(dataset: Dataset, mask: NDArray[np.bool_], recipe: Recipe | None
 
 
 def _check_space(dataset: Dataset, target: Path, rows: dict[str, Index]) -> None:
-    fractions = {path: (at >= 0).sum() / max(1, dataset[path.rpartition("/")[2]].n_obs) for path, at in rows.items()}
+    n_obs = {modality.path: modality.n_obs for modality in (dataset, *dataset.modalities.values())}
+    fractions = {path: (at >= 0).sum() / max(1, n_obs[path]) for path, at in rows.items()}
+    innermost_first = sorted(fractions, key=len, reverse=True)
     stored = 0.0
 
     def visit(name: str, node: Node) -> None:
         nonlocal stored
         if isinstance(node, h5py.Dataset):
-            parts = name.split("/")
-            path = "/" + "/".join(parts[:2]) if parts[0] == "mod" else ""
-            aligned = parts[2 if path else 0] in ALIGNED if len(parts) > 2 or not path else False
-            stored += node.id.get_storage_size() * (fractions.get(path, 1.0) if aligned else 1.0)
+            path = next(path for path in innermost_first if f"/{name}".startswith(f"{path}/"))
+            aligned = f"/{name}".removeprefix(f"{path}/").partition("/")[0] in ALIGNED
+            stored += node.id.get_storage_size() * (fractions[path] if aligned else 1.0)
 
     dataset.handle.root().visititems(visit)
     needed = int(stored * SPACE_FACTOR) + SPACE_BASE
@@ -204,7 +197,7 @@ def _check_space(dataset: Dataset, target: Path, rows: dict[str, Index]) -> None
 # -- the child ----------------------------------------------------------------------------------------
 
 
-def _run(job: Job, target: Path, progress: Progress | None) -> list[str]:
+def _run(job: Job, part: Partial, progress: Progress | None) -> list[str]:
     """Run the child to its end, relaying its progress; return what it left out."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     answer: dict[str, Any] = {}
@@ -216,6 +209,7 @@ def _run(job: Job, target: Path, progress: Progress | None) -> list[str]:
             stdout=subprocess.PIPE,
             stderr=complaints,
             env={**os.environ, "PYTHONPATH": path},
+            pass_fds=[part.descriptor],  # locked as long as one of the two lives
         ) as child,
     ):
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -235,17 +229,19 @@ def _run(job: Job, target: Path, progress: Progress | None) -> list[str]:
         last_words = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
     if "left_out" in answer and code == 0:
         return list(answer["left_out"])
-    raise _failure(answer, code, last_words, target)
+    raise _failure(answer, code, last_words, part.target)
 
 
 def _talk(child: subprocess.Popen[bytes], job: Job, lines: queue.SimpleQueue[bytes | None]) -> None:
-    """Hand over the job, then queue the child's lines and, at its end, `None`."""
+    """Hand over the job, then queue the child's lines and, at its end, `None`.
+
+    The child's stdin stays open as long as both live: by its end the child knows that it is alone.
+    """
     if child.stdin is None or child.stdout is None:  # never so: both are pipes
         return
     with suppress(OSError):  # a child that is gone says so by its exit code
         job.send(child.stdin)
-    with suppress(OSError):
-        child.stdin.close()
+        child.stdin.flush()
     for line in child.stdout:
         lines.put(line)
     lines.put(None)
@@ -290,17 +286,17 @@ def _failure(answer: dict[str, Any], code: int, last_words: str, target: Path) -
 def _check_written(dataset: Dataset, mask: NDArray[np.bool_], job: Job) -> None:
     """Open the new file as anyone will, and compare its cells with those asked for."""
     with type(dataset)(Handle(job.target)) as written:
-        for path, rows in job.rows.items():
-            found, expected = written[path.rpartition("/")[2]].n_obs, int((rows >= 0).sum())
+        for modality in (written, *written.modalities.values()):
+            found, expected = modality.n_obs, int((job.rows[modality.path] >= 0).sum())
             if found != expected:
-                raise ExportError(f"The export of {path or '/'} has {found:,} cells; {expected:,} were expected.")
+                raise ExportError(
+                    f"The export of {modality.path or '/'} has {found:,} cells; {expected:,} were expected."
+                )
         if not _names_match(dataset, written, mask):
             raise ExportError(f"The export's obs_names are not those of the selected cells of {dataset.handle.name}.")
 
 
 def _names_match(dataset: Dataset, written: Dataset, mask: NDArray[np.bool_]) -> bool:
-    if not dataset.obs.has_names:
-        return not written.obs.has_names
     at = 0
     for start in range(0, len(mask), NAMES_BLOCK):  # ten million names at once would take a gigabyte
         rows = slice(start, start + NAMES_BLOCK)
@@ -311,35 +307,6 @@ def _names_match(dataset: Dataset, written: Dataset, mask: NDArray[np.bool_]) ->
             return False
         at += n
     return True
-
-
-def _put_into_place(part: Path, target: Path, *, overwrite: bool) -> None:
-    try:
-        if overwrite:
-            part.replace(target)
-        else:
-            _move_without_overwriting(part, target)
-    except FileExistsError:
-        raise ExportError(f"{target} was created by another program meanwhile; choose another name.") from None
-    except OSError as error:
-        raise ExportError(f"{target} could not be put into place ({error.strerror}).") from error
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _move_without_overwriting(part: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(part)  # fails when the target exists, as a rename would not
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links, such as exFAT
-        if os.path.lexists(target):
-            raise FileExistsError from None
-        part.rename(target)
 
 
 def _size(n_bytes: int) -> str:

@@ -93,6 +93,14 @@ class Features:
         NotFoundError
             No feature is called so; the message lists the nearest.
         """
+        found = self.find(name)
+        if found is None:
+            place = f"{self._var.path} of {len(self):,} features"
+            raise NotFoundError(f"{place} has no {name!r}{nearest(name, self.names)}")
+        return found
+
+    def find(self, name: str) -> int | None:
+        """Return the position of a feature as `position` does, or `None` when there is none."""
         indexes = [self._by_name, *self._aliases]
         for index in indexes:
             if name in index.exact:
@@ -101,11 +109,7 @@ class Features:
         for index in indexes:
             if folded in index.folded:
                 return index.folded[folded]
-        plain = _without_version(folded)
-        if plain in self._by_unversioned:
-            return self._by_unversioned[plain]
-        place = f"{self._var.path} of {len(self):,} features"
-        raise NotFoundError(f"{place} has no {name!r}{nearest(name, self.names)}")
+        return self._by_unversioned.get(_without_version(folded))
 
     def label(self, name: str) -> str:
         """Return what people call a feature: its symbol where its name is an accession, else its name."""

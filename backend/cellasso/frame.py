@@ -44,14 +44,15 @@ class Frame:
         self._handle = handle
         self.path = path
         self._legacy_uns = legacy_uns
+        self._kinds: dict[str, Kind] = {}
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Column names in the file's order, without the index."""
         node = self._node()
         if isinstance(node, h5py.Dataset):
-            return tuple(name for name in node.dtype.names or () if name != self._index_name)
-        members = [name for name in node if name not in {self._index_name, "__categories"}]
+            return tuple(name for name in node.dtype.names or () if name != self.index_name)
+        members = [name for name in node if name not in {self.index_name, "__categories"}]
         order = elements.names(node, "column-order")
         present = set(members)
         return tuple([n for n in order if n in present] + [n for n in members if n not in set(order)])
@@ -67,7 +68,18 @@ class Frame:
         return self._n_rows
 
     def kind(self, column: str) -> Kind:
-        """Return what sort of values a column has, without reading them."""
+        """Return what sort of values a column has, without reading them; looked up once.
+
+        A column that cannot be read is `"other"`: reading it says why.
+        """
+        if column not in self._kinds:
+            try:
+                self._kinds[column] = self._find_kind(column)
+            except ElementError:
+                self._kinds[column] = "other"
+        return self._kinds[column]
+
+    def _find_kind(self, column: str) -> Kind:
         node = self._column_node(column)
         if node is None:  # a field of a compound dataset
             frame = self._node()
@@ -120,31 +132,27 @@ class Frame:
         """The index (`obs_names` or `var_names`) as text, `(n_rows,)`; row numbers when the file has none."""
         node = self._node()
         if isinstance(node, h5py.Dataset):
-            if self._index_name is None:
-                return _row_numbers(len(self))
-            return _decoded(self._handle.read(node, field=self._index_name))
-        if self._index_name is None:
+            return _decoded(self._handle.read(node, field=self.index_name))
+        if self.index_name is None:
             return _row_numbers(len(self))
-        return elements.read_strings(self._handle, self._handle.child(node, self._index_name))
-
-    @property
-    def has_names(self) -> bool:
-        """Whether the file names the rows."""
-        return self._index_name is not None
+        return elements.read_strings(self._handle, self._handle.child(node, self.index_name))
 
     def read_names(self, rows: slice) -> NDArray[np.object_]:
         """Read the names of consecutive rows; of an index stored as texts no others are read or kept."""
         node = self._node()
-        if isinstance(node, h5py.Group) and self._index_name is not None:
-            index = self._handle.child(node, self._index_name)
+        if isinstance(node, h5py.Group) and self.index_name is not None:
+            index = self._handle.child(node, self.index_name)
             if isinstance(index, h5py.Dataset) and h5py.check_string_dtype(index.dtype) and index.ndim == 1:
                 return _decoded(self._handle.read(index, rows))
         return self.names[rows]
 
     @cached_property
-    def _index_name(self) -> str | None:
+    def index_name(self) -> str | None:
+        """Name of the column or field that holds the names of the rows; `None` when the file has none."""
         node = self._node()
-        members = node.dtype.names or () if isinstance(node, h5py.Dataset) else tuple(node)
+        if isinstance(node, h5py.Dataset):  # whatever the first field is called, as anndata has it
+            return next(iter(node.dtype.names or ()), None)
+        members = tuple(node)
         stated = node.attrs.get("_index")
         candidates = [stated.decode() if isinstance(stated, bytes) else stated, "_index", "index"]
         return next((name for name in candidates if name in members), None)
@@ -154,7 +162,7 @@ class Frame:
         node = self._node()
         if isinstance(node, h5py.Dataset):
             return int(node.shape[0])
-        names = [self._index_name] if self._index_name is not None else list(self.columns)[:1]
+        names = [self.index_name] if self.index_name is not None else list(self.columns)[:1]
         found = [elements.shape(self._handle.child(node, name)) for name in names]
         return found[0][0] if found and found[0] else 0
 

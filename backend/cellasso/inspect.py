@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import h5py
 
 from cellasso import elements, storage
+from cellasso.costs import EXPORTED, Stored, Volume
 from cellasso.errors import CellassoError, ElementError
+from cellasso.forecast import Forecaster
 from cellasso.report import CONTAINERS, Element, Report, Section, render_text, times, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from cellasso.costs import Forecast
     from cellasso.dataset import Dataset
     from cellasso.frame import Frame
     from cellasso.handle import Handle
+    from cellasso.matrix import Matrix
     from cellasso.modality import Modality
 
 __all__ = ["inspect", "render_text", "to_json"]
@@ -53,11 +57,15 @@ _UNREADABLE = (CellassoError, OSError, KeyError, ValueError, TypeError, Attribut
 
 
 def inspect(dataset: Dataset) -> Report:
-    """Describe every element of a file; reads headers, and the names of cells and features if they are few."""
+    """Describe every element of a file, and forecast what it costs to look at.
+
+    Reads headers, the names of cells and features if they are few, and of each matrix a piece to time it.
+    """
     walk = _Walk(dataset.handle)
     parts = [dataset, *dataset.modalities.values()]
     sections = tuple(walk.section(part, is_global=part is dataset and dataset.format == "h5mu") for part in parts)
     walk.check_embeddings(dataset)
+    forecast = walk.forecast(sections)
     return Report(
         file=dataset.handle.name,
         path=str(dataset.file_path),
@@ -66,6 +74,7 @@ def inspect(dataset: Dataset) -> Report:
         n_vars=sections[0].n_vars,
         file_bytes=dataset.handle.fingerprint.size,
         sections=sections,
+        forecast=forecast,
         problems=tuple(dict.fromkeys(walk.problems)),
         names_checked=walk.names_checked,
     )
@@ -77,7 +86,7 @@ class _Walk:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._n_elements = 0
-        self._matrices: set[str] = set()
+        self._matrices: dict[str, tuple[str, Matrix]] = {}  # by HDF5 path
         self.problems: list[str] = []
         self.names_checked = True
 
@@ -96,6 +105,22 @@ class _Walk:
         found = tuple(self._element(root, name, ()) for name in names)
         self._check_lengths(found, lengths)
         return Section(part.name, lengths.get("obs", 0), lengths.get("var", 0), found)
+
+    def forecast(self, sections: Iterable[Section]) -> Forecast:
+        """Time a piece of each matrix."""
+        found = {element.path: element for section in sections for element in _flat(section.elements)}
+        matrices = []
+        for path, (name, matrix) in self._matrices.items():
+            element = found.get(path)
+            if element is None or element.problem:
+                continue
+            with self._noting(path):
+                sizes = matrix.n_stored, element.chunks, element.memory_bytes, element.feature_bytes or 0
+                matrices.append((Stored(name, matrix.storage, matrix.shape, *sizes), matrix))
+        forecaster = Forecaster(self._handle)
+        made = forecaster.forecast(matrices, _volume(sections))
+        self.problems += forecaster.problems
+        return made
 
     # -- elements ---------------------------------------------------------------------------------
 
@@ -149,6 +174,7 @@ class _Walk:
             encoding,
             shape=shape,
             dtype=storage.dtype(node.dtype),
+            order=self._order(path, encoding, shape),
             layout=storage.layout(node),
             chunks=node.chunks,
             compression=storage.compression(node),
@@ -175,6 +201,7 @@ class _Walk:
             encoding,
             shape=elements.shape(node),
             dtype=storage.dtype(described.dtype) if described is not None else "",
+            order=self._order(path, encoding, ()),
             layout=storage.layout(values) if values is not None else "",
             chunks=values.chunks if values is not None else None,
             compression=storage.compression(values) if values is not None else "",
@@ -204,6 +231,17 @@ class _Walk:
             return None
         return storage.sparse_feature_bytes(parts, n_columns=None if is_csr else shape[1])
 
+    def _order(self, path: str, encoding: str, shape: tuple[int, ...]) -> str:
+        """Return in words what lies side by side."""
+        is_feature_matrix = path in self._matrices
+        if encoding in {"csr_matrix", "csc_matrix"}:
+            rows, columns = ("cell", "gene") if is_feature_matrix else ("row", "column")
+            line = rows if encoding == "csr_matrix" else columns
+            return f"{line} by {line} ({encoding[:3].upper()})"
+        if len(shape) < 2:
+            return ""
+        return "dense, row-major" if is_feature_matrix else "row-major"
+
     # -- problems ---------------------------------------------------------------------------------
 
     def check_embeddings(self, dataset: Dataset) -> None:
@@ -224,7 +262,7 @@ class _Walk:
         for name in part.matrices:
             with self._noting(part.path or "/"):
                 matrix = part.matrix(name)
-                self._matrices.add(matrix.path)
+                self._matrices[matrix.path] = (f"{part.name}:{name}" if part.name else name, matrix)
                 expected = (lengths.get("obs", matrix.shape[0]), len(part.features(name)))
                 if matrix.shape != expected:
                     self.problems.append(
@@ -293,3 +331,27 @@ def _members(group: h5py.Group) -> list[str]:
     """Return the names in a group, a data frame's columns in the order that it states."""
     order = {str(name): at for at, name in enumerate(group.attrs.get("column-order", ()))}
     return sorted((name for name in group if name != "__categories"), key=lambda name: order.get(name, -1))
+
+
+def _flat(found: Iterable[Element]) -> Iterator[Element]:
+    for element in found:
+        yield element
+        yield from _flat(element.children)
+
+
+def _volume(sections: Iterable[Section]) -> Volume:
+    """Add up all elements, and what a tenth of the cells keeps of them."""
+    disk = memory = 0
+    kept = 0.0
+    for section in sections:
+        for element in section.elements:
+            disk += element.disk_bytes
+            memory += element.memory_bytes
+            parts = element.children if element.name == "raw" else (element,)
+            kept += sum(part.disk_bytes * _kept_fraction(part.name) for part in parts)
+    return Volume(disk, memory, int(kept))
+
+
+def _kept_fraction(name: str) -> float:
+    axes = 1 if name in {"X", "raw.X", "layers"} else ALIGNED.get(name, ()).count("obs")
+    return float(EXPORTED**axes)

@@ -1,28 +1,76 @@
-"""Exact point-in-polygon over millions of points."""
+"""Exact point-in-polygon over millions of points, at any number of vertices."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from cellasso.tasks import run_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from cellasso.matrix import Progress
 
-def points_in_polygon(points: NDArray[np.floating], polygon: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
+BLOCK = 1 << 20
+"""Points in one task: some milliseconds, after which a lasso can be cancelled."""
+
+MIN_SIDE, MAX_SIDE = 8, 1024
+"""Squares on a side of the grid: their states then stay within a core's cache."""
+
+MAX_ENTRIES = 1 << 23
+"""Edges noted in all squares together (40 MB); a polygon that runs through more gets a coarser grid."""
+
+PLAIN_RANGE = 1e100
+"""Beyond these sizes products of coordinates overflow, and one square holds all edges."""
+
+
+class Grid(NamedTuple):
+    """A polygon rasterised: squares wholly outside or inside, and those in which points are tested.
+
+    Attributes
+    ----------
+    low, high, scale
+        Corners of the polygon's box, and squares per unit, for x and y.
+    state
+        `(side * side,)`: whether a point of the square that has only the edges elsewhere to cross lies
+        inside (bit 0), and whether edges run through the square (bit 1).
+    starts
+        Where the edges of each square begin in `edges`, `(side * side + 1,)`.
+    edges
+        Number of the vertex at which an edge begins, times 4; and whether, above the point, its first
+        (bit 0) and its second (bit 1) end counts as a crossing of its neighbour to the right.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    state: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    edges: NDArray[np.int32]
+
+
+def points_in_polygon(
+    points: NDArray[np.floating], polygon: Sequence[Sequence[float]], *, progress: Progress | None = None
+) -> NDArray[np.bool_]:
     """Return which points lie inside a polygon, `(n,)` bool.
+
+    The polygon is rasterised; only points in squares through which its edges run are tested, against those
+    edges alone. The answer is that of the test against all edges, to the last bit.
 
     Parameters
     ----------
     points
-        Coordinates `(n, 2)`, float; a point with a NaN is never inside.
+        Coordinates `(n, 2)`, float, compared in float64; a point with a NaN is never inside.
     polygon
         Vertices `(m, 2)` in the same units, closed by itself. Where it crosses itself the even-odd
         rule decides, as in matplotlib. Fewer than three vertices enclose nothing.
+    progress
+        Told the fraction done; may raise `Cancelled`.
 
     Raises
     ------
@@ -30,37 +78,51 @@ def points_in_polygon(points: NDArray[np.floating], polygon: Sequence[Sequence[f
         The polygon is not `(m, 2)`, or not finite.
     """
     vertices = np.ascontiguousarray(polygon, dtype=np.float64)
+    inside = np.zeros(len(points), dtype=np.bool_)
     if vertices.size == 0:
-        return np.zeros(len(points), dtype=bool)
+        return inside
     if vertices.ndim != 2 or vertices.shape[1] != 2 or not np.isfinite(vertices).all():
         raise ValueError(f"A polygon is a list of finite (x, y) pairs; found shape {vertices.shape}.")
-    inside = np.zeros(len(points), dtype=bool)
-    if len(vertices) < 3:
+    if len(vertices) < 3 or not len(points):
         return inside
-    x, y = points[:, 0], points[:, 1]
-    (x_low, y_low), (x_high, y_high) = vertices.min(axis=0), vertices.max(axis=0)
-    candidates = np.flatnonzero((x >= x_low) & (x <= x_high) & (y >= y_low) & (y <= y_high))
-    inside[candidates] = _even_odd()(x[candidates].astype(np.float64), y[candidates].astype(np.float64), vertices)
+    if points.dtype not in {np.dtype(np.float32), np.dtype(np.float64)}:
+        points = points.astype(np.float64)
+    grid, find_inside = rasterise(vertices, len(points)), _kernels()[1]
+
+    def find_block(start: int) -> int:
+        stop = start + BLOCK
+        find_inside(np.ascontiguousarray(points[start:stop]), vertices, *grid, inside[start:stop])
+        return min(stop, len(points))
+
+    for done in run_blocks(find_block, range(0, len(points), BLOCK)):
+        if progress is not None:
+            progress(done / len(points))
     return inside
 
 
+def rasterise(vertices: NDArray[np.float64], n_points: int) -> Grid:
+    """Lay a grid over a polygon `(m, 2)`, as fine as so many points pay for."""
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    side = int(np.clip(1 << int(np.sqrt(n_points)).bit_length(), MIN_SIDE, MAX_SIDE))
+    far = max(float(np.abs(vertices).max()), 1 / PLAIN_RANGE)
+    with np.errstate(over="ignore"):
+        sizes = high - low
+    if far > PLAIN_RANGE or sizes.min() < 1 / PLAIN_RANGE:
+        side, scale = 1, np.zeros(2)
+    else:
+        # squares that an edge passes: one at least, and one for each line of the grid that it crosses
+        steps = np.abs(np.roll(vertices, -1, axis=0) - vertices) / sizes
+        while side > MIN_SIDE and 4 * len(vertices) + 1.5 * side * steps.sum() > MAX_ENTRIES:
+            side //= 2
+        scale = side / sizes
+    # what rounding may shift an edge's crossing by: a few units in the last place of the largest number in it
+    slack = np.full(2, 64 * np.finfo(np.float64).eps * far)
+    build = _kernels()[0]
+    return Grid(low, high, scale, *build(vertices, low, scale, slack, side))
+
+
 @cache
-def _even_odd() -> Callable[..., Any]:
-    import numba  # noqa: PLC0415 - more than a second to import
+def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    from cellasso import point_in_polygon  # noqa: PLC0415 - numba takes more than a second to import
 
-    @numba.njit(nogil=True, cache=True)
-    def even_odd(x: NDArray[np.float64], y: NDArray[np.float64], vertices: NDArray[np.float64]) -> NDArray[np.bool_]:
-        inside = np.zeros(len(x), dtype=np.bool_)
-        for i in range(len(x)):
-            crossings = False
-            before = len(vertices) - 1
-            for after in range(len(vertices)):
-                x0, y0 = vertices[before]
-                x1, y1 = vertices[after]
-                if (y0 > y[i]) != (y1 > y[i]) and x[i] < (x1 - x0) * (y[i] - y0) / (y1 - y0) + x0:
-                    crossings = not crossings
-                before = after
-            inside[i] = crossings
-        return inside
-
-    return even_odd
+    return point_in_polygon.build, point_in_polygon.find_inside

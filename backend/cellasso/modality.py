@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from cellasso.handle import Handle
     from cellasso.index import Index
     from cellasso.matrix import Matrix, Progress
+    from cellasso.summarise import GroupSummary
 
 CACHE_BYTES = 256 << 20
 """Feature columns kept per modality: 64 genes at 1M cells. A scan of a CSR matrix costs seconds."""
 
 EMBEDDING_ORDER = ("umap", "tsne", "draw_graph", "phate", "mde", "spatial", "diffmap", "pca")
-"""Which obsm to show first: what people call *the* embedding, then the rest, PCA last."""
+"""Which obsm to show first: what people call *the* embedding, PCA last."""
+
+MAX_EMBEDDING_DIMS = 3
+"""A wider obsm under another name may be anything, such as the counts of another assay: listed after all others."""
 
 
 class Modality:
@@ -57,6 +61,8 @@ class Modality:
         self.var = Frame(handle, f"{path}/var", legacy_uns=f"{path}/uns")
         self._cache = ColumnCache(CACHE_BYTES)
         self._opened: dict[str, Matrix] = {}
+        self._totals: dict[str, NDArray[np.float64]] = {}
+        self._counts: dict[str, bool] = {}
 
     @property
     def n_obs(self) -> int:
@@ -79,7 +85,7 @@ class Modality:
     def _matrix_paths(self) -> dict[str, str]:
         """HDF5 path of each matrix by the name users choose it by: `X`, `raw`, then the layers."""
         members = self._members("")
-        paths = {"X": "X"} if "X" in members else {}
+        paths = {"X": "X"} if "X" in members and not self._is_null("X") else {}
         if "raw.X" in members:  # anndata 0.6 and before
             paths["raw"] = "raw.X"
         elif "X" in self._members("raw"):
@@ -153,9 +159,17 @@ class Modality:
             progress=progress,
         )
 
+    def fitting_matrix(self, layer: str | None = None) -> Matrix:
+        """Return a matrix as `matrix` does, of the shape that obs and var have; raise `ElementError` otherwise."""
+        matrix, expected = self.matrix(layer), (self.n_obs, len(self.features(layer)))
+        if matrix.shape != expected:
+            raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs and var have {expected}.")
+        return matrix
+
     def features(self, layer: str | None = None) -> Features:
-        """Return the features of a matrix: those of var, or raw's own."""
-        return self._raw_features if layer == "raw" and "raw" in self._matrix_paths else self._features
+        """Return the features of a matrix: those of var, or raw's own; without a name those of `matrix()`."""
+        name = layer if layer is not None else next(iter(self._matrix_paths), None)
+        return self._raw_features if name == "raw" and "raw" in self._matrix_paths else self._features
 
     def read_feature(
         self, name: str, layer: str | None = None, *, progress: Progress | None = None
@@ -182,13 +196,22 @@ class Modality:
         return self.read_features([name], layer, progress=progress)[0]
 
     def read_features(
-        self, names: Sequence[str], layer: str | None = None, *, progress: Progress | None = None
+        self,
+        names: Sequence[str],
+        layer: str | None = None,
+        *,
+        normalised: bool = False,
+        progress: Progress | None = None,
     ) -> list[NDArray[np.generic]]:
-        """Read several features in one pass; as `read_feature`, one `(n_obs,)` array each."""
-        matrix, features = self.matrix(layer), self.features(layer)
-        if matrix.shape != (self.n_obs, len(features)):
-            expected = (self.n_obs, len(features))
-            raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs and var have {expected}.")
+        """Read several features in one pass; as `read_feature`, one `(n_obs,)` array each.
+
+        Parameters
+        ----------
+        normalised
+            Whether counts are log-normalised, `log1p(10,000 * count / total of the cell)`, float32. The totals
+            take a pass over the matrix the first time, unless its column index is complete.
+        """
+        matrix, features = self.fitting_matrix(layer), self.features(layer)
         positions = [features.position(name) for name in names]
 
         def load(keys: list[Key]) -> list[NDArray[np.generic]]:
@@ -198,7 +221,55 @@ class Modality:
         keys = [(matrix.path, position) for position in positions]
         # ascending, so that a scan meets them in the file's order
         columns = self._cache.read(sorted(set(keys)), load, progress=progress)
+        if normalised:
+            from cellasso.normalise import factors_of, log_normalised  # noqa: PLC0415 - numba takes a second
+
+            factors = factors_of(self.read_totals(layer, progress=progress))
+            return [log_normalised(columns[key], factors) for key in keys]
         return [columns[key] for key in keys]
+
+    # -- sums over cells ----------------------------------------------------------------------------
+
+    def read_totals(self, layer: str | None = None, *, progress: Progress | None = None) -> NDArray[np.float64]:
+        """Read the sum of each cell's values, `(n_obs,)`, and keep it; see `normalise.read_totals`."""
+        from cellasso.normalise import read_totals  # noqa: PLC0415 - numba takes a second
+
+        matrix = self.fitting_matrix(layer)
+        if matrix.path not in self._totals:
+            totals = read_totals(matrix, progress=progress)
+            totals.flags.writeable = False  # every session's
+            self._totals[matrix.path] = totals
+        return self._totals[matrix.path]
+
+    def holds_counts(self, layer: str | None = None) -> bool:
+        """Whether a matrix holds counts, by a sample of it; of one that cannot be read nothing is known.
+
+        See `normalise.holds_counts`; the answer is kept.
+        """
+        from cellasso.normalise import holds_counts  # noqa: PLC0415
+
+        key = layer or ""
+        if key not in self._counts:
+            try:
+                self._counts[key] = holds_counts(self.matrix(layer))
+            except (ElementError, NotFoundError):
+                self._counts[key] = False
+        return self._counts[key]
+
+    def summarise(
+        self,
+        names: Sequence[str] | None,
+        codes: NDArray[np.integer],
+        n_groups: int,
+        *,
+        layer: str | None = None,
+        normalised: bool = False,
+        progress: Progress | None = None,
+    ) -> GroupSummary:
+        """Summarise features (`None`: all) over groups of cells; see `cellasso.expression.summarise`."""
+        from cellasso.expression import summarise  # noqa: PLC0415 - numba takes a second
+
+        return summarise(self, names, codes, n_groups, layer=layer, normalised=normalised, progress=progress)
 
     # -- obs and obsm -----------------------------------------------------------------------------
 
@@ -236,7 +307,8 @@ class Modality:
     def embeddings(self) -> tuple[str, ...]:
         """The obsm that can be drawn (one row a cell, two or more columns), UMAP first."""
         drawable = [n for n, shape in self.obsm.items() if len(shape) == 2 and shape[1] >= 2]
-        return tuple(sorted((n for n in drawable if self.obsm[n][0] == self.n_obs), key=embedding_rank))
+        fitting = (n for n in drawable if self.obsm[n][0] == self.n_obs)
+        return tuple(sorted(fitting, key=lambda name: embedding_rank(name, self.obsm[name][1])))
 
     def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
         """Read two dimensions of an obsm, `(n_obs, 2)` float32; cells without coordinates are NaN.
@@ -313,15 +385,22 @@ class Modality:
             return []
         return list(node) if isinstance(node, h5py.Group) else []
 
+    def _is_null(self, part: str) -> bool:
+        """Whether the file says that there is none: so mudata writes an X that is absent."""
+        try:
+            return elements.encoding(self.handle.node(f"{self.path}/{part}")) == "null"
+        except ElementError:  # it is there, and who reads it is told why it cannot be
+            return False
+
     def _place(self, part: str = "") -> str:
         return self.handle.place(f"{self.path}/{part}")
 
 
-def embedding_rank(name: str) -> tuple[int, str]:
-    """Sort key of embedding names, best first."""
+def embedding_rank(name: str, n_dims: int) -> tuple[int, str]:
+    """Sort key of embeddings, best first: those of known names, then the narrow ones, then the wide ones."""
     lowered = name.casefold()
     ranks = [i for i, word in enumerate(EMBEDDING_ORDER) if word in lowered]
-    return (min(ranks, default=len(EMBEDDING_ORDER)), name)
+    return (min(ranks, default=len(EMBEDDING_ORDER) + (n_dims > MAX_EMBEDDING_DIMS)), name)
 
 
 def _floats(values: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Operation: TypeAlias = Literal["replace", "add", "subtract", "intersect"]
 OPERATIONS: dict[str, Operation] = {"add": "add", "subtract": "subtract", "intersect": "intersect"}
+INVERT, STEPS = "invert", "steps"
 
 
 class RecipeError(CellassoError, ValueError):
@@ -66,11 +67,11 @@ class Combined:
 
     def mask(self, dataset: Modality) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the combination."""
-        return combine(self.operation, self.first.mask(dataset), self.second.mask(dataset))
+        return _replay(self, dataset)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {self.operation: [self.first.to_dict(), self.second.to_dict()]}
+        return _steps_to_dict(self)
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,48 @@ class Inverted:
 
     def mask(self, dataset: Modality) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of all other cells."""
-        return ~self.of.mask(dataset)
+        return _replay(self, dataset)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"invert": self.of.to_dict()}
+        return _steps_to_dict(self)
 
 
 Recipe: TypeAlias = Lasso | Where | Combined | Inverted
+
+
+# Hundreds of strokes, each combined with all before it, nest as deep as neither Python nor JSON can follow by
+# calls within calls: what grows with every stroke is unrolled into steps.
+
+
+def _steps(recipe: Recipe) -> tuple[Recipe, list[Combined | Inverted]]:
+    """Return what a recipe begins with, and what was then done, in that order."""
+    done: list[Combined | Inverted] = []
+    while isinstance(recipe, (Combined, Inverted)):
+        done.append(recipe)
+        recipe = recipe.first if isinstance(recipe, Combined) else recipe.of
+    return recipe, done[::-1]
+
+
+def _replay(recipe: Recipe, dataset: Modality) -> NDArray[np.bool_]:
+    first, steps = _steps(recipe)
+    mask = first.mask(dataset)
+    for step in steps:
+        mask = ~mask if isinstance(step, Inverted) else combine(step.operation, mask, step.second.mask(dataset))
+    return mask
+
+
+def _steps_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Return `{"add": [a, b, c]}` for a run of one operation, `{"steps": [a, {"add": b}, "invert", …]}` for others."""
+    first, steps = _steps(recipe)
+    if isinstance(recipe, Inverted) and len(steps) == 1:
+        return {"invert": first.to_dict()}
+    operations = {step.operation if isinstance(step, Combined) else INVERT for step in steps}
+    if len(operations) == 1 and INVERT not in operations:
+        seconds = [step.second.to_dict() for step in steps if isinstance(step, Combined)]
+        return {operations.pop(): [first.to_dict(), *seconds]}
+    written = [INVERT if isinstance(step, Inverted) else {step.operation: step.second.to_dict()} for step in steps]
+    return {STEPS: [first.to_dict(), *written]}
 
 
 def combine(operation: Operation, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -120,6 +155,7 @@ def load(text: str) -> Recipe:
 
 
 def _from_dict(node: Mapping[str, Any]) -> Recipe:
+    recipe: Recipe
     (kind, content), *rest = node.items()
     if rest:
         raise ValueError(f"one operation was expected, found {sorted(node)}")
@@ -129,9 +165,23 @@ def _from_dict(node: Mapping[str, Any]) -> Recipe:
         return Lasso(str(content["embedding"]), polygon, (int(first), int(second)))
     if kind == "where":
         return Where(str(content))
-    if kind == "invert":
+    if kind == INVERT:
         return Inverted(_from_dict(content))
     if kind in OPERATIONS:
-        one, other = content
-        return Combined(OPERATIONS[kind], _from_dict(one), _from_dict(other))
+        one, other, *more = content
+        recipe = _from_dict(one)
+        for step in (other, *more):
+            recipe = Combined(OPERATIONS[kind], recipe, _from_dict(step))
+        return recipe
+    if kind == STEPS:
+        one, *more = content
+        recipe = _from_dict(one)
+        for step in more:
+            recipe = Inverted(recipe) if step == INVERT else _combined(recipe, step)
+        return recipe
     raise ValueError(f"unknown operation {kind!r}")
+
+
+def _combined(first: Recipe, step: Mapping[str, Any]) -> Combined:
+    ((operation, second),) = step.items()
+    return Combined(OPERATIONS[operation], first, _from_dict(second))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellasso.errors import ExportError
+from cellasso.errors import CellassoError, ExportError
+from cellasso.partial import Partial
 
 if TYPE_CHECKING:
     import os
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".txt", ".csv", ".parquet")
 """What a table's name may end in: names of cells, one a line; obs and features as CSV; the same as Parquet."""
 
+OBS_SHARE, FEATURES_SHARE = 0.2, 0.7
+"""Which part of the progress reading obs and reading features is; the rest is writing."""
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Spreadsheets run text that begins so; it is written with an apostrophe before it."""
 
@@ -32,7 +37,7 @@ def write_table(
     path: str | os.PathLike[str],
     *,
     features: Sequence[str] = (),
-    layer: str | None = None,
+    layer: str | Mapping[str, str | None] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -45,9 +50,11 @@ def write_table(
     features
         Features whose values become columns after those of obs, read as `Dataset.read_features` does.
     layer
-        Which matrix they are read from.
+        Which matrix they are read from: one for all, or one for each by its name.
     overwrite
         Whether a file that exists is replaced.
+    progress
+        Told the fraction done, the last time before the file appears; what it raises stops the writing.
 
     Raises
     ------
@@ -63,33 +70,64 @@ def write_table(
         raise ExportError(f"{target} exists already; choose another name, or allow to overwrite it.")
     if target.exists() and target.samefile(dataset.file_path):
         raise ExportError(f"{target} is the file that is open; choose another name for the table.")
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
     names = dataset.obs_names[mask]
     try:
-        if target.suffix == ".txt":
-            part.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        else:
-            table = _table(dataset, mask, features, layer, progress)
-            _write(table, part, target.suffix)
-        part.replace(target)
+        with Partial(target) as part:
+            if target.suffix == ".txt":
+                part.path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            else:
+                table = _table(dataset, mask, features, layer, progress)
+                _write(table, part.path, target.suffix)
+            if progress is not None:
+                progress(1.0)  # the last moment to stop it
+            part.put(overwrite=overwrite)
+    except CellassoError:  # some of them are an OSError too
+        raise
     except OSError as error:
         raise ExportError(f"{target} was not written ({error.strerror or error}).") from error
-    finally:
-        part.unlink(missing_ok=True)
     return target
 
 
 def _table(
-    dataset: Dataset, mask: NDArray[np.bool_], features: Sequence[str], layer: str | None, progress: Progress | None
+    dataset: Dataset,
+    mask: NDArray[np.bool_],
+    features: Sequence[str],
+    layer: str | Mapping[str, str | None] | None,
+    progress: Progress | None,
 ) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415
 
-    columns = {column: dataset.read_obs(column)[mask].array for column in dataset.obs}
-    values = dataset.read_features(features, layer, progress=progress) if features else []
-    for feature, read in zip(features, values, strict=True):
+    names = list(dataset.obs)
+    columns = {}
+    for done, name in enumerate(names):
+        if progress is not None:
+            progress(OBS_SHARE * done / len(names))
+        columns[name] = dataset.read_obs(name)[mask].array
+    for feature, read in _read_features(dataset, features, layer, progress).items():
         # a gene may be called like a column of obs
         columns[feature if feature not in columns else f"{feature} (feature)"] = pd.array(read[mask])
     return pd.DataFrame(columns, index=pd.Index(dataset.obs_names[mask], name="obs_names"))
+
+
+def _read_features(
+    dataset: Dataset,
+    features: Sequence[str],
+    layer: str | Mapping[str, str | None] | None,
+    progress: Progress | None,
+) -> dict[str, NDArray[np.generic]]:
+    """Read features, all of one matrix in one pass, and return them in the order asked for."""
+    layers = layer if isinstance(layer, Mapping) else dict.fromkeys(features, layer)
+    read: dict[str, NDArray[np.generic]] = {}
+    for done, one in enumerate(passes := list(dict.fromkeys(layers[feature] for feature in features))):
+        names = [feature for feature in features if layers[feature] == one]
+        start, share = OBS_SHARE + FEATURES_SHARE * done / len(passes), FEATURES_SHARE / len(passes)
+        told = None if progress is None else partial(_tell_part, progress, start, share)
+        read |= zip(names, dataset.read_features(names, one, progress=told), strict=True)
+    return {feature: read[feature] for feature in features}
+
+
+def _tell_part(progress: Progress, start: float, share: float, fraction: float) -> None:
+    progress(start + share * fraction)
 
 
 def _write(table: pd.DataFrame, path: Path, suffix: str) -> None:
@@ -98,6 +136,8 @@ def _write(table: pd.DataFrame, path: Path, suffix: str) -> None:
             table.to_parquet(path)
         except ImportError:
             raise ExportError("Parquet needs pyarrow: pip install 'cellasso[parquet]'; or choose .csv.") from None
+        except (ValueError, TypeError, NotImplementedError) as error:  # what pyarrow's errors are
+            raise ExportError(f"obs cannot be written as Parquet ({error}); choose .csv.") from error
         return
     safe = table.rename(index=_safe, columns=_safe)
     for position, column in enumerate(safe):

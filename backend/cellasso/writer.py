@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -21,17 +22,29 @@ from cellasso import elements, subset
 from cellasso.columns import Frames
 from cellasso.compressed import subset_sparse
 from cellasso.errors import CellassoError, ElementError, FileChangedError, NotFoundError
+from cellasso.frame import Frame
 from cellasso.handle import Handle
 from cellasso.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cellasso.handle import Node
     from cellasso.subset import Index
 
 Member: TypeAlias = "Callable[[h5py.Group, h5py.Group, str], None]"
 """Writes the member of that name from the first group into the second."""
+
+AXES = {
+    "X": ("obs", "var"),
+    "layers": ("obs", "var"),
+    "obsm": ("obs",),
+    "obsp": ("obs", "obs"),
+    "varm": ("var",),
+    "raw.X": ("obs",),
+}
+"""What the rows and columns of an element have to be as many as."""
 
 STEPS = 500
 """How many times at most the fraction is told."""
@@ -56,9 +69,17 @@ def write(job: Job, tell: Callable[[float], None]) -> list[str]:
         modern = root.file.id.get_create_plist().get_version()[0] >= 2
         user_block = root.file.userblock_size
         with h5py.File(
-            job.target, "x", libver=("v108" if modern else "earliest", "latest"), userblock_size=user_block
+            # it is there, empty and locked by the parent
+            job.target,
+            "w",
+            libver=("v108" if modern else "earliest", "latest"),
+            userblock_size=user_block,
+            locking=False,
         ) as target:
-            copy.file(root, target["/"])
+            try:
+                copy.file(root, target["/"])
+            except ElementError as error:
+                raise ElementError(copy.sentence(error)) from error
         handle.root()  # raises when the source changed meanwhile
     with job.source.open("rb") as signed, job.target.open("r+b") as target:
         target.write(signed.read(user_block))  # mudata recognises its files by the text before HDF5's part
@@ -77,6 +98,7 @@ class Copy:
         self._total = _n_values(handle.root())
         self._done = 0
         self._linked: dict[int, str] = {}
+        self._lengths: dict[str, int] = {}  # of obs and var of the group that is being written
         self.left_out: list[str] = []
 
     # -- groups ---------------------------------------------------------------------------------------
@@ -84,73 +106,97 @@ class Copy:
     def file(self, source: h5py.Group, target: h5py.Group) -> None:
         """Write everything below the root."""
         subset.copy_attributes(source, target)
-        mudata = "mod" in source
         self._annotated(source, target, "")
-        if mudata:
-            self._modalities(source, target)
         self._provenance(source, target)
         _repoint(source, target)
         self._tell(1.0)
 
-    def _modalities(self, source: h5py.Group, target: h5py.Group) -> None:
+    def _modalities(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
+        """Write the modalities of the MuData at `path`, and where their cells are among its own."""
         mod = self._group(source, "mod")
         written = subset.create_group_like(mod, target, "mod")
         for name in mod:
-            modality = self._group(mod, name)
-            if "mod" in modality:
-                raise ElementError(f"{modality.name} holds modalities of its own, which is not supported.")
-            self._annotated(modality, subset.create_group_like(modality, written, name), f"/mod/{name}")
+            modality, inner = self._group(mod, name), f"{path}/mod/{name}"
+            if inner not in self._job.rows:
+                raise ElementError(f"{self.handle.place(inner)} is nested too deep, or contains itself.")
+            self._annotated(modality, subset.create_group_like(modality, written, name), inner)
         if "obsmap" in source:
             obsmap = self._group(source, "obsmap")
-            self._each(obsmap, subset.create_group_like(obsmap, target, "obsmap"), self._obsmap)
+            made = subset.create_group_like(obsmap, target, "obsmap")
+            self._each(obsmap, made, partial(self._obsmap, path))
 
     def _annotated(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
-        """Write the AnnData-shaped group at `path`."""
+        """Write the AnnData at `path`, or the MuData with its modalities."""
         at = self._job.rows[path]
         rows = at[at >= 0]
         mudata = "mod" in source
         # mudata, unlike anndata, keeps categories that no cell of the subset has
         frames = Frames(self, source, drop_unused=not mudata)
+        self._lengths = {axis: len(Frame(self.handle, f"{path}/{axis}")) for axis in ("obs", "var") if axis in source}
         for name in source:
             if name in {"obs", "var"}:
                 frames.write(target, name, rows if name == "obs" else None)
             elif name in {"X", "raw.X"}:
-                self.element(self.child(source, name), target, name, rows)
-            elif name in {"obsm", "layers", "obsp", "varm"}:
-                self._aligned(self.child(source, name), target, name, None if name == "varm" else rows)
+                self._fitting(self.child(source, name), target, name, rows, AXES[name])
+            elif name in AXES:
+                self.attempt(partial(self._aligned, rows), source, target, name)
             elif name == "raw":
                 self.attempt(partial(self._raw, rows), source, target, name)
             elif name != "uns" and not (mudata and name in {"mod", "obsmap"}):
                 self.attempt(self.verbatim, source, target, name)
         if "uns" in source:
             self._uns(source, target, rows, frames)
+        if mudata:
+            self._modalities(source, target, path)
 
-    def _aligned(self, source: Node, target: h5py.Group, name: str, rows: Index | None) -> None:
-        if isinstance(source, h5py.Dataset):  # before anndata 0.7: obsm as one compound dataset
-            self.element(source, target, name, rows)
+    def _aligned(self, rows: Index, source: h5py.Group, target: h5py.Group, name: str) -> None:
+        """Write obsm, layers, obsp or varm."""
+        node, axes = self.child(source, name), AXES[name]
+        chosen = rows if axes[0] == "obs" else None
+        if isinstance(node, h5py.Dataset) and node.dtype.names:  # before anndata 0.7: one compound dataset
+            self._fitting(node, target, name, chosen, axes[:1])
             return
 
         def member(parent: h5py.Group, into: h5py.Group, key: str) -> None:
-            self.element(self.child(parent, key), into, key, rows, rows if name == "obsp" else None)
+            self._fitting(self.child(parent, key), into, key, chosen, axes)
 
-        self._each(source, subset.create_group_like(source, target, name), member)
+        group = self._group(source, name)
+        self._each(group, subset.create_group_like(group, target, name), member)
 
     def _raw(self, rows: Index, source: h5py.Group, target: h5py.Group, name: str) -> None:
         raw = self._group(source, name)
         written = subset.create_group_like(raw, target, name)
         for key in raw:
             if key == "X":
-                self.element(self.child(raw, key), written, key, rows)
-            elif key == "varm":
-                self._aligned(self.child(raw, key), written, key, None)
+                self._fitting(self.child(raw, key), written, key, rows, ("obs",))
+            elif key == "varm" and isinstance(varm := self.child(raw, key), h5py.Group):
+                self._each(varm, subset.create_group_like(varm, written, key), self._whole)
             else:
                 self.verbatim(raw, written, key)
 
-    def _obsmap(self, source: h5py.Group, target: h5py.Group, modality: str) -> None:
+    def _whole(self, source: h5py.Group, target: h5py.Group, name: str) -> None:
+        self.element(self.child(source, name), target, name, None)
+
+    def _fitting(self, node: Node, target: h5py.Group, name: str, rows: Index | None, axes: tuple[str, ...]) -> None:
+        """Write an element along obs or var, unless it is of another length."""
+        kind, shape = elements.encoding(node), elements.shape(node)
+        expected = tuple(self._lengths[axis] for axis in axes if axis in self._lengths)
+        is_sized = bool(shape) or (isinstance(node, h5py.Dataset) and kind != "null")
+        if is_sized and kind in {"dataframe", "awkward-array"}:
+            shape, expected = shape[:1], expected[:1]
+        if (is_sized and shape[: len(expected)] != expected) or (kind == "null" and name != "X"):
+            raise ElementError(
+                f"{self.handle.place(node.name)} has shape {shape}, which does not fit {' and '.join(axes)}:"
+                f" it was to begin with {', '.join(map(str, expected))}."
+            )
+        self.element(node, target, name, rows, rows if axes == ("obs", "obs") else None)
+
+    def _obsmap(self, path: str, source: h5py.Group, target: h5py.Group, modality: str) -> None:
         node = self.child(source, modality)
-        at = self._job.rows.get(f"/mod/{modality}")
+        at = self._job.rows.get(f"{path}/mod/{modality}")
         if at is None or not isinstance(node, h5py.Dataset):
-            raise ElementError(f"{node.name} belongs to no modality.")
+            raise ElementError(f"{self.handle.place(node.name)} belongs to no modality.")
+        at = at[self._job.rows[path] >= 0]
         # counted from 1; 0 marks a cell that the modality lacks
         values = np.where(at >= 0, np.cumsum(at >= 0), 0).astype(node.dtype)
         shape = (len(at), *node.shape[1:])
@@ -210,6 +256,8 @@ class Copy:
         if kind == "dataframe":
             # anndata drops their unused categories even where all rows stay, and mudata with it
             Frames(self, node.parent, drop_unused=True).write(target, name, rows)
+        elif kind.startswith("nullable-") and any(elements.integer_flags(node)):
+            self._with_flags(node, target, name, rows)
         elif rows is None or (isinstance(node, h5py.Dataset) and not node.shape):
             self.copy_node(node, target, name)
         elif isinstance(node, h5py.Dataset):
@@ -224,6 +272,19 @@ class Copy:
             subset.subset_awkward(node, target, name, rows, advance=self.advance)
         else:
             raise ElementError(f"{self.handle.place(node.name)} has the encoding {kind!r}, which is not known here.")
+
+    def _with_flags(self, node: h5py.Group, target: h5py.Group, name: str, rows: Index | None) -> None:
+        """Write a nullable column whose flags are integers (R has no booleans in HDF5) with the type of flags."""
+        written = subset.create_group_like(node, target, name)
+        flags = elements.integer_flags(node)
+        for part in node:
+            child = self.child(node, part)
+            if part in flags:
+                values = child[...] if rows is None else subset.take(child, rows)
+                subset.copy_attributes(child, written.create_dataset(part, data=values.astype(np.bool_)))
+                self.advance(int(child.size))
+            else:
+                self.element(child, written, part, rows)
 
     def verbatim(self, source: h5py.Group, target: h5py.Group, name: str) -> None:
         """Copy a member of a group as it is, but for what points out of the file."""
@@ -243,6 +304,8 @@ class Copy:
         self._linked[address] = f"{target.name.rstrip('/')}/{name}"
         if isinstance(node, h5py.Dataset):
             h5py.h5o.copy(node.id, b".", target.id, name.encode())
+            if node.shape is None and h5py.check_string_dtype(node.dtype) and "encoding-type" not in node.attrs:
+                _encode(target[name], "null", "0.1.0")  # without this word anndata fails at a text that is not there
             self.advance(int(node.size or 0))
         else:
             self._each(node, subset.create_group_like(node, target, name), self.verbatim)
@@ -259,9 +322,13 @@ class Copy:
         try:
             write_member(source, target, name)
         except (ElementError, NotFoundError) as error:
-            self.left_out.append(str(error))
+            self.left_out.append(self.sentence(error))
             if name in target:
                 del target[name]
+
+    def sentence(self, error: Exception) -> str:
+        """Return what an error says, with the file's name before the HDF5 path where it is missing."""
+        return self.handle.place(str(error)) if str(error).startswith("/") else str(error)
 
     def advance(self, n_values: int) -> None:
         """Tell the fraction when it has grown enough to be seen."""
@@ -313,6 +380,14 @@ def _repoint(source: h5py.Group, target: h5py.Group) -> None:
     target.visititems(visit)
 
 
+def _end_with_parent(target: Path) -> None:
+    """Wait until nobody is left who could want the export, and end without it."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    target.unlink(missing_ok=True)
+    os._exit(1)
+
+
 def main() -> None:
     """Run the job on stdin."""
     # nothing but JSON lines may reach the parent, whatever a library prints
@@ -324,6 +399,7 @@ def main() -> None:
         answers.flush()
 
     job = Job.receive(sys.stdin.buffer)
+    threading.Thread(target=_end_with_parent, args=(job.target,), daemon=True).start()
     try:
         left_out = write(job, lambda fraction: say(fraction=fraction))
         say(left_out=left_out)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import anndata as ad
 import mudata as md
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.path import Path as Polygon
 
@@ -31,6 +32,9 @@ pytestmark = [
 def open_page(page: Page, address: str, file: str = "cells.h5ad") -> None:
     page.goto(f"{address}/?file={file}")
     status(page).filter(has_text="in view").wait_for()
+
+
+WIDTH = "Bokeh.documents.map((d) => d.get_model_by_name('embedding')).find((f) => f).inner_width"
 
 
 def status(page: Page) -> Locator:
@@ -237,6 +241,51 @@ def test_export_refuses_names_that_leave_the_folder_and_files_that_exist(page: P
     assert not (folder / "out.h5ad").exists()
 
 
+def test_table_of_the_selected_cells_is_what_pandas_makes_of_anndata(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server)
+    search = page.get_by_role("combobox", name="Find a gene")
+    for gene in ("MS4A1", "LYZ"):
+        search.fill(gene)
+        page.get_by_role("option", name=gene).wait_for()
+        search.press("Enter")
+        page.get_by_role("button", name=f"Colour by {gene}").wait_for()
+    page.get_by_role("button", name="Colour by cell_type").click()
+    legend = page.get_by_role("group", name="Legend of cell_type")
+    legend.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    legend.get_by_role("button", name=HOSTILE).click(modifiers=["Shift"])
+    page.get_by_role("combobox", name="Format").select_option("csv")
+    page.get_by_text("obs and 2 genes from X").wait_for()
+    name = page.get_by_role("textbox", name="File name of the export")
+    assert name.input_value() == "cells_subset.csv"
+    path = export(page, "table.csv")
+
+    source = ad.read_h5ad(folder / "cells.h5ad")
+    chosen = source[source.obs["cell_type"].isin(["CD4 T", HOSTILE])]
+    expected = chosen.obs.join(chosen.to_df()[["MS4A1", "LYZ"]])
+    found = pd.read_csv(path, index_col=0, dtype={"cell_type": expected["cell_type"].dtype})
+    pd.testing.assert_frame_equal(found, expected, check_names=False, check_dtype=False, rtol=1e-6)
+
+
+def test_file_that_exists_is_replaced_only_when_the_user_says_so(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    target = folder / "exports" / "asked.txt"
+    target.write_text("mine")
+    page.get_by_role("combobox", name="Format").select_option("txt")
+    page.get_by_text("Names of the cells").wait_for()
+    page.get_by_role("textbox", name="File name of the export").fill("asked.txt")
+    outcome = page.get_by_role("status", name="Export", exact=True)
+    for answer in ("Cancel", "Replace"):
+        assert target.read_text() == "mine"
+        page.get_by_role("button", name="Export subset").click()
+        outcome.filter(has_text="asked.txt exists already. Replace it?").wait_for()
+        outcome.get_by_role("button", name=answer).click()
+    outcome.filter(has_text="written to").wait_for()
+    assert len(target.read_text().splitlines()) == selected(page)
+
+
 def test_names_from_the_file_are_text_never_html(page: Page, server: str) -> None:
     open_page(page, server)
     search = page.get_by_role("combobox", name="Find a gene")
@@ -261,6 +310,123 @@ def test_file_without_an_embedding_says_so_and_shows_the_rest(page: Page, server
     status(page).filter(has_text="no embedding").wait_for()
     page.get_by_role("group", name="Legend of batch").get_by_role("button", name=re.compile("^a, 10 cells")).click()
     cells(page).filter(has_text="10 of 20 cells selected").wait_for()
+
+
+def test_tools_without_an_embedding_are_disabled_and_say_why(page: Page, server: str) -> None:
+    page.goto(f"{server}/?file=plain.h5ad")
+    status(page).filter(has_text="no embedding").wait_for()
+    for name in ("Pan", "Lasso", "Box", "Zoom in", "Zoom out", "Fit all cells"):
+        button = page.get_by_role("button", name=name, exact=True)
+        assert button.is_disabled()
+        assert button.get_attribute("title") == "This file has no embedding to draw"
+    page.keyboard.press("l")
+    assert page.get_by_role("button", name="Lasso").get_attribute("aria-pressed") == "false"
+    armed = page.evaluate("Bokeh.documents.map((d) => d.get_model_by_name('tool-lasso')?.active)")
+    assert True not in armed
+
+
+def focused(page: Page) -> str | None:
+    """The name of the control that has the keyboard, through all shadow roots."""
+    return page.evaluate(
+        """() => {
+            let at = document.activeElement;
+            while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+            return at?.getAttribute("aria-label") ?? at?.localName;
+        }"""
+    )
+
+
+def wait_for_focus(page: Page, name: str) -> None:
+    for _ in range(100):
+        if focused(page) == name:
+            return
+        page.wait_for_timeout(50)
+    assert focused(page) == name
+
+
+def test_the_keyboard_stays_where_it_was_when_lists_are_rebuilt(page: Page, server: str) -> None:
+    open_page(page, server)
+    column = page.get_by_role("button", name="Colour by n_counts")
+    column.focus()
+    column.press("Enter")
+    page.get_by_role("img", name="Histogram of n_counts").wait_for()
+    wait_for_focus(page, "Colour by n_counts")
+    search = page.get_by_role("combobox", name="Find a gene")
+    for gene in ("CD4", "LYZ"):
+        search.fill(gene)
+        page.get_by_role("option", name=gene, exact=True).wait_for()
+        search.press("Enter")
+        page.get_by_role("button", name=f"Remove {gene}").wait_for()
+    remove = page.get_by_role("button", name="Remove CD4")
+    remove.focus()
+    remove.press("Enter")
+    remove.wait_for(state="detached")
+    wait_for_focus(page, "Remove LYZ")
+    page.keyboard.press("Enter")
+    wait_for_focus(page, "Find a gene")
+    page.get_by_role("button", name="Colour by cell_type").click()
+    page.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    clear = page.get_by_role("button", name="Clear")
+    clear.focus()
+    clear.press("Enter")
+    cells(page).filter(has_not_text="selected").wait_for()
+    wait_for_focus(page, "Selection")
+
+
+def test_a_pasted_list_of_genes_is_added_and_what_is_not_found_is_named(page: Page, server: str) -> None:
+    open_page(page, server)
+    search = page.get_by_role("combobox", name="Find a gene")
+    search.focus()
+    page.evaluate(
+        """() => {
+            let at = document.activeElement;
+            while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+            const data = new DataTransfer();
+            data.setData("text", "CD4\\nNKG7\\nNOT_A_GENE\\n");
+            at.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+        }"""
+    )
+    page.get_by_role("alert").filter(has_text="1 of 3 genes was not found: NOT_A_GENE.").wait_for()
+    for gene in ("CD4", "NKG7"):
+        page.get_by_role("button", name=f"Remove {gene}").wait_for()
+    search.fill("LYZ, GNLY")
+    search.press("Enter")
+    for gene in ("LYZ", "GNLY"):
+        page.get_by_role("button", name=f"Remove {gene}").wait_for()
+
+
+@pytest.mark.parametrize("size", [(1024, 768), (1280, 720), (1920, 1080)], ids=str)
+def test_the_embedding_has_most_of_the_room_and_nothing_reaches_out_of_the_window(
+    page: Page, server: str, size
+) -> None:
+    width, height = size
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, server)
+    assert plot(page).bounding_box()["width"] >= 0.5 * width
+    for name in ("Export subset", "Keys", "Fit all cells", "Colour by is_doublet"):
+        box = page.get_by_role("button", name=name, exact=True).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert box["y"] + box["height"] <= height
+
+
+def test_side_panels_fold_away_and_come_back(page: Page, server: str) -> None:
+    open_page(page, server)
+    before = plot(page).bounding_box()["width"]
+    for name in ("Columns panel", "Genes panel"):
+        page.get_by_role("button", name=name).click()
+    page.wait_for_function(f"{WIDTH} > {before} + 600")
+    assert not page.get_by_role("combobox", name="Find a gene").is_visible()
+    page.keyboard.press("[")
+    page.keyboard.press("]")
+    page.wait_for_function(f"Math.abs({WIDTH} - {before}) < 2")
+
+
+def test_a_page_under_a_foreign_name_is_refused(page: Page, server: str) -> None:
+    answer = page.request.get(server, headers={"Host": "evil.example"})
+    assert answer.status == 403
+    assert "--allow-host" in answer.text()
 
 
 def test_wheel_zooms_at_the_pointer_and_fit_returns(page: Page, server: str) -> None:
@@ -297,9 +463,71 @@ def test_structure_of_the_file_is_shown_when_asked_for(page: Page, server: str) 
     page.get_by_role("button", name="Inspect this file").click()
     dialog = page.get_by_role("dialog", name="What is in this file")
     dialog.get_by_text("X_umap").wait_for()
-    assert "900" in dialog.inner_text()
+    headings = dialog.get_by_role("heading", level=3).all_inner_texts()
+    assert [heading.casefold() for heading in headings] == ["problems", "what it costs", "contents"]
+    tree = dialog.get_by_role("table", name="Contents")
+    assert tree.get_by_role("columnheader").all_inner_texts() == [
+        *("Element", "Kind", "Shape", "Type", "On disk", "In memory", "Stored")
+    ]
+    x = tree.get_by_role("row").filter(has=page.get_by_role("rowheader", name="X", exact=True)).first
+    assert x.get_by_role("cell").nth(1).inner_text() == "900 \N{MULTIPLICATION SIGN} 8"
+    assert x.get_by_role("cell").last.inner_text().startswith("cell by cell (CSR), chunks")
+    costs = dialog.get_by_role("table", name="What it costs")
+    assert costs.get_by_role("rowheader", name="Export 10% of the cells").count() == 1
+    assert costs.get_by_role("cell", name="with an index").count() == 3  # X, raw, counts
+
+
+def test_groups_of_the_structure_fold(page: Page, server: str) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="Inspect this file").click()
+    dialog = page.get_by_role("dialog", name="What is in this file")
+    column, toggle = dialog.get_by_text("n_counts", exact=True), dialog.get_by_role("button", name="Members of obs")
+    column.first.wait_for()
+    toggle = toggle.first
+    assert toggle.get_attribute("aria-expanded") == "true"
+    toggle.click()
+    assert toggle.get_attribute("aria-expanded") == "false"
+    column.first.wait_for(state="hidden")
+    toggle.press("Enter")
+    column.first.wait_for()
+
+
+def test_escape_closes_the_structure_keeps_the_selection_and_gives_back_the_focus(page: Page, server: str) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="CD4 T").click()
+    cells(page).filter(has_text="selected").wait_for()
+    button = page.get_by_role("button", name="Inspect this file")
+    button.click()
+    dialog = page.get_by_role("dialog", name="What is in this file")
+    dialog.get_by_text("X_umap").wait_for()
+    dialog.get_by_text("X_umap").click()  # wherever the focus is in the dialog
+    page.keyboard.press("d")
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    assert page.locator("html").get_attribute("data-theme") == "light"
+    assert "selected" in cells(page).inner_text()
+    assert page.evaluate(
+        """() => {
+            let node = document.activeElement;
+            while (node.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+            return node.getAttribute("aria-label");
+        }"""
+    ) == button.get_attribute("aria-label")
+    page.keyboard.press("d")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    page.keyboard.press("i")
     dialog.get_by_role("button", name="Close").click()
     dialog.wait_for(state="hidden")
+    page.keyboard.press("Escape")
+    cells(page).filter(has_not_text="selected").wait_for()
+
+
+def test_problems_of_the_file_come_first(page: Page, server: str) -> None:
+    page.goto(f"{server}/?file=plain.h5ad")
+    status(page).filter(has_text="no embedding").wait_for()
+    page.keyboard.press("i")
+    problems = page.get_by_role("dialog").get_by_role("region", name="Problems")
+    problems.get_by_role("listitem").filter(has_text="plain.h5ad has no embedding").wait_for()
 
 
 def test_panel_serve_shows_the_same_page(page: Page, folder: Path, tmp_path: Path) -> None:

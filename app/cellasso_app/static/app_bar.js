@@ -6,18 +6,10 @@ export function render({ model }) {
   const undo = iconButton("undo", "Undo", () => model.send_msg({ type: "undo" }), "Ctrl+Z");
   const redo = iconButton("redo", "Redo", () => model.send_msg({ type: "redo" }), "Ctrl+Shift+Z");
   const theme = iconButton("theme", "Dark theme", () => setTheme(document.documentElement.dataset.theme !== "dark"), "D");
-  const structure = h("pre", { tabindex: "0", "aria-label": "Structure" });
-  const inspection = h("dialog", { class: "wide", "aria-label": "What is in this file" },
-    h("h2", {}, "What is in this file"), structure,
-    h("button", { type: "button", class: "plain", onclick: () => inspection.close() }, "Close"));
-  const inspect = iconButton("inspect", "Inspect this file", () => {
-    structure.textContent = model.report || "Reading the structure…";
-    inspection.showModal();
-    if (!model.report) model.send_msg({ type: "inspect" });
-  }, "I");
-  watch(model, ["report"], () => { if (model.report) structure.textContent = model.report; });
+  const inspect = iconButton("inspect", "Inspect this file", () => document.dispatchEvent(new CustomEvent("cellasso-inspect")), "I");
+  const panels = [panelButton("left", "Columns panel", "["), panelButton("right", "Genes panel", "]")];
   const help = keysDialog();
-  const helpButton = iconButton("help", "Keys", () => help.showModal(), "?");
+  const helpButton = iconButton("help", "Keys", () => showModal(help), "?");
 
   const setTheme = (dark) => {
     document.documentElement.dataset.theme = dark ? "dark" : "light";
@@ -27,7 +19,7 @@ export function render({ model }) {
   };
 
   document.addEventListener("keydown", (event) => {
-    if (typing(event) || help.open || inspection.open) return;
+    if (typing(event)) return;
     const key = event.key.toLowerCase();
     if ((event.ctrlKey || event.metaKey) && key === "z") {
       event.preventDefault();
@@ -35,7 +27,9 @@ export function render({ model }) {
     } else if (event.ctrlKey || event.metaKey || event.altKey) {
       return;
     } else if (event.key === "Escape") model.send_msg({ type: "clear" });
-    else if (event.key === "?") help.showModal();
+    else if (event.key === "?") showModal(help);
+    else if (key === "[") panels[0].click();
+    else if (key === "]") panels[1].click();
     else if (key === "i") inspect.click();
     else if (key === "d") setTheme(document.documentElement.dataset.theme !== "dark");
   });
@@ -57,8 +51,9 @@ export function render({ model }) {
       ...(model.n_selected === null ? [h("b", {}, total), " cells"] : [h("b", {}, number(model.n_selected)), ` of ${total} cells selected`]));
   });
   watch(model, ["can_undo", "can_redo"], () => {
-    undo.disabled = !model.can_undo;
-    redo.disabled = !model.can_redo;
+    // not disabled: that would take the keyboard from who presses them till the end
+    undo.setAttribute("aria-disabled", String(!model.can_undo));
+    redo.setAttribute("aria-disabled", String(!model.can_redo));
   });
   let stored = null;
   try { stored = localStorage.getItem("cellasso-theme"); } catch { /* private window */ }
@@ -67,7 +62,19 @@ export function render({ model }) {
   return h("header", { class: "appbar" },
     h("h1", { class: "brand", style: { margin: 0 } }, icon("brand"), "cellasso"),
     h("span", { class: "divider" }), file, fileChoice, modality, cells,
-    h("span", { class: "end" }, undo, redo, inspect, theme, helpButton), help, inspection);
+    h("span", { class: "end" }, undo, redo, h("span", { class: "gap" }), panels, inspect, theme, helpButton), help);
+}
+
+function panelButton(side, label, key) {
+  const button = iconButton(side, label, () => set(document.documentElement.dataset[side] === "hidden"), key);
+  button.classList.add("panel");
+  const set = (shown) => {
+    document.documentElement.dataset[side] = shown ? "shown" : "hidden";
+    button.setAttribute("aria-pressed", String(shown));
+    window.dispatchEvent(new Event("resize")); // Bokeh measures its figures then
+  };
+  set(document.documentElement.dataset[side] !== "hidden");
+  return button;
 }
 
 function keysDialog() {
@@ -75,7 +82,7 @@ function keysDialog() {
     ["Drag", "move the embedding, or draw with the tool that is armed"], ["Wheel", "zoom at the pointer"],
     ["P, L, B", "pan, lasso, box"], ["F", "fit all cells"], ["Shift + draw", "add to the selection"],
     ["Alt + draw", "subtract from it"], ["Shift + Alt + draw", "keep only what both have"], ["Esc", "clear the selection"],
-    ["Ctrl + Z", "undo; with Shift redo"], ["I", "what is in this file"], ["D", "dark theme"], ["?", "these keys"],
+    ["Ctrl + Z", "undo; with Shift redo"], ["I", "what is in this file"], ["[, ]", "columns and genes panels"], ["D", "dark theme"], ["?", "these keys"],
   ];
   const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"),
     h("dl", {}, keys.flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])),

@@ -9,14 +9,14 @@ export function render({ model }) {
     const wanted = search.value.trim().toLowerCase();
     const shown = model.columns.filter((column) => column.name.toLowerCase().includes(wanted));
     const top = list.scrollTop;
-    list.replaceChildren(...shown.flatMap((column) => {
+    rebuild(list, shown.flatMap((column) => {
       const open = column.name === model.active;
       const row = h("button", {
         type: "button", class: "row", "aria-expanded": String(open), "aria-label": `Colour by ${column.name}`,
         title: column.name, onclick: () => model.send_msg({ type: "color", column: column.name }),
       }, h("span", { class: "drop" }), h("span", { class: "name" }, column.name), h("span", { class: "kind" }, column.kind));
       return open ? [row, legend()] : [row];
-    }));
+    }), search);
     if (!model.columns.length) list.append(h("div", { class: "empty" }, "This file's obs has no columns. Colour by a gene on the right."));
     else if (!shown.length) list.append(h("div", { class: "empty" }, "No column is called so."));
     list.scrollTop = top;
@@ -37,7 +37,7 @@ export function render({ model }) {
     const largest = Math.max(1, ...data.rows.map((row) => row.count));
     const box = h("div", { class: "legend", role: "group", "aria-label": `Legend of ${model.active}` }, data.rows.map((row) =>
       h("button", {
-        type: "button", class: "row", title: `Select the cells of ${row.label}`, "aria-label": `${row.label}, ${number(row.count)} cells`,
+        type: "button", class: "row", title: `${row.label}: select its cells`, "aria-label": `${row.label}, ${number(row.count)} cells`,
         disabled: !row.selectable,
         onclick: (event) => model.send_msg({ type: "category", column: model.active, label: row.label, operation: operationOf(event) }),
       },
@@ -46,8 +46,11 @@ export function render({ model }) {
       h("span", { class: "n" }, number(row.count)),
       h("span", { class: "share" }, h("span", { style: { width: `${100 * row.count / largest}%`, background: row.color } })))));
     if (data.note) box.append(h("div", { class: "note" }, data.note));
+    if (data.numbers) box.append(as(false, "Show as numbers"));
     return box;
   };
+  const as = (value, text) => h("button", { type: "button", class: "link as", "aria-label": text,
+    onclick: () => model.send_msg({ type: "as_categories", column: model.active, value }) }, text);
 
   const numbers = (data) => {
     const tallest = Math.max(1, ...data.histogram);
@@ -60,6 +63,7 @@ export function render({ model }) {
     const box = h("div", { class: "numbers" }, plot,
       h("div", { class: "ends" }, h("span", {}, compact(data.low)), h("span", {}, compact(data.high))));
     if (data.note) box.append(h("div", { class: "note", style: { padding: "4px 0 0" } }, data.note));
+    if (data.n_distinct) box.append(as(true, `Show as ${number(data.n_distinct)} categor${data.n_distinct === 1 ? "y" : "ies"}`));
     return box;
   };
 

@@ -26,8 +26,11 @@ const ICONS = {
   redo: "M10.5 3l3 3-3 3M13.5 6h-7a4 4 0 0 0 0 8H9",
   theme: "M8 2a6 6 0 1 0 0 12ZM8 2a6 6 0 0 1 0 12",
   inspect: "M3 2.5h10M3 2.5v9.5M3 6h3M3 9.5h3M3 12.5h3M8 6h5M8 9.5h5M8 12.5h5",
+  left: "M2.5 3h11v10h-11zM6 3v10",
+  right: "M2.5 3h11v10h-11zM10 3v10",
   help: "M6 6a2 2 0 1 1 2.7 1.9c-.5.2-.7.6-.7 1.1v.5M8 12v.01M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13",
   close: "m4.5 4.5 7 7M11.5 4.5l-7 7",
+  chevron: "m6 4 4 4-4 4",
   brand: "M8 2.5c3.6 0 6.5 1.9 6.5 4.3S11.6 11 8 11s-6.5-1.8-6.5-4.2S4.4 2.5 8 2.5M5 10.6c-1.2.8-1 2.5.3 2.7M6 6.5v.01M9.5 5.5v.01M10 8v.01",
 };
 const icon = (name) => h("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, h("path", { d: ICONS[name] }));
@@ -39,6 +42,25 @@ const select = (label, options, value, onchange, attributes = {}) =>
 const setOptions = (node, options, value) => {
   node.replaceChildren(...options.map((option) => h("option", { value: option, selected: option === value }, option || "whole file")));
   node.value = value;
+};
+// Lists are built anew when they change; the keyboard stays where it was: at the control of the same name, else
+// at the one in its place, else at `otherwise`.
+const focusable = (node) => [...node.querySelectorAll("button:not(:disabled), input, select, [tabindex]")];
+const rebuild = (node, children, otherwise = null) => {
+  const focused = node.getRootNode().activeElement;
+  const held = focused && node.contains(focused);
+  const at = held ? focusable(node).indexOf(focused) : -1;
+  const name = held ? focused.getAttribute("aria-label") : null;
+  node.replaceChildren(...children);
+  if (!held) return;
+  const now = focusable(node);
+  (now.find((control) => name && control.getAttribute("aria-label") === name) ?? now[Math.min(at, now.length - 1)] ?? otherwise)
+    ?.focus({ preventScroll: true });
+};
+// Hiding or disabling what has the keyboard sends it to the page's start; hand it to `next` before.
+const release = (control, gone, next) => {
+  const focused = control.getRootNode().activeElement;
+  if (gone && focused && (focused === control || control.contains(focused))) next.focus({ preventScroll: true });
 };
 const watch = (model, names, update) => {
   for (const name of names) model.on(name, update);
@@ -56,8 +78,16 @@ const progressBar = () => {
   };
   return bar;
 };
+// While a dialog is open the page behind it takes no keys, wherever in the dialog the focus is.
+const showModal = (dialog) => {
+  if (dialog.open) return;
+  const page = document.documentElement;
+  page.toggleAttribute("data-modal", true);
+  dialog.addEventListener("close", () => page.toggleAttribute("data-modal", false), { once: true });
+  dialog.showModal();
+};
 const typing = (event) => {
   const target = event.composedPath()[0];
-  if (event.composedPath().some((node) => node.localName === "dialog")) return true;
+  if (document.documentElement.hasAttribute("data-modal")) return true;
   return target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName));
 };

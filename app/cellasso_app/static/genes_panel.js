@@ -3,9 +3,14 @@ export function render({ model }) {
   const suggestions = h("ul", { class: "suggestions", role: "listbox", id: "suggestions", "aria-label": "Suggestions", hidden: true });
   const input = h("input", {
     type: "text", role: "combobox", "aria-label": "Find a gene", "aria-expanded": "false", "aria-controls": "suggestions",
-    "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "Find a gene",
+    "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "Find a gene, or paste a list",
   });
   const matrix = select("Matrix", [], "", (value) => model.send_msg({ type: "matrix", value }));
+  const scale = h("select", {
+    "aria-label": "Values", title: "How counts are shown; the file keeps its own",
+    onchange: () => model.send_msg({ type: "scale", value: scale.value }),
+  }, h("option", { value: "log" }, "log1p of counts per 10,000"), h("option", { value: "counts" }, "raw counts"));
+  const values = h("label", { class: "field values" }, "values", scale);
   const count = h("span", { class: "count" });
   let names = [];
   let at = -1;
@@ -60,6 +65,13 @@ export function render({ model }) {
     mark(names.length ? 0 : -1);
   });
   input.addEventListener("input", ask);
+  // a list of genes: an input's own text has no lines, they would run into one another
+  input.addEventListener("paste", (event) => {
+    const text = event.clipboardData.getData("text").trim();
+    if (!/[\s,;|]/.test(text) || input.value.trim()) return;
+    event.preventDefault();
+    choose(text);
+  });
   input.addEventListener("focus", ask);
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {
@@ -67,7 +79,7 @@ export function render({ model }) {
       event.preventDefault();
       if (names.length) mark((at + (event.key === "ArrowDown" ? 1 : names.length - 1)) % names.length);
     } else if (event.key === "Enter") {
-      if (!suggestions.hidden && at >= 0) choose(names[at]);
+      if (!suggestions.hidden && at >= 0 && !/[,;|]/.test(input.value)) choose(names[at]);
       else if (input.value.trim()) choose(input.value.trim());
     } else if (event.key === "Escape") { close(); input.blur(); }
   });
@@ -79,7 +91,7 @@ export function render({ model }) {
         onclick: () => model.send_msg({ type: "color", gene: name }),
       }, h("span", { class: "drop" }), h("span", { class: "name" }, label)),
       iconButton("close", `Remove ${label}`, () => model.send_msg({ type: "remove", gene: name }))));
-    list.replaceChildren(...rows);
+    rebuild(list, rows, input);
     if (model.message) list.prepend(h("div", { class: "error", role: "alert" }, model.message));
     if (!rows.length && !model.message) {
       list.append(h("div", { class: "empty" }, model.matrices.length
@@ -93,7 +105,11 @@ export function render({ model }) {
     input.disabled = !model.matrices.length;
     setOptions(matrix, model.matrices, model.matrix);
   });
+  watch(model, ["scale"], () => {
+    values.hidden = !model.scale;
+    if (model.scale) scale.value = model.scale;
+  });
   watch(model, ["n_features"], () => { repeated = 0; countFeatures(); });
   return h("section", { class: "part genes", "aria-label": "Genes" },
-    h("div", { class: "head" }, h("h2", {}, "Genes"), count), h("div", { class: "combo" }, input, matrix, suggestions), list);
+    h("div", { class: "head" }, h("h2", {}, "Genes"), count), h("div", { class: "combo" }, input, matrix, suggestions), values, list);
 }

@@ -16,7 +16,9 @@ export function render({ model }) {
     }
     return null;
   };
+  const nothing = "This file has no embedding to draw";
   const arm = (name) => {
+    if (!model.embedding) name = "";
     for (const [key, button] of Object.entries(tools)) {
       button.setAttribute("aria-pressed", String(key === name));
       const tool = bokehModel(`tool-${key}`);
@@ -33,13 +35,25 @@ export function render({ model }) {
   let last = "replace";
   document.addEventListener("keydown", (event) => {
     if (typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!model.embedding) return;
     const action = { p: () => arm("pan"), l: () => arm("lasso"), b: () => arm("box"), f: () => model.send_msg({ type: "fit" }), "+": () => zoom(0.5), "-": () => zoom(2) }[event.key.toLowerCase()];
     if (action) action();
   });
 
+  const toolbar = h("span", { class: "tools" }, tools.pan, tools.lasso, tools.box, h("span", { class: "gap" }),
+    iconButton("plus", "Zoom in", () => zoom(0.5), "+"), iconButton("minus", "Zoom out", () => zoom(2), "-"),
+    iconButton("fit", "Fit all cells", () => model.send_msg({ type: "fit" }), "F"));
+
   watch(model, ["embeddings", "embedding"], () => {
     embedding.hidden = !model.embeddings.length;
     setOptions(embedding, model.embeddings, model.embedding);
+    const none = !model.embedding;
+    for (const button of toolbar.querySelectorAll("button")) {
+      button.disabled = none;
+      if (none) button.title = nothing;
+    }
+    if (none) arm("");
+    else if (!Object.values(tools).some((button) => button.getAttribute("aria-pressed") === "true")) arm("pan");
   });
   watch(model, ["color", "color_source"], () => {
     colored.replaceChildren(...(model.color ? ["coloured by ", h("b", {}, model.color), model.color_source ? ` · ${model.color_source}` : ""] : []));
@@ -48,12 +62,9 @@ export function render({ model }) {
     bar.show(model.busy, model.fraction);
     cancel.hidden = !(model.busy && model.fraction > 0);
   });
-  arm("pan");
   model.pixel_ratio = window.devicePixelRatio || 1;
   return h("div", { class: "part" },
     h("div", { class: "plotbar", role: "toolbar", "aria-label": "Embedding" }, embedding, colored, cancel,
-      h("span", { class: "tools" }, tools.pan, tools.lasso, tools.box, h("span", { class: "gap" }),
-        iconButton("plus", "Zoom in", () => zoom(0.5), "+"), iconButton("minus", "Zoom out", () => zoom(2), "-"),
-        iconButton("fit", "Fit all cells", () => model.send_msg({ type: "fit" }), "F"))),
+      toolbar),
     bar);
 }

@@ -1,9 +1,15 @@
 export function render({ model }) {
+  const part = h("section", { class: "part selection", "aria-label": "Selection", tabindex: "-1" });
   const size = h("div", { class: "size", role: "status", "aria-label": "Selected cells" });
   const column = select("Composition by", [], "", (value) => model.send_msg({ type: "composition", value }));
   const by = h("label", { class: "by field" }, "by", column);
   const list = h("div", { class: "scroll composition", role: "list", "aria-label": "Composition" });
   const name = h("input", { type: "text", "aria-label": "File name of the export", spellcheck: "false" });
+  const format = h("select", {
+    "aria-label": "Format", title: "Format",
+    onchange: () => model.send_msg({ type: "format", value: format.value, name: name.value }),
+  });
+  const contents = h("span", { class: "contents" });
   const start = h("button", { type: "button", class: "primary", onclick: () => model.send_msg({ type: "export", name: name.value }) }, "Export subset");
   const cancel = h("button", { type: "button", class: "plain", onclick: () => model.send_msg({ type: "cancel_export" }) }, "Cancel");
   const bar = progressBar();
@@ -17,6 +23,7 @@ export function render({ model }) {
       ? [h("p", {}, "Draw a lasso or a box over the cells, or click a category on the left.")]
       : [number(model.n_selected), h("small", {}, ` of ${number(model.n_obs)} cells · ${percent(model.n_selected, model.n_obs)}`)]));
     by.hidden = list.hidden = none || !model.columns.length;
+    for (const button of [invert, clear]) release(button, none, part);
     invert.hidden = clear.hidden = none;
   });
   watch(model, ["columns", "column"], () => setOptions(column, model.columns, model.column));
@@ -27,17 +34,26 @@ export function render({ model }) {
       h("span", { class: "n" }, number(row.n)), h("span", { class: "part-of" }, percent(row.n, model.n_selected)))));
   });
   watch(model, ["file_name"], () => { name.value = model.file_name; });
+  watch(model, ["formats", "format"], () => {
+    format.replaceChildren(...model.formats.map(({ value, label }) => h("option", { value }, label)));
+    format.value = model.format;
+  });
+  watch(model, ["contents"], () => { contents.textContent = contents.title = model.contents; });
   watch(model, ["export", "n_selected"], () => {
     const state = model.export;
     const running = state.state === "running";
     start.disabled = running || !model.n_selected;
     start.hidden = running;
     cancel.hidden = !running;
-    name.disabled = running;
+    name.disabled = format.disabled = running;
     bar.show(running, state.fraction ?? 0);
     outcome.className = `outcome ${state.state}`;
     if (running) outcome.replaceChildren(`Writing ${number(state.n)} cells… ${Math.round(100 * (state.fraction ?? 0))}%`);
-    else if (state.state === "failed") outcome.replaceChildren(state.message);
+    else if (state.state === "exists") {
+      outcome.replaceChildren(h("div", { class: "question" }, h("span", {}, h("b", {}, state.name), " exists already. Replace it?"),
+        h("button", { type: "button", class: "plain", onclick: () => model.send_msg({ type: "replace" }) }, "Replace"),
+        h("button", { type: "button", class: "link", onclick: () => model.send_msg({ type: "keep" }) }, "Cancel")));
+    } else if (state.state === "failed") outcome.replaceChildren(state.message);
     else if (state.state === "done") {
       outcome.replaceChildren(`${number(state.n)} cells written to `, h("span", { class: "path" }, state.path), " ", download(state),
         ...state.left_out.map((sentence) => h("div", { class: "warning" }, `Left out: ${sentence}`)));
@@ -70,7 +86,8 @@ export function render({ model }) {
     if (button) { button.textContent = "Download"; button.disabled = false; }
   });
 
-  return h("section", { class: "part selection", "aria-label": "Selection" },
+  part.append(
     h("div", { class: "head" }, h("h2", {}, "Selection"), h("span", { style: { marginLeft: "auto" } }, invert, clear)), size, by, list,
-    h("div", { class: "actions" }, name, start, cancel), bar, outcome);
+    h("div", { class: "actions" }, name, format), h("div", { class: "actions" }, start, cancel, contents), bar, outcome);
+  return part;
 }

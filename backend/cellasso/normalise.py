@@ -1,0 +1,124 @@
+"""Counts made comparable on their way to the screen: per cell divided by its total, times 10,000, log1p.
+
+The usual first step of an analysis (`scanpy.pp.normalize_total(target_sum=1e4)`, then `log1p`), done on what is
+looked at and on nothing else; the file keeps its counts.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cellasso.index import IncompleteIndexError
+from cellasso.matrix import Part, SparseMatrix
+from cellasso.rows import over_rows
+from cellasso.summarise import as_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from cellasso.matrix import DenseMatrix, Matrix, Progress
+    from cellasso.rows import RowBlock
+
+TARGET = 10_000.0
+"""What a cell's counts add up to once they are normalised."""
+
+SAMPLES, SAMPLE = 16, 4096
+"""Stretches of stored values, and their length, that are looked at to see whether a matrix holds counts."""
+
+
+def log_normalised(values: NDArray[Any], factors: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return `log1p(values * factors)` in float32, computed in float64; NaN stays NaN."""
+    normalised: NDArray[np.float32] = np.log1p(as_numbers(values) * factors).astype(np.float32)
+    return normalised
+
+
+def factors_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what each cell's counts are multiplied by, `(n_obs,)`; 0 for a cell without counts."""
+    return np.divide(TARGET, totals, out=np.zeros_like(totals), where=totals != 0)
+
+
+def read_totals(matrix: Matrix, *, progress: Progress | None = None) -> NDArray[np.float64]:
+    """Return the sum of each cell's values, `(n_obs,)`, added in float64 in the order they are stored.
+
+    From the column index where it is complete; otherwise one pass over the matrix.
+    """
+    if matrix.index is not None:
+        try:
+            totals: NDArray[np.float64] = matrix.index.read_sums("totals")
+        except IncompleteIndexError:
+            pass
+        else:
+            return totals
+    if isinstance(matrix, SparseMatrix) and matrix.storage == "csc":
+        return _totals_by_column(matrix, progress)
+    parts = over_rows(matrix, _row_totals, with_columns=False, progress=progress)
+    return np.concatenate([*parts, np.zeros(0)])
+
+
+def holds_counts(matrix: Matrix) -> bool:
+    """Return whether a sample of the stored values are all whole numbers of 0 and more; reads 16 stretches of it."""
+    if matrix.dtype.kind in "bu" or not matrix.n_stored:
+        return matrix.dtype.kind in "bui"
+    return all(_are_counts(values) for values in _samples(matrix))
+
+
+def _are_counts(values: NDArray[Any]) -> bool:
+    numbers = as_numbers(values)
+    return bool(np.all(numbers >= 0) and np.all(numbers == np.floor(numbers)))
+
+
+def _samples(matrix: Matrix) -> list[NDArray[Any]]:
+    if isinstance(matrix, SparseMatrix):
+        data = matrix.part("data")
+        starts = np.unique(np.linspace(0, max(0, matrix.n_stored - SAMPLE), SAMPLES, dtype=np.int64)).tolist()
+        return [matrix.handle.read(data, slice(at, min(at + SAMPLE, matrix.n_stored))) for at in starts]
+    dense: DenseMatrix = matrix  # type: ignore[assignment] # there is no third kind
+    rows = max(1, SAMPLE // max(1, dense.shape[1]))
+    starts = np.unique(np.linspace(0, max(0, dense.shape[0] - rows), SAMPLES, dtype=np.int64)).tolist()
+    return [dense.read_rows(slice(at, min(at + rows, dense.shape[0]))) for at in starts]
+
+
+def _row_totals(block: RowBlock) -> NDArray[np.float64]:
+    totals = np.zeros(len(block.ends))
+    _kernels()[0](as_numbers(block.data), block.ends, totals)
+    return totals
+
+
+def _totals_by_column(matrix: SparseMatrix, progress: Progress | None) -> NDArray[np.float64]:
+    totals = np.zeros(matrix.shape[0])
+    indices, data = Part(matrix, "indices"), Part(matrix, "data")
+    step = max(1 << 20, indices.chunk)
+    for start in range(0, matrix.n_stored, step):
+        values = slice(start, min(start + step, matrix.n_stored))
+        rows = matrix.checked(indices.read(values), matrix.shape[0])
+        _kernels()[1](as_numbers(data.read(values)), as_numbers(rows), totals)
+        if progress is not None:
+            progress(values.stop / matrix.n_stored)
+    return totals
+
+
+@cache
+def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    import numba  # noqa: PLC0415 - more than a second to import
+
+    @numba.njit(nogil=True, cache=True)
+    def sum_rows(numbers: NDArray[Any], ends: NDArray[np.int64], totals: NDArray[np.float64]) -> None:
+        start = 0
+        for row in range(len(ends)):
+            total = 0.0
+            for i in range(start, ends[row]):
+                total += numbers[i]
+            totals[row] = total
+            start = ends[row]
+
+    @numba.njit(nogil=True, cache=True)
+    def add_to_rows(numbers: NDArray[Any], rows: NDArray[Any], totals: NDArray[np.float64]) -> None:
+        for i in range(len(numbers)):
+            totals[rows[i]] += numbers[i]
+
+    return sum_rows, add_to_rows

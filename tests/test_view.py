@@ -1,0 +1,183 @@
+"""The embedding's part of the page: what is chosen and what is shown stay the same thing, whatever reading brings."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellasso
+from cellasso.errors import ElementError
+from cellasso.selection import Where
+from cellasso_app.session import ColorBy, Session
+from cellasso_app.view import EmbeddingView
+from conftest import write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE = 30  # seconds; only a failing test waits so long
+N = 60
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def make(tmp_path: Path, points: np.ndarray | None = None) -> cellasso.dataset.Dataset:
+    rng = np.random.default_rng(0)
+    adata = ad.AnnData(rng.random((N, 3)).astype("f4"), var=pd.DataFrame(index=["g0", "g1", "g2"]))
+    adata.obs_names = [f"c{i}" for i in range(N)]
+    adata.obs["kind"] = pd.Categorical(np.array(["a", "b"])[np.arange(N) % 2])
+    adata.obs["leiden"] = np.arange(N) % 11
+    adata.obs["depth"] = rng.random(N)
+    adata.obsm["X_umap"] = rng.random((N, 2)).astype("f4") if points is None else points
+    adata.obsm["X_pca"] = rng.random((N, 5)).astype("f4")
+    return cellasso.open(write(adata, tmp_path / "view.h5ad"))
+
+
+def show(dataset: cellasso.dataset.Dataset) -> EmbeddingView:
+    view = EmbeddingView(Session(dataset))
+    until(lambda: not view.bar.busy)
+    return view
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Iterator[cellasso.dataset.Dataset]:
+    with make(tmp_path) as dataset:
+        yield dataset
+
+
+def chosen(view: EmbeddingView) -> tuple[object, ...]:
+    session = view._session
+    return session.embedding, session.color, session.matrix, view.bar.embedding, view.bar.color, view.cells_panel.active
+
+
+# -- what cannot be read --------------------------------------------------------------------------------
+
+
+def test_after_a_failed_read_the_selectors_say_what_is_on_the_screen(dataset, monkeypatch):
+    view = show(dataset)
+    before, legend = chosen(view), view.cells_panel.legend
+    assert before == ("X_umap", ColorBy("obs", "kind"), "X", "X_umap", "kind", "kind")
+    reading = dataset.read_embedding
+
+    def damaged(key: str, *rest: object) -> np.ndarray:
+        if key == "X_pca":
+            raise ElementError("obsm/X_pca is damaged.")
+        return reading(key, *rest)
+
+    monkeypatch.setattr(dataset, "read_embedding", damaged)
+    view._session.param.update(embedding="X_pca", color=ColorBy("obs", "depth"))
+    until(lambda: "damaged" in view.status.warning)
+    assert chosen(view) == before
+    assert view.cells_panel.legend == legend
+    assert not view.cells_panel.busy
+
+
+def test_after_a_cancelled_read_too(dataset, monkeypatch):
+    view = show(dataset)
+    before, legend = chosen(view), view.cells_panel.legend
+    started, go = threading.Event(), threading.Event()
+    reading = dataset.read_feature
+
+    def slow(name: str, layer: str | None, *, progress: Callable[[float], None]) -> np.ndarray:
+        started.set()
+        go.wait(PATIENCE)
+        progress(0.5)
+        return reading(name, layer)
+
+    monkeypatch.setattr(dataset, "read_feature", slow)
+    view._session.add_gene("g1")
+    assert started.wait(PATIENCE)
+    view._on_message({"type": "cancel"})
+    go.set()
+    assert chosen(view) == before
+    assert view.cells_panel.legend == legend
+    assert not view.bar.busy
+
+
+def test_a_first_read_that_fails_says_so(dataset, monkeypatch):
+    def damaged(*_arguments: object) -> np.ndarray:
+        raise ElementError("obsm/X_umap is damaged.")
+
+    monkeypatch.setattr(dataset, "read_embedding", damaged)
+    view = show(dataset)
+    assert view.status.warning == "obsm/X_umap is damaged."
+    assert not view.bar.busy
+
+
+# -- outliers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({}, ""),
+        ({(0, 0): np.inf}, "1 cell without coordinates here, not drawn"),
+        ({(0, 0): np.nan, (1, 1): -np.inf}, "2 cells without coordinates here, not drawn"),
+        (dict.fromkeys([(i, j) for i in range(N) for j in (0, 1)], 3.0), f"all {N} cells lie at one point"),
+    ],
+    ids=["none", "infinite", "two", "equal"],
+)
+def test_what_is_not_in_the_picture_is_said(tmp_path, change, note):
+    points = np.random.default_rng(1).random((N, 2)).astype("f4")
+    for at, value in change.items():
+        points[at] = value
+    with make(tmp_path, points) as dataset:
+        assert show(dataset)._loaded.notes == note
+
+
+def test_outliers_are_counted_and_out_of_view(tmp_path):
+    points = np.random.default_rng(1).random((N, 2)).astype("f4")
+    with make(tmp_path, points) as dataset:
+        view = show(dataset)
+        many = np.random.default_rng(1).random((1000, 2)).astype("f4")
+        many[:2] = 1e38
+        from cellasso_app.raster import Cells
+        from cellasso_app.view import _notes
+
+        cells = Cells(many, None)
+        assert list(_notes(cells, cells.bounds())) == ["2 cells far outside of this view; zoom out for them"]
+        assert view.plot.viewport.x_high < 3
+
+
+# -- whole numbers as categories -------------------------------------------------------------------------
+
+
+def test_whole_numbers_become_categories_that_group_and_select(dataset):
+    view = show(dataset)
+    session = view._session
+    view._on_message({"type": "color", "column": "leiden"})
+    until(lambda: view.cells_panel.legend is not None and view.cells_panel.active == "leiden")
+    assert view.cells_panel.legend["n_distinct"] == 11
+    assert "leiden" not in session.category_columns()
+    view._on_message({"type": "as_categories", "column": "leiden", "value": True})
+    until(lambda: view.cells_panel.legend is not None and "rows" in view.cells_panel.legend)
+    rows = view.cells_panel.legend["rows"]
+    assert [row["label"] for row in rows] == [str(i) for i in range(11)]  # by number, not by letter
+    assert session.category_columns() == ["kind", "leiden"]
+    view._on_message({"type": "category", "column": "leiden", "label": "10", "operation": "replace"})
+    until(lambda: session.selection is not None)
+    assert session.selection.recipe == Where("`leiden` == 10")
+    np.testing.assert_array_equal(session.selection.mask, np.arange(N) % 11 == 10)
+    session.group_by = "leiden"
+    view._on_message({"type": "as_categories", "column": "leiden", "value": False})
+    until(lambda: view.cells_panel.legend is not None and "histogram" in view.cells_panel.legend)
+    assert session.group_by == "kind"
+
+
+def test_only_columns_of_numbers_are_taken_as_categories(dataset):
+    session = Session(dataset)
+    for name in ("kind", "no such column"):
+        session.treat_as_categories(name, value=True)
+    assert session.as_categories == frozenset()
