@@ -40,12 +40,14 @@ def inflate(path: Path, _root: Path) -> Facts:
     """Read the whole matrix once, chunks inflated past HDF5 on all cores."""
     with cellasso.open(path, index=False) as dataset:
         matrix = dataset.matrix()
+        begun = time.process_time()
         with Meter() as meter:
             for name in ("indices", "data"):
                 part = Part(matrix, name)
                 step = max(1, (1 << 20) // part.chunk) * part.chunk
                 blocks = [slice(at, min(at + step, matrix.n_stored)) for at in range(0, matrix.n_stored, step)]
                 deque(run_blocks(lambda block, part=part: len(part.read(block)), blocks), maxlen=0)
+        meter.facts["seconds of CPU"] = time.process_time() - begun
     return meter.facts
 
 
@@ -63,9 +65,10 @@ def inflate_h5py(path: Path, _root: Path) -> Facts:
 def build(path: Path, root: Path) -> Facts:
     """Build the index."""
     with cellasso.open(path, index=root) as dataset:
+        begun = time.process_time()
         with Meter() as meter:
             index = dataset.build_index()
-        meter.facts["seconds of CPU"] = time.process_time()
+        meter.facts["seconds of CPU"] = time.process_time() - begun
         meter.facts["size"] = sum(file.stat().st_size for file in index.folder.iterdir()) / 1e6
         group = h5py.File(path)["X"]
         meter.facts["matrix"] = sum(group[name].id.get_storage_size() for name in group) / 1e6
@@ -178,7 +181,10 @@ def table(measured: dict[str, Facts], shape: tuple[int, int]) -> str:
     ratio = built["ms"] / measured["inflate"]["ms"]
     size, matrix, seconds = built["size"], built["matrix"], built["seconds of CPU"]
     lines += ["", f"Index: {size:,.0f} MB, {size * 1e6 / n_stored:.2f} bytes a value. The matrix: {matrix:,.0f} MB."]
-    lines += [f"The build: {seconds:.0f} s of CPU, {ratio:.1f} times as long as inflating alone."]
+    inflating = measured["inflate"]["seconds of CPU"]
+    lines += [
+        f"The build: {ratio:.1f} times as long as inflating alone; {seconds:.0f} s of CPU, inflating {inflating:.0f}."
+    ]
     lines += ["Genes are medians of 21 reads; memory is the peak above that of the warm process."]
     return "\n".join(lines)
 
