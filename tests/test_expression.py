@@ -161,6 +161,20 @@ def test_modalities_are_summarised_over_the_global_cells(multimodal):
             dataset.summarise(None, its_codes, 3)
 
 
+def test_a_scan_of_a_modality_is_shown_normalised_and_over_the_global_cells(multimodal, monkeypatch):
+    monkeypatch.setattr("cellasso.matrix.SCAN_BLOCK", 20)
+    monkeypatch.setattr("cellasso.matrix.Part.chunk", 1)  # the file is one chunk
+    monkeypatch.setattr("cellasso.matrix.PREVIEW_SECONDS", -1.0)
+    shown: list[list[np.ndarray]] = []
+    with cellasso.open(multimodal.path, index=False) as dataset:
+        (whole,) = dataset.read_features(["rna:rg0"], "counts", normalised=True, preview=shown.append)
+        dataset.read_features(["rna:rg0"], "counts", normalised=True, preview=shown.clear)  # kept: nothing to show
+    assert shown
+    for (column,) in shown:
+        assert column.shape == whole.shape
+        np.testing.assert_array_equal(column, np.where(np.isnan(column), np.nan, whole))
+
+
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize(
     ("values", "are_counts"),

@@ -288,3 +288,21 @@ def test_a_column_that_is_not_there_is_refused(tmp_path, storage, column):
     path = write_matrix(tmp_path / "x.h5", STORAGE[storage](values_of("f4")))
     with pytest.raises(ElementError, match=f"has 12 columns; column {column} was asked for"):
         read_columns(path, [0, column])
+
+
+def test_a_scan_shows_what_it_has_found_and_what_it_has_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("cellasso.matrix.SCAN_BLOCK", 1_000)
+    monkeypatch.setattr("cellasso.matrix.PREVIEW_SECONDS", -1.0)
+    matrix = sparse.random(3_000, 20, 0.3, format="csr", dtype="f4", random_state=0)
+    truth = matrix.toarray()[:, [3, 7]]
+    shown: list[list[np.ndarray]] = []
+    with Handle(write_matrix(tmp_path / "x.h5", matrix)) as handle:
+        open_matrix(handle, "/X").read_columns([3, 7], preview=shown.append)
+    assert len(shown) > 10
+    unread = [np.isnan(columns[0]).sum() for columns in shown]
+    assert unread == sorted(unread, reverse=True)
+    assert 0 < unread[-1] < unread[0]
+    for columns in shown:
+        for column, right in zip(columns, truth.T, strict=True):
+            assert column.dtype == np.float32
+            np.testing.assert_array_equal(column, np.where(np.isnan(column), np.nan, right))

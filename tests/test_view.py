@@ -88,15 +88,15 @@ def test_after_a_cancelled_read_too(dataset, monkeypatch):
     view = show(dataset)
     before, legend = chosen(view), view.cells_panel.legend
     started, go = threading.Event(), threading.Event()
-    reading = dataset.read_feature
+    reading = dataset.read_features
 
-    def slow(name: str, layer: str | None, *, progress: Callable[[float], None]) -> np.ndarray:
+    def slow(names: list[str], layer: str | None, *, progress: Callable[[float], None], **_options: object) -> object:
         started.set()
         go.wait(PATIENCE)
         progress(0.5)
-        return reading(name, layer)
+        return reading(names, layer)
 
-    monkeypatch.setattr(dataset, "read_feature", slow)
+    monkeypatch.setattr(dataset, "read_features", slow)
     view._session.add_gene("g1")
     assert started.wait(PATIENCE)
     view._on_message({"type": "cancel"})
@@ -104,6 +104,39 @@ def test_after_a_cancelled_read_too(dataset, monkeypatch):
     assert chosen(view) == before
     assert view.cells_panel.legend == legend
     assert not view.bar.busy
+
+
+def test_a_scan_fills_the_picture_in_and_a_cancelled_one_leaves_none_of_it(dataset, monkeypatch):
+    view = show(dataset)
+    before, legend = chosen(view), view.cells_panel.legend
+    go, ended = threading.Event(), threading.Event()
+    half = np.where(np.arange(N) < N // 2, 2.5, np.nan).astype("f4")
+
+    def slow(names: list[str], layer: str | None, *, progress, preview, normalised: bool) -> object:
+        preview([half])
+        go.wait(PATIENCE)
+        try:
+            progress(0.9)
+        finally:
+            ended.set()
+        return [np.full(N, 2.5, "f4")]
+
+    monkeypatch.setattr(dataset, "read_features", slow)
+    view._session.color = ColorBy("gene", "g1")
+    until(lambda: view._loaded.read < 1)
+    assert view._loaded.read == 0.5
+    np.testing.assert_array_equal(view._loaded.cells.coloring.values, half)
+    assert view.bar.busy
+    assert view.bar.color == "g1"
+    view._on_message({"type": "cancel"})
+    go.set()
+    assert ended.wait(PATIENCE)
+    assert chosen(view) == before
+    assert view.cells_panel.legend == legend
+    view._session.color = ColorBy("gene", "g1")
+    until(lambda: view._loaded.read == 1 and view.bar.color == "g1")
+    assert not view.bar.busy
+    np.testing.assert_array_equal(view._loaded.cells.coloring.values, np.full(N, 2.5, "f4"))
 
 
 def test_a_first_read_that_fails_says_so(dataset, monkeypatch):

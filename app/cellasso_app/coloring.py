@@ -14,6 +14,8 @@ from cellasso.errors import ElementError
 from cellasso.summarise import count_groups
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset
@@ -133,14 +135,34 @@ def _few_whole_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64] | No
 
 
 def color_by_feature(
-    dataset: Dataset, feature: str, layer: str | None, *, normalised: bool = False, progress: Progress
+    dataset: Dataset,
+    feature: str,
+    layer: str | None,
+    *,
+    normalised: bool = False,
+    progress: Progress,
+    preview: Callable[[Values, float], None] | None = None,
 ) -> Values:
-    """Read a feature, as the matrix stores it or log-normalised."""
-    values = dataset.read_features([feature], layer, normalised=normalised, progress=progress)[0]
+    """Read a feature, as the matrix stores it or log-normalised.
+
+    Parameters
+    ----------
+    preview
+        Shown what a scan has found so far, and the fraction of cells that it has read.
+    """
+    source = ""
+
+    def show(columns: list[NDArray[np.float32]]) -> None:
+        if preview is not None:
+            preview(_values(feature, columns[0], source), float(np.mean(~np.isnan(columns[0]))))
+
+    owner, _ = dataset.owner(feature)
+    source = describe(layer, normalised=normalised, counts=owner.holds_counts(layer))
+    options = {} if preview is None else {"preview": show}
+    values = dataset.read_features([feature], layer, normalised=normalised, progress=progress, **options)[0]
     if values.dtype.kind not in "biuf":
         raise ElementError(f"{feature} holds {values.dtype}, which cannot be shown as colours.")
-    owner, _ = dataset.owner(feature)
-    return _values(feature, values, describe(layer, normalised=normalised, counts=owner.holds_counts(layer)))
+    return _values(feature, values, source)
 
 
 def describe(layer: str | None, *, normalised: bool, counts: bool) -> str:

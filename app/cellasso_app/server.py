@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import secrets
+import signal
 import socket
 import threading
 from functools import cache
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from bokeh.server.server import Server
+    from tornado.ioloop import IOLoop
 
     from cellasso.dataset import Dataset
 
@@ -180,7 +183,30 @@ def serve(
         server.io_loop.add_callback(view, url)
     server.start()
     print(f"cellasso is at {url} (Ctrl-C stops it); exported subsets go to {export_dir}", flush=True)
-    server.io_loop.start()  # until Ctrl-C, which Panel turns into a stop
+    _run(server.io_loop)
+
+
+def _run(loop: IOLoop) -> None:
+    """Run the event loop until Ctrl-C, which Panel turns into a stop, or until SIGTERM, which ends the process.
+
+    The signal's handler raises nothing: whatever runs when it comes, a finalizer say, might swallow that.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python allows no handler elsewhere
+        loop.start()
+        return
+    terminated = threading.Event()
+
+    def stop(*_signal: object) -> None:
+        terminated.set()
+        loop.add_callback_from_signal(loop.stop)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        loop.start()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if terminated.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)  # to whoever cleans up
 
 
 SERVER_OPTIONS: dict[str, Any] = {

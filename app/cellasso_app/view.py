@@ -17,7 +17,7 @@ from cellasso_app.components import CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.raster import Cells, Viewport, draw
 from cellasso_app.session import ColorBy, Source
-from cellasso_app.work import Lane, Turns, when_live
+from cellasso_app.work import Lane, Reports, Turns, when_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +59,7 @@ class _Loaded:
     legend: dict[str, Any] | None
     notes: str  # what of the cells the picture does not show
     problem: str  # why the colour could not be read; empty when it could
+    read: float = 1.0  # fraction of the cells whose colour is known so far
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class EmbeddingView:
         self._session = session
         self._operation: Operation = "replace"
         self._loaded: _Loaded | None = None
+        self._complete: _Loaded | None = None  # what was last read to its end
         self._reading: Lane[_Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
         self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail)
         self._turns = Turns(self._fail_turn)
@@ -108,7 +110,7 @@ class EmbeddingView:
     # -- reading --------------------------------------------------------------------------------------
 
     def _read(self, *_events: object) -> None:
-        session, before = self._session, self._loaded
+        session, before = self._session, self._complete
         embedding, color = session.embedding, session.color
         self.bar.param.update(embeddings=list(session.dataset.embeddings), embedding=embedding)
         as_categories = color is not None and color.name in session.as_categories
@@ -123,8 +125,8 @@ class EmbeddingView:
         self.bar.param.update(busy=True, fraction=0.0)
         self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
 
-        def job(progress: Progress) -> _Loaded:
-            return _load(session.dataset, asked, points, progress)
+        def job(reports: Reports[_Loaded]) -> _Loaded:
+            return _load(session.dataset, asked, points, reports)
 
         self._reading.submit(job, long=color is not None and color.kind == "gene")
 
@@ -132,10 +134,12 @@ class EmbeddingView:
         asked, before = loaded.asked, self._loaded
         moved = before is None or before.asked.embedding != asked.embedding
         self._loaded = loaded
+        if loaded.read == 1:
+            self._complete = loaded
         active = asked.color.name if asked.color is not None and asked.color.kind == "obs" else ""
         coloring = loaded.cells.coloring
         self.bar.param.update(
-            busy=False,
+            busy=loaded.read < 1,
             color=self._session.label(coloring.name) if coloring is not None else "",
             color_source=coloring.source if isinstance(coloring, Values) else "",
         )
@@ -165,7 +169,7 @@ class EmbeddingView:
         """Choose again what is on the screen: what was chosen instead cannot be had, or was cancelled."""
         self.bar.busy = False
         self.cells_panel.busy = False
-        session, shown = self._session, self._loaded
+        session, shown = self._session, self._complete
         if shown is None:
             self.cells_panel.param.update(active="", legend=None)
             return
@@ -205,9 +209,10 @@ class EmbeddingView:
             parts.append("highest value on top")
             if coloring.clipped:
                 parts.append(f"colours end at the {CLIP_PERCENTILE:.0f}th percentile")
-        parts.append("exact")
+        parts.append("exact" if loaded.read == 1 else "sharpening…")
         self.status.text = " · ".join(parts)
-        self.status.warning = loaded.problem or loaded.notes
+        unread = f"{loaded.read:.0%} of the cells are read; the others have no colour yet" if loaded.read < 1 else ""
+        self.status.warning = loaded.problem or unread or loaded.notes
 
     def _change_theme(self, *_events: object) -> None:
         self.plot.set_theme(dark=self._session.dark)
@@ -277,26 +282,40 @@ class EmbeddingView:
         self.cells_panel.columns = self._session.columns()
 
 
-def _load(dataset: Dataset, asked: _Asked, points: NDArray[np.float32] | None, progress: Progress) -> _Loaded:
+def _load(dataset: Dataset, asked: _Asked, points: NDArray[np.float32] | None, reports: Reports[_Loaded]) -> _Loaded:
     if points is None:
         nowhere = np.full((dataset.n_obs, 2), np.nan, dtype=np.float32)
         points = dataset.read_embedding(asked.embedding) if asked.embedding else nowhere
     coloring: Coloring | None = None
     problem, color = "", asked.color
+    placed = points
+
+    def show(so_far: Values, read: float) -> None:
+        if 0 < read < 1:
+            reports.show(_loaded(asked, placed, so_far, "", read))
+
     try:
         if color is not None and color.kind == "gene":
             layer, normalised = asked.source
-            coloring = color_by_feature(dataset, color.name, layer, normalised=normalised, progress=progress)
+            coloring = color_by_feature(
+                dataset, color.name, layer, normalised=normalised, progress=reports, preview=show
+            )
         elif color is not None:
             coloring = color_by_obs(dataset, color.name, as_categories=asked.as_categories)
     except Cancelled:
         raise
     except CellassoError as error:  # the cells are still drawn, without colours
         problem = str(error)
+    return _loaded(asked, points, coloring, problem)
+
+
+def _loaded(
+    asked: _Asked, points: NDArray[np.float32], coloring: Coloring | None, problem: str, read: float = 1.0
+) -> _Loaded:
     cells = Cells(points, coloring)
     bounds = cells.bounds()
     notes = " · ".join(_notes(cells, bounds)) if asked.embedding else ""
-    return _Loaded(asked, points, cells, bounds, _legend(coloring), notes, problem)
+    return _Loaded(asked, points, cells, bounds, _legend(coloring), notes, problem, read)
 
 
 def _notes(cells: Cells, bounds: Viewport) -> Iterator[str]:

@@ -134,6 +134,21 @@ class Turns(_Ends):
             self._waiting.clear()
 
 
+class Reports(Generic[Result]):
+    """What a job tells while it runs: `reports(fraction)`, and `reports.show(result)` before its last word.
+
+    Both raise `Cancelled` once the job is no longer wanted.
+    """
+
+    def __init__(self, tell: Callable[[float], None], show: Callable[[Result], None]) -> None:
+        self._tell = tell
+        self.show = show
+
+    def __call__(self, fraction: float) -> None:
+        """Tell the fraction done."""
+        self._tell(fraction)
+
+
 class Lane(_Ends, Generic[Result]):
     """Runs the newest of the jobs it is given: an older one still waiting is dropped, one that runs is cancelled.
 
@@ -143,7 +158,7 @@ class Lane(_Ends, Generic[Result]):
     Parameters
     ----------
     done
-        Called with a job's result.
+        Called with a job's result, and with what it shows before.
     failed
         Called with a sentence for the user when a job raised.
     progressed
@@ -167,10 +182,10 @@ class Lane(_Ends, Generic[Result]):
         self._progressed = progressed
         self._lock = threading.Lock()
         self._newest = 0
-        self._waiting: tuple[Callable[[Progress], Result], Executor] | None = None
+        self._waiting: tuple[Callable[[Reports[Result]], Result], Executor] | None = None
         self._running = False
 
-    def submit(self, job: Callable[[Progress], Result], *, long: bool = False) -> None:
+    def submit(self, job: Callable[[Reports[Result]], Result], *, long: bool = False) -> None:
         """Run `job(progress)` in a pool; its `progress` raises `Cancelled` once it is no longer wanted.
 
         Parameters
@@ -207,9 +222,9 @@ class Lane(_Ends, Generic[Result]):
             if self._waiting is not None:
                 self._waiting[1].submit(self._run)
 
-    def _run_one(self, job: Callable[[Progress], Result], number: int) -> None:
+    def _run_one(self, job: Callable[[Reports[Result]], Result], number: int) -> None:
         try:
-            result = job(partial(self._progress, number))
+            result = job(Reports(partial(self._progress, number), partial(self._show, number)))
         except Cancelled:
             return
         except CellassoError as error:
@@ -225,6 +240,11 @@ class Lane(_Ends, Generic[Result]):
             raise Cancelled("A newer request took its place.")
         if self._progressed is not None:
             self._report(number, partial(self._progressed, fraction))
+
+    def _show(self, number: int, result: Result) -> None:
+        if number != self._newest:
+            raise Cancelled("A newer request took its place.")
+        self._report(number, partial(self._done, result))
 
     def _report(self, number: int, callback: Callable[[], None]) -> None:
         def on_loop() -> None:

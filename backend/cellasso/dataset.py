@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.export import Exported
-    from cellasso.matrix import Progress
+    from cellasso.matrix import Preview, Progress
     from cellasso.selection import Recipe
 
 Format: TypeAlias = Literal["h5ad", "h5mu"]
@@ -133,19 +133,24 @@ class Dataset(Modality):
         *,
         normalised: bool = False,
         progress: Progress | None = None,
+        preview: Preview | None = None,
     ) -> list[NDArray[np.generic]]:
         """Read features by name, in an h5mu as `"rna:CD4"`, or `"CD4"` when one modality alone has it."""
         if self.format == "h5ad":
-            return super().read_features(names, layer, normalised=normalised, progress=progress)
+            return super().read_features(names, layer, normalised=normalised, progress=progress, preview=preview)
         found = [self._feature_owner(name, layer) for name in names]
         columns: dict[int, NDArray[np.generic]] = {}
         for owner in dict.fromkeys(modality for modality, _ in found):
             slots = [slot for slot, (modality, _) in enumerate(found) if modality is owner]
             inner = [found[slot][1] for slot in slots]
-            read = owner.read_features(inner, layer, normalised=normalised, progress=progress)
+            show = partial(self._show_spread, preview, owner.name) if preview and len(slots) == len(names) else None
+            read = owner.read_features(inner, layer, normalised=normalised, progress=progress, preview=show)
             for slot, values in zip(slots, read, strict=True):
                 columns[slot] = self._spread_array(values, owner.name)
         return [columns[slot] for slot in range(len(names))]
+
+    def _show_spread(self, preview: Preview, modality: str, columns: list[NDArray[np.float32]]) -> None:
+        preview([self._spread_array(column, modality).astype(np.float32, copy=False) for column in columns])
 
     def summarise(
         self,

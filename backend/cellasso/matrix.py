@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from functools import cached_property, partial
 from itertools import pairwise
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 Storage: TypeAlias = Literal["dense", "csr", "csc"]
 Progress: TypeAlias = "Callable[[float], None]"
 """Called between blocks with the fraction done, 0 to 1; what it raises (`Cancelled`) stops the work."""
+
+Preview: TypeAlias = "Callable[[list[NDArray[np.float32]]], None]"
+"""Called now and then while columns are read, with what is known of them: `(n_obs,)` each, NaN where unread."""
+
+PREVIEW_SECONDS = 0.7
+"""Between two previews of a scan; each costs as much as drawing a million cells anew, a tenth of a second."""
 
 SCAN_BLOCK = 1 << 18
 """Stored values per step of a scan: 1 MB of indices and as much data, several of them in flight. On 100
@@ -75,8 +82,12 @@ class Matrix(ABC):
         """How many values are stored (for a sparse matrix its non-zeros)."""
 
     @abstractmethod
-    def read_columns(self, columns: Sequence[int], *, progress: Progress | None = None) -> NDArray[np.generic]:
+    def read_columns(
+        self, columns: Sequence[int], *, progress: Progress | None = None, preview: Preview | None = None
+    ) -> NDArray[np.generic]:
         """Read columns into an array `(n_obs, len(columns))` of the stored dtype, exact.
+
+        Where that takes a scan, `preview` is shown what it has found so far.
 
         Reads the columns' own bytes on CSC, the touched chunks on dense, and scans once through all
         stored values on CSR, in bounded memory.
@@ -124,7 +135,11 @@ class DenseMatrix(Matrix):
         return self.shape[0] * self.shape[1]
 
     def read_columns(  # noqa: D102
-        self, columns: Sequence[int], *, progress: Progress | None = None
+        self,
+        columns: Sequence[int],
+        *,
+        progress: Progress | None = None,
+        preview: Preview | None = None,  # noqa: ARG002 - one column of chunks after the other: no scan to show
     ) -> NDArray[np.generic]:
         out = self._out(columns)
         slots = _slots(columns)
@@ -238,13 +253,13 @@ class SparseMatrix(Matrix):
         return indptr
 
     def read_columns(  # noqa: D102
-        self, columns: Sequence[int], *, progress: Progress | None = None
+        self, columns: Sequence[int], *, progress: Progress | None = None, preview: Preview | None = None
     ) -> NDArray[np.generic]:
         out = self._out(columns)
         if self.storage == "csc":
             self._read_major(columns, out, progress)
         else:
-            self._scan_minor(columns, out, progress)
+            self._scan_minor(columns, out, progress, preview)
         return out
 
     def _read_major(self, columns: Sequence[int], out: NDArray[np.generic], progress: Progress | None) -> None:
@@ -256,7 +271,13 @@ class SparseMatrix(Matrix):
             _add(out[:, slot], rows, self.handle.read(data, slice(start, stop)))
             _report(progress, slot + 1, len(columns))
 
-    def _scan_minor(self, columns: Sequence[int], out: NDArray[np.generic], progress: Progress | None) -> None:
+    def _scan_minor(
+        self,
+        columns: Sequence[int],
+        out: NDArray[np.generic],
+        progress: Progress | None,
+        preview: Preview | None,
+    ) -> None:
         slots = _slots(columns)
         wanted = tuple(slots)
         targets = {column: out[:, same[0]] for column, same in slots.items()}
@@ -265,12 +286,16 @@ class SparseMatrix(Matrix):
         if not scan.blocks:
             _report(progress, 0, 0)
         total = sum(block.stop - block.start for block in scan.blocks)
-        done = 0
+        done, shown = 0, time.monotonic()
         for block, hits in zip(scan.blocks, scan.run(), strict=True):
             for column, rows, values in hits:
                 _add(targets[column], rows, values)
             done += block.stop - block.start
             _report(progress, done, total)
+            if preview is not None and done < total and time.monotonic() - shown > PREVIEW_SECONDS:
+                reached = int(np.searchsorted(self.indptr, block.stop, side="right")) - 1
+                preview(_so_far([targets[column] for column in columns], missing, reached))
+                shown = time.monotonic()
         self.handle.check()  # blocks are read ahead of what is reported: the file may have changed since
         _repeat(out, slots)
 
@@ -375,6 +400,17 @@ def open_matrix(handle: Handle, path: str) -> Matrix:
     if isinstance(node, h5py.Dataset) and len(shape) == 2 and node.dtype.kind in "biuf":
         return DenseMatrix(handle, path, (shape[0], shape[1]))
     raise ElementError(f"{handle.place(path)} is no matrix (encoding {kind!r}); dense, CSR or CSC was expected.")
+
+
+def _so_far(
+    columns: list[NDArray[np.generic]], missing: list[tuple[int, int]], reached: int
+) -> list[NDArray[np.float32]]:
+    """Return columns with NaN in the rows that were missing and are not reached yet."""
+    known = [column.astype(np.float32) for column in columns]
+    for values in known:
+        for start, stop in missing:
+            values[max(start, reached) : max(stop, reached)] = np.nan
+    return known
 
 
 def _slots(columns: Sequence[int]) -> dict[int, list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -18,7 +18,7 @@ from cellasso.lasso import points_in_polygon
 from cellasso.matrix import open_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
     import pandas as pd
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cellasso.cache import Key
     from cellasso.handle import Handle
     from cellasso.index import Index
-    from cellasso.matrix import Matrix, Progress
+    from cellasso.matrix import Matrix, Preview, Progress
     from cellasso.summarise import GroupSummary
 
 CACHE_BYTES = 256 << 20
@@ -202,6 +202,7 @@ class Modality:
         *,
         normalised: bool = False,
         progress: Progress | None = None,
+        preview: Preview | None = None,
     ) -> list[NDArray[np.generic]]:
         """Read several features in one pass; as `read_feature`, one `(n_obs,)` array each.
 
@@ -210,23 +211,25 @@ class Modality:
         normalised
             Whether counts are log-normalised, `log1p(10,000 * count / total of the cell)`, float32. The totals
             take a pass over the matrix the first time, unless its column index is complete.
+        preview
+            Shown the columns of `names` while a scan fills them; not called for what is read at once.
         """
         matrix, features = self.fitting_matrix(layer), self.features(layer)
-        positions = [features.position(name) for name in names]
+        keys = [(matrix.path, features.position(name)) for name in names]
+        shown = self._normalisation(layer, progress) if normalised else _as_stored
 
-        def load(keys: list[Key]) -> list[NDArray[np.generic]]:
-            block = matrix.read_columns([position for _, position in keys], progress=progress)
-            return [np.ascontiguousarray(block[:, slot]) for slot in range(len(keys))]
+        def load(asked: list[Key]) -> list[NDArray[np.generic]]:
+            def show(so_far: list[NDArray[np.float32]]) -> None:
+                if preview is not None and set(keys) <= set(asked):  # else a part of them is in the cache
+                    preview([shown(so_far[asked.index(key)]) for key in keys])
 
-        keys = [(matrix.path, position) for position in positions]
+            columns = [position for _, position in asked]
+            block = matrix.read_columns(columns, progress=progress, preview=None if preview is None else show)
+            return [np.ascontiguousarray(block[:, slot]) for slot in range(len(asked))]
+
         # ascending, so that a scan meets them in the file's order
         columns = self._cache.read(sorted(set(keys)), load, progress=progress)
-        if normalised:
-            from cellasso.normalise import factors_of, log_normalised  # noqa: PLC0415 - numba takes a second
-
-            factors = factors_of(self.read_totals(layer, progress=progress))
-            return [log_normalised(columns[key], factors) for key in keys]
-        return [columns[key] for key in keys]
+        return [shown(columns[key]) for key in keys]
 
     # -- sums over cells ----------------------------------------------------------------------------
 
@@ -240,6 +243,12 @@ class Modality:
             totals.flags.writeable = False  # every session's
             self._totals[matrix.path] = totals
         return self._totals[matrix.path]
+
+    def _normalisation(self, layer: str | None, progress: Progress | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        from cellasso.normalise import factors_of, log_normalised  # noqa: PLC0415 - numba takes a second
+
+        factors = factors_of(self.read_totals(layer, progress=progress))
+        return lambda counts: log_normalised(counts, factors)
 
     def holds_counts(self, layer: str | None = None) -> bool:
         """Whether a matrix holds counts, by a sample of it; of one that cannot be read nothing is known.
@@ -401,6 +410,10 @@ def embedding_rank(name: str, n_dims: int) -> tuple[int, str]:
     lowered = name.casefold()
     ranks = [i for i, word in enumerate(EMBEDDING_ORDER) if word in lowered]
     return (min(ranks, default=len(EMBEDDING_ORDER) + (n_dims > MAX_EMBEDDING_DIMS)), name)
+
+
+def _as_stored(values: NDArray[Any]) -> NDArray[Any]:
+    return values
 
 
 def _floats(values: NDArray[np.generic]) -> NDArray[np.float32]:

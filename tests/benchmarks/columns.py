@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 LIBRARIES = ("cellasso", "anndata", "h5py", "numpy", "scipy", "numba", "deflate")
 GENES = {"median gene": 0.5, "one in ten has more cells": 0.9, "gene in most cells": 1.0}
 REPEATS = 21
+TINY, WIDE = "tiny.h5ad", "wide.h5ad"
+N_WIDE_CELLS, N_PEAKS = 11_909, 108_377
+"""Of the ATAC modality of a multiome data set of 12,000 cells."""
 
 
 def inflate(path: Path, _root: Path) -> Facts:
@@ -136,7 +139,77 @@ def read_anndata(path: Path, root: Path) -> Facts:
     return {**meter.facts, "sum": float(column.sum(dtype=np.float64))}
 
 
-STEPS = {step.__name__: step for step in (inflate, inflate_h5py, build, read_indexed, scan, read_anndata)}
+def first_look(path: Path, root: Path) -> Facts:
+    """Open the file and read an embedding and the column that colours it."""
+
+    def look(file: Path) -> int:
+        with cellasso.open(file, index=root) as dataset:
+            points, column = dataset.read_embedding(dataset.embeddings[0]), dataset.read_obs("cell_type")
+            return len(points) + len(column.cat.codes)
+
+    look(root.parent / TINY)  # imports
+    with Meter() as meter:
+        look(path)
+    return meter.facts
+
+
+def first_look_anndata(path: Path, root: Path) -> Facts:
+    """Do the same through anndata, backed."""
+
+    def look(file: Path) -> int:
+        adata = anndata.read_h5ad(file, backed="r")
+        return len(adata.obsm["X_umap"]) + len(adata.obs["cell_type"].cat.codes)
+
+    look(root.parent / TINY)
+    with Meter() as meter:
+        look(path)
+    return meter.facts
+
+
+def dotplot(path: Path, root: Path) -> Facts:
+    """Summarise 50 genes, from rare to common ones, over the 30 groups; no column of them has been read before."""
+    with cellasso.open(path, index=root) as dataset:
+        codes = dataset.read_obs("cell_type").cat.codes.to_numpy()
+        names = dataset.features().names
+        order = np.argsort(dataset.matrix().index.read_sums("n_nonzero"), kind="stable")
+        chosen = [str(names[order[at]]) for at in np.linspace(len(order) // 2, len(order) - 1, 51).astype(int)]
+        dataset.summarise(chosen[:1], codes, 30)  # compiles
+        with Meter() as meter:
+            found = dataset.summarise(chosen[1:], codes, 30)
+    return {**meter.facts, "sum": float(found.sums.sum())}
+
+
+def open_wide(path: Path, root: Path) -> Facts:
+    """Open a matrix of 108,377 peaks and list what it has."""
+    return _open_wide(lambda file: cellasso.open(file, index=False).n_vars, root)
+
+
+def open_wide_anndata(path: Path, root: Path) -> Facts:
+    """Open it through anndata, backed."""
+    return _open_wide(lambda file: anndata.read_h5ad(file, backed="r").n_vars, root)
+
+
+def _open_wide(look: Callable[[Path], int], root: Path) -> Facts:
+    look(root.parent / TINY)
+    with Meter() as meter:
+        assert look(root.parent / WIDE) == N_PEAKS
+    return meter.facts
+
+
+_STEPS = (
+    inflate,
+    inflate_h5py,
+    build,
+    read_indexed,
+    scan,
+    read_anndata,
+    first_look,
+    first_look_anndata,
+    dotplot,
+    open_wide,
+    open_wide_anndata,
+)
+STEPS = {step.__name__: step for step in _STEPS}
 
 
 def measure(path: Path, root: Path, skipped: list[str]) -> dict[str, Facts]:
@@ -175,6 +248,11 @@ def table(measured: dict[str, Facts], shape: tuple[int, int]) -> str:
         ("inflate", "inflating the matrix once, all cores"),
         ("inflate_h5py", "inflating the matrix once, h5py"),
         ("build", "building the index, all cores"),
+        ("first_look", "opening, an embedding and a categorical column"),
+        ("first_look_anndata", "the same, anndata backed"),
+        ("dotplot", "a dotplot of 50 genes by 30 groups, indexed"),
+        ("open_wide", f"opening {N_WIDE_CELLS:,} cells by {N_PEAKS:,} peaks"),
+        ("open_wide_anndata", "the same, anndata backed"),
     ):
         if name in measured:
             lines.append(f"| {label} | {duration(measured[name]['ms'])} | {number(measured[name]['memory'])} |")
@@ -186,6 +264,9 @@ def table(measured: dict[str, Facts], shape: tuple[int, int]) -> str:
         f"The build: {ratio:.1f} times as long as inflating alone; {seconds:.0f} s of CPU, inflating {inflating:.0f}."
     ]
     lines += ["Genes are medians of 21 reads; memory is the peak above that of the warm process."]
+    if "first_look" in measured:
+        per_cell = measured["first_look"]["memory"] * 1e6 / shape[0]
+        lines += [f"Opening took {per_cell:.0f} bytes of memory a cell, the two columns of the embedding included."]
     return "\n".join(lines)
 
 
@@ -205,7 +286,9 @@ def main() -> None:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="cellasso-columns-") as folder:
         path = options.file or write(Path(folder) / "cells.h5ad", options.cells, options.genes)
-        build(write(Path(folder) / "tiny.h5ad", 500, 200), Path(folder) / "tiny")  # numba compiles, and keeps it
+        build(write(Path(folder) / TINY, 500, 200), Path(folder) / "tiny")  # numba compiles, and keeps it
+        if "open_wide" not in options.skip:
+            write(Path(folder) / WIDE, N_WIDE_CELLS, N_PEAKS)
         measured = measure(path, Path(folder) / "index", options.skip)
         with cellasso.open(path) as dataset:
             shape = open_matrix(dataset.handle, "/X").shape

@@ -157,7 +157,9 @@ def test_gene_colours_the_cells_and_the_screen_says_from_which_matrix(page: Page
     status(page).filter(has_text="highest value on top").wait_for()
     assert plot(page).screenshot() != before
     page.get_by_role("combobox", name="Matrix").select_option("counts")
-    colored.filter(has_text="MS4A1 · counts, as stored").wait_for()
+    colored.filter(has_text="MS4A1 · counts, log1p of counts per 10,000").wait_for()
+    page.get_by_role("combobox", name="Values").select_option("counts")
+    colored.filter(has_text="MS4A1 · counts, raw counts").wait_for()
     page.get_by_role("img", name="Dotplot").wait_for()
     page.get_by_role("button", name="Remove MS4A1").click()
     colored.filter(has_text="cell_type").wait_for()

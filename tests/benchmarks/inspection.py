@@ -111,7 +111,7 @@ writes the tree; opening with anndata reads all of obs and var, and describes no
 {date:%Y-%m-%d}, {cores} cores, load {load:.1f} before the first run, {system}, Python {python}, {libraries}.
 
 ```
-python tests/benchmarks/inspect.py --cells {cells} --repeats {repeats} --write
+python tests/benchmarks/inspection.py --cells {cells} --repeats {repeats} --write
 ```
 """
 
