@@ -17,7 +17,7 @@ from cellasso import packing
 from cellasso.errors import ElementError
 from cellasso.index import native
 from cellasso.index_block import BlockWriter, Extent, checksum
-from cellasso.matrix import DenseMatrix, Matrix, Part, SparseMatrix
+from cellasso.matrix import DenseMatrix, Matrix, SparseMatrix
 from cellasso.tasks import run_blocks
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class CsrSource:
         stored = matrix.handle.read(matrix.part("indptr"), slice(extent.start, extent.stop + 1)).astype(np.int64)
         if np.any(np.diff(stored) < 0) or stored[0] < 0 or stored[-1] > matrix.n_stored:
             raise ElementError(f"{matrix.place}/indptr is damaged: it does not rise.")
-        self._indices, self._data = Part(matrix, "indices"), Part(matrix, "data")
+        self._indices, self._data = matrix.stored
         self._first = int(stored[0])
         self.ends = stored - self._first
         self.chunk = self._indices.chunk

@@ -14,7 +14,7 @@ import shutil
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -119,10 +119,13 @@ def build_index(
             threads = 1  # a cluster's workers take several blocks at a time by themselves
         tasks = [_task(matrix, index, extent, threads, background=background) for extent in missing]
         n_done = matrix.shape[0] - sum(extent.n_rows for extent in missing)
-        for done in _run(tasks, executor):
-            n_done += done.n_rows
-            if progress is not None:
-                progress(n_done / matrix.shape[0])
+        try:
+            for done in _run(tasks, executor):
+                n_done += done.n_rows
+                if progress is not None:
+                    progress(n_done / matrix.shape[0])
+        finally:
+            _opened.cache_clear()  # closes the file
         index_cache.trim(root, keep=index.folder)
     return index
 
@@ -159,17 +162,24 @@ def plan(matrix: Matrix) -> list[int]:
 
 def build_block(task: BlockTask) -> Extent:
     """Build one block; any process may, also one on another machine."""
-    with Handle(task.file) as handle:
-        found = handle.fingerprint
-        if (found.size, found.mtime_ns) != (task.fingerprint.size, task.fingerprint.mtime_ns):
-            raise FileChangedError(f"{task.file} was changed by another program since it was opened; open it again.")
-        matrix = open_matrix(handle, task.matrix)
-        pool = _pool(task.threads, background=task.background)
-        block = BlockBuilder(task.extent, open_source(matrix, task.extent, pool), pool)
-        block.read()
-        block.write(task.folder)
-        handle.check()
+    matrix = _opened(task.file, task.matrix, task.fingerprint)
+    pool = _pool(task.threads, background=task.background)
+    block = BlockBuilder(task.extent, open_source(matrix, task.extent, pool), pool)
+    block.read()
+    block.write(task.folder)
+    matrix.handle.check()
     return task.extent
+
+
+@lru_cache(maxsize=4)  # several files may be indexed at a time
+def _opened(file: Path, path: str, fingerprint: Fingerprint) -> Matrix:
+    """Open the matrix that this process builds blocks of, once for all of them."""
+    handle = Handle(file)
+    found = handle.fingerprint
+    if (found.size, found.mtime_ns) != (fingerprint.size, fingerprint.mtime_ns):
+        handle.close()
+        raise FileChangedError(f"{file} was changed by another program since it was opened; open it again.")
+    return open_matrix(handle, path)
 
 
 def _task(matrix: Matrix, index: Index, extent: Extent, threads: int | None, *, background: bool) -> BlockTask:

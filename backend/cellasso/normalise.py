@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cellasso.index import IncompleteIndexError
-from cellasso.matrix import Part, SparseMatrix
+from cellasso.matrix import SparseMatrix
 from cellasso.rows import over_rows
 from cellasso.summarise import as_numbers
 
@@ -108,7 +108,7 @@ def _no_sums(n_rows: int) -> CellSums:
 
 def _sums_by_column(matrix: SparseMatrix, progress: Progress | None) -> CellSums:
     sums = _no_sums(matrix.shape[0])
-    indices, data = Part(matrix, "indices"), Part(matrix, "data")
+    indices, data = matrix.stored
     step = max(1 << 20, indices.chunk, data.chunk)
     for start in range(0, matrix.n_stored, step):
         values = slice(start, min(start + step, matrix.n_stored))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from cellasso.errors import ElementError
-from cellasso.matrix import DenseMatrix, Part, SparseMatrix
+from cellasso.matrix import DenseMatrix, SparseMatrix
 from cellasso.tasks import run_blocks, within
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _sparse_blocks(
     if matrix.storage != "csr":
         raise ElementError(f"{matrix.place} is stored feature by feature; it has no rows to read one after the other.")
     indptr, n_rows = matrix.indptr, matrix.shape[0]
-    indices, data = Part(matrix, "indices"), Part(matrix, "data")
+    indices, data = matrix.stored
     step = max(n_values, min(8 * max(indices.chunk, data.chunk), MAX_VALUES))
 
     def read(rows: slice) -> RowBlock:
