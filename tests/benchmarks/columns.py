@@ -263,6 +263,8 @@ def table(measured: dict[str, Facts], shape: tuple[int, int]) -> str:
     lines += [
         f"The build: {ratio:.1f} times as long as inflating alone; {seconds:.0f} s of CPU, inflating {inflating:.0f}."
     ]
+    if "inflate_h5py" in measured:
+        lines[-1] += f" {built['ms'] / measured['inflate_h5py']['ms']:.1f} times as long as inflating by h5py."
     lines += ["Genes are medians of 21 reads; memory is the peak above that of the warm process."]
     if "first_look" in measured:
         per_cell = measured["first_look"]["memory"] * 1e6 / shape[0]
