@@ -11,7 +11,7 @@ import generated
 import oracle
 from inprocess import masks, write
 
-N_FILES = {"today": 32, "filtered": 16, "by_r": 20, "as_07": 40, "as_06": 40, "h5mu": 8}
+N_FILES = {"today": 40, "filtered": 20, "by_r": 30, "as_07": 60, "as_06": 60, "h5mu": 8}
 FILES = [(layout, seed) for layout, n in N_FILES.items() for seed in range(n)]
 
 pytestmark = [

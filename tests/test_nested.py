@@ -15,6 +15,7 @@ from mudata._core.io import _read_h5mu_mod, _write_h5mu
 import cellasso
 import oracle
 from cellasso.errors import ElementError, NotFoundError
+from cellasso.inspect import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,10 @@ def test_the_export_is_what_mudata_copies(dataset, mdata, tmp_path, which):
             inside, outside = (ad.io.read_elem(file[f"{at}/obs"]).index for at in (f"{outer}/mod/{name}", outer))
             np.testing.assert_array_equal(inside[rows[rows > 0] - 1], outside[rows > 0])
             assert rows.max(initial=0) == len(inside)
+
+
+def test_a_modality_of_modalities_has_no_problem(dataset):
+    assert inspect(dataset).problems == ()
 
 
 def test_a_modality_that_contains_itself_is_read_and_not_exported(path, tmp_path):

@@ -481,7 +481,7 @@ def test_damaged_x_stops_the_export(tmp_path, changeable):
     path = changeable("h5ad", "csr", None)
     with h5py.File(path, "r+") as file:
         file["X/indptr"][3] = 10_000
-    with open(path) as dataset, pytest.raises(ElementError, match="/X/indptr is damaged"):
+    with open(path) as dataset, pytest.raises(ElementError, match=r"/X/indptr is damaged.*or export a table"):
         dataset.export(masks(N_OBS)["random"], tmp_path / "export.h5ad")
     assert [entry.name for entry in tmp_path.iterdir()] == ["source.h5ad"]
 

@@ -63,7 +63,8 @@ def inspect(dataset: Dataset) -> Report:
     """
     walk = _Walk(dataset.handle)
     parts = [dataset, *dataset.modalities.values()]
-    sections = tuple(walk.section(part, is_global=part is dataset and dataset.format == "h5mu") for part in parts)
+    outer = {name.rpartition(":")[0] for name in dataset.modalities} | ({""} if dataset.format == "h5mu" else set())
+    sections = tuple(walk.section(part, is_global=part.name in outer) for part in parts)
     walk.check_embeddings(dataset)
     forecast = walk.forecast(sections)
     return Report(

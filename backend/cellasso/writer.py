@@ -137,7 +137,7 @@ class Copy:
             if name in {"obs", "var"}:
                 frames.write(target, name, rows if name == "obs" else None)
             elif name in {"X", "raw.X"}:
-                self._fitting(self.child(source, name), target, name, rows, AXES[name])
+                self._matrix(source, target, name, rows)
             elif name in AXES:
                 self.attempt(partial(self._aligned, rows), source, target, name)
             elif name == "raw":
@@ -148,6 +148,15 @@ class Copy:
             self._uns(source, target, rows, frames)
         if mudata:
             self._modalities(source, target, path)
+
+    def _matrix(self, source: h5py.Group, target: h5py.Group, name: str, rows: Index) -> None:
+        """Write X, without which an export would be no use."""
+        try:
+            self._fitting(self.child(source, name), target, name, rows, AXES[name])
+        except ElementError as error:
+            raise ElementError(
+                f"{error} Nothing was written: have the program that wrote the file write X anew, or export a table."
+            ) from error
 
     def _aligned(self, rows: Index, source: h5py.Group, target: h5py.Group, name: str) -> None:
         """Write obsm, layers, obsp or varm."""
