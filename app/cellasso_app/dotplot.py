@@ -68,6 +68,7 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
                 ("above 0", "@fraction{0.0%}"),
                 ("cells", "@cells{0,0}"),
             ],
+            xaxis="top",  # where it stays in sight when many groups scroll
             xrotation=90,
             invert_yaxis=True,
             xlabel="",
