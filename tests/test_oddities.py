@@ -279,3 +279,13 @@ def test_a_global_var_of_no_rows_is_read_and_exported(multimodal, tmp_path):
         for name, modality in expected.mod.items():
             oracle.assert_obs_read(written[name], modality)
             oracle.assert_features_read(written[name], modality)
+
+
+def test_a_column_whose_name_is_no_text_is_passed_over_and_named_by_the_export(copied, tmp_path):
+    with h5py.File(copied, "r+") as file:
+        h5py.h5o.link(file["obs/float32"].id, file["obs"].id, b"caf\xe9")
+    with cellasso.open(copied) as dataset:
+        assert all(isinstance(column, str) for column in dataset.obs)
+        exported = dataset.export(np.ones(dataset.n_obs, dtype=bool), tmp_path / "x.h5ad")
+    assert [sentence for sentence in exported.left_out if "not UTF-8" in sentence and "caf" in sentence]
+    oracle.read(exported.path)

@@ -61,7 +61,7 @@ class Frames:
         if LEGACY in node:
             subset.create_group_like(self._copy.child(node, LEGACY), written, LEGACY)
         n_rows = self._write_index(node, written, rows)
-        for column in node:
+        for column in self._copy.named(node):
             if column not in {LEGACY, _text(written.attrs["_index"])}:
                 self._copy.attempt(partial(self._column, rows, n_rows), node, written, column)
         for unused in set(node.get(LEGACY, ())) - set(written.get(LEGACY, ())):

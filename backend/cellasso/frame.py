@@ -10,7 +10,7 @@ import numpy as np
 
 from cellasso import elements
 from cellasso.errors import ElementError, NotFoundError
-from cellasso.handle import nearest
+from cellasso.handle import members, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +52,10 @@ class Frame:
         node = self._node()
         if isinstance(node, h5py.Dataset):
             return tuple(name for name in node.dtype.names or () if name != self.index_name)
-        members = [name for name in node if name not in {self.index_name, "__categories"}]
+        found = [name for name in members(node) if name not in {self.index_name, "__categories"}]
         order = elements.names(node, "column-order")
-        present = set(members)
-        return tuple([n for n in order if n in present] + [n for n in members if n not in set(order)])
+        present = set(found)
+        return tuple([n for n in order if n in present] + [n for n in found if n not in set(order)])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)

@@ -208,7 +208,7 @@ class Handle:
         found = {} if _found is None else _found  # by address in the file: still inside of it, or done
         address = h5py.h5o.get_info(group.id).addr
         found[address] = True
-        for name in group:
+        for name in members(group):
             member = self.child(group, name)
             if isinstance(member, h5py.Group):
                 inside = found.get(h5py.h5o.get_info(member.id).addr)
@@ -231,7 +231,7 @@ class Handle:
             if isinstance(node, h5py.Dataset):
                 yield node
                 continue
-            for name in node:
+            for name in members(node):
                 with suppress(ElementError, NotFoundError):
                     waiting.append(self.child(node, name))
 
@@ -319,6 +319,11 @@ class Handle:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def members(group: h5py.Group) -> list[str]:
+    """Return the names in a group that are text; those that are not UTF-8 nobody can ask for."""
+    return [name for name in group if isinstance(name, str)]
 
 
 def nearest(name: str, names: Iterable[str], *, limit: int = 5) -> str:

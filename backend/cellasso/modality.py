@@ -13,7 +13,7 @@ from cellasso.cache import ColumnCache
 from cellasso.errors import ElementError, NotFoundError
 from cellasso.features import Features
 from cellasso.frame import Frame
-from cellasso.handle import nearest
+from cellasso.handle import members, nearest
 from cellasso.lasso import points_in_polygon
 from cellasso.matrix import open_matrix
 
@@ -307,7 +307,7 @@ class Modality:
         if isinstance(node, h5py.Dataset):  # anndata 0.6 and before: one compound dataset
             return {name: (*node.shape, *node.dtype[name].shape) for name in node.dtype.names or ()}
         shapes = {}
-        for name in node:
+        for name in members(node):
             try:
                 shapes[name] = elements.shape(self.handle.child(node, name))
             except (ElementError, NotFoundError):
@@ -394,7 +394,7 @@ class Modality:
             node = self.handle.node(f"{self.path}/{part}")
         except (NotFoundError, ElementError):
             return []
-        return list(node) if isinstance(node, h5py.Group) else []
+        return members(node) if isinstance(node, h5py.Group) else []
 
     def _is_null(self, part: str) -> bool:
         """Whether the file says that there is none: so mudata writes an X that is absent."""

@@ -23,7 +23,7 @@ from cellasso.columns import Frames
 from cellasso.compressed import subset_sparse
 from cellasso.errors import CellassoError, ElementError, FileChangedError, NotFoundError
 from cellasso.frame import Frame
-from cellasso.handle import Handle
+from cellasso.handle import Handle, members
 from cellasso.job import Job
 
 if TYPE_CHECKING:
@@ -347,8 +347,16 @@ class Copy:
             self._tell(min(1.0, self._done / self._total))
 
     def _each(self, source: h5py.Group, target: h5py.Group, write_member: Member) -> None:
-        for name in source:
+        for name in self.named(source):
             self.attempt(write_member, source, target, name)
+
+    def named(self, group: h5py.Group) -> list[str]:
+        """Return the names in a group; what has a name that is no UTF-8 is left out, and said so."""
+        for name in group:
+            if not isinstance(name, str):
+                place = self.handle.place(group.name)
+                self.left_out.append(f"{place} has a member whose name is not UTF-8: {name!a}.")
+        return members(group)
 
     def _group(self, parent: h5py.Group, name: str) -> h5py.Group:
         node = self.child(parent, name)
