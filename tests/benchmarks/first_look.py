@@ -218,7 +218,7 @@ STEPS: dict[str, dict[str, Callable[[Meter, Path], float | None]]] = {
         "anndata to_memory": partial(export_anndata, in_memory=True),
         "limit": export_limit,
     },
-    "one more session: page built": {"cellasso": partial(pages, read=False)},
+    "one more session: the frame of its page": {"cellasso": partial(pages, read=False)},
     "one more session: points read too": {"cellasso": partial(pages, read=True)},
 }
 
