@@ -18,6 +18,7 @@ from cellasso.errors import ElementError
 from cellasso.index import native
 from cellasso.index_block import BlockWriter, Extent, checksum
 from cellasso.matrix import DenseMatrix, Matrix, SparseMatrix
+from cellasso.summarise import as_numbers
 from cellasso.tasks import run_blocks
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class BlockBuilder:
         """Pack the columns and write the block's file."""
         bits = packing.bits_of(self._values)
         shift, book = packing.make_book(bits[:: max(1, len(bits) >> 17)])
-        packed = partial(self._pack, bits, _numbers(self._values), (shift, *packing.hash_book(book)))
+        packed = partial(self._pack, bits, as_numbers(self._values), (shift, *packing.hash_book(book)))
         by_column: dict[str, list[NDArray[Any]]] = {"sums": [], "squares": [], "n_nonzero": []}
         with BlockWriter(self._extent, folder, shift=shift, book=book) as writer:
             for segments, lengths, sums, repeated in run_blocks(packed, self._ranges(), executor=self._pool):
@@ -161,7 +162,7 @@ class BlockBuilder:
         if not inside:
             place, last = self._source.matrix.place, self._extent.n_columns - 1
             raise ElementError(f"{place}/indices is damaged: it points outside of 0 to {last:,}.")
-        packing.sum_rows(_numbers(data), ends, self._totals[piece.rows], self._row_nonzero[piece.rows])
+        packing.sum_rows(as_numbers(data), ends, self._totals[piece.rows], self._row_nonzero[piece.rows])
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
         """Yield ranges of columns with about PIECE values."""
@@ -202,13 +203,6 @@ def _pieces(ends: NDArray[np.int64], size: int) -> Iterator[_Piece]:
         stop = min(max(stop, start + 1), n_rows)
         yield _Piece(number, slice(start, stop), slice(int(ends[start]), int(ends[stop])))
         number, start = number + 1, stop
-
-
-def _numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Return values that a kernel can add up."""
-    if values.dtype.kind == "b":
-        return values.view(np.uint8)
-    return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
 def _signed(indices: NDArray[Any]) -> NDArray[Any]:

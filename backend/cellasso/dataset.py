@@ -146,11 +146,11 @@ class Dataset(Modality):
             show = partial(self._show_spread, preview, owner.name) if preview and len(slots) == len(names) else None
             read = owner.read_features(inner, layer, normalised=normalised, progress=progress, preview=show)
             for slot, values in zip(slots, read, strict=True):
-                columns[slot] = self._spread_array(values, owner.name)
+                columns[slot] = self.spread(values, owner.name)
         return [columns[slot] for slot in range(len(names))]
 
     def _show_spread(self, preview: Preview, modality: str, columns: list[NDArray[np.float32]]) -> None:
-        preview([self._spread_array(column, modality).astype(np.float32, copy=False) for column in columns])
+        preview([self.spread(column, modality).astype(np.float32, copy=False) for column in columns])
 
     def summarise(
         self,
@@ -181,10 +181,6 @@ class Dataset(Modality):
         taken = [slot for its in slots.values() for slot in its]
         summary = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
         return summary.of_features(np.argsort(np.array(taken, dtype=np.int64)).tolist())
-
-    def spread(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:
-        """Return values of a modality's cells over the global ones, `(n_obs,)`; NaN where it lacks a cell."""
-        return self._spread_array(values, modality)
 
     def _codes_within(self, codes: NDArray[np.integer], modality: str) -> NDArray[np.integer]:
         """Return the codes of a modality's cells; -1 for a cell that the global obs does not have."""
@@ -336,7 +332,8 @@ class Dataset(Modality):
             placed = placed.convert_dtypes(convert_string=False, convert_floating=False)
         return placed.reindex(pd.RangeIndex(self.n_obs))
 
-    def _spread_array(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:
+    def spread(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:
+        """Return values of a modality's cells over the global ones, `(n_obs,)`; NaN where it lacks a cell."""
         at = self.positions(modality)
         if at is None:
             return values

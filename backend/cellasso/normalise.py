@@ -97,8 +97,10 @@ def _samples(matrix: Matrix) -> list[NDArray[Any]]:
 
 
 def _row_sums(block: RowBlock) -> CellSums:
+    from cellasso.packing import sum_rows  # noqa: PLC0415 - numba takes half a second to import
+
     sums = _no_sums(len(block.ends))
-    _kernels()[0](as_numbers(block.data), block.ends, *sums)
+    sum_rows(as_numbers(block.data), block.ends, *sums)
     return sums
 
 
@@ -113,28 +115,15 @@ def _sums_by_column(matrix: SparseMatrix, progress: Progress | None) -> CellSums
     for start in range(0, matrix.n_stored, step):
         values = slice(start, min(start + step, matrix.n_stored))
         rows = matrix.checked(indices.read(values), matrix.shape[0])
-        _kernels()[1](as_numbers(data.read(values)), as_numbers(rows), *sums)
+        _add_to_rows()(as_numbers(data.read(values)), as_numbers(rows), *sums)
         if progress is not None:
             progress(values.stop / matrix.n_stored)
     return sums
 
 
 @cache
-def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _add_to_rows() -> Callable[..., Any]:
     import numba  # noqa: PLC0415 - more than a second to import
-
-    @numba.njit(nogil=True, cache=True)
-    def sum_rows(
-        numbers: NDArray[Any], ends: NDArray[np.int64], totals: NDArray[np.float64], n_nonzero: NDArray[np.int64]
-    ) -> None:
-        start = 0
-        for row in range(len(ends)):
-            total = 0.0
-            for i in range(start, ends[row]):
-                total += numbers[i]
-                n_nonzero[row] += numbers[i] != 0
-            totals[row] = total
-            start = ends[row]
 
     @numba.njit(nogil=True, cache=True)
     def add_to_rows(
@@ -144,4 +133,4 @@ def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
             totals[rows[i]] += numbers[i]
             n_nonzero[rows[i]] += numbers[i] != 0
 
-    return sum_rows, add_to_rows
+    return add_to_rows
