@@ -13,7 +13,7 @@ import os
 import secrets
 from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import deflate
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix import Matrix
+    from cellasso.matrix import Matrix, SparseMatrix
 
 logger = logging.getLogger(__name__)
 
@@ -258,7 +258,7 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def _sampled(matrix: Matrix) -> int:
     if matrix.storage == "dense":
         return 0
-    indptr = matrix.handle.node(f"{matrix.path}/indptr")
+    indptr = cast("SparseMatrix", matrix).part("indptr")
     n = indptr.shape[0]
     sampled = 0
     for at in np.unique(np.linspace(0, max(0, n - SAMPLE), SAMPLES, dtype=np.int64)):
