@@ -37,7 +37,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of the tests, and the tests out of it; as with most users, a folder of indexes is there."""
+    """Keep the tests out of the user's cache; as with most users, a folder of indexes is there."""
     cache = tmp_path_factory.mktemp("cache")
     (cache / "cellasso" / "index").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
