@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import colorcet
@@ -23,11 +23,17 @@ if TYPE_CHECKING:
     from cellasso.matrix import Progress
 
 MISSING_COLOR = "#b8bcc4"
+MISSING_CODE = 255
+"""Code of cells without category or value, in a picture and in a legend's rows."""
+
 MAX_CATEGORIES = 255
 """Rows of a legend, as many as a palette of 8 bits can tell apart; beyond it the largest 254 and "other"."""
 
 CLIP_PERCENTILE = 99.0
 """Colours run to this percentile of the values: a few extreme cells would leave all others in one colour."""
+
+CLIPS = (100.0, 99.9, CLIP_PERCENTILE, 95.0)
+"""Percentiles at which a user may let the colours end."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ class Values:
         Which matrix they are from, in the words of the screen; empty for a column of obs.
     n_distinct
         How many different values a column of obs has when all are whole and few enough to be categories; else 0.
+    ends
+        The values at the two ends of the colours for each of `CLIPS`.
     """
 
     name: str
@@ -85,6 +93,7 @@ class Values:
     n_missing: int
     source: str = ""
     n_distinct: int = 0
+    ends: dict[float, tuple[float, float]] = field(default_factory=dict)
 
 
 Coloring: TypeAlias = Categories | Values
@@ -222,18 +231,24 @@ def _categories(name: str, values: pd.Series, stated: list[str] | None) -> Categ
 
 def _values(name: str, values: NDArray[np.generic], source: str) -> Values:
     with np.errstate(over="ignore"):  # beyond float32: infinite
-        floats = values.astype(np.float32)
+        floats = values.astype(np.float32)  # always a copy: the column belongs to all sessions
     known = np.isfinite(floats)
-    floats[~known] = np.nan  # an infinite value has no place among the colours
-    finite = floats[known]
-    n_missing = len(floats) - len(finite)
+    n_missing = int(len(floats) - np.count_nonzero(known))
+    if n_missing:
+        floats[~known] = np.nan  # an infinite value has no place among the colours
+    finite = floats[known] if n_missing else floats
     if not len(finite):
         return Values(name, floats, 0.0, 1.0, clipped=False, n_missing=n_missing, source=source)
     lowest, highest = float(finite.min()), float(finite.max())
     # most values of a gene are 0: the percentile of what is above tells what a high value is
     above = finite[finite > lowest]
-    high = float(np.percentile(above, CLIP_PERCENTILE)) if len(above) else highest
-    return Values(name, floats, lowest, high, clipped=high < highest, n_missing=n_missing, source=source)
+    highs = np.percentile(above, CLIPS) if len(above) else [highest] * len(CLIPS)
+    lows = np.percentile(finite, [100 - clip for clip in CLIPS]) if lowest < 0 else [lowest] * len(CLIPS)
+    ends = {clip: (float(low), float(high)) for clip, low, high in zip(CLIPS, lows, highs, strict=True)}
+    low, high = ends[CLIP_PERCENTILE]
+    return Values(
+        name, floats, low, high, clipped=(low, high) != (lowest, highest), n_missing=n_missing, source=source, ends=ends
+    )
 
 
 def _valid_colors(stated: list[str] | None, n: int) -> tuple[str, ...] | None:

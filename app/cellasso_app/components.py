@@ -79,6 +79,8 @@ class CellsPanel(Part):
 
     columns = param.List(doc="`{name, kind}` of each column, in the file's order.")
     active = param.String(doc="The column that colours the cells; empty when a gene does.")
+    hidden = param.Dict(default={}, doc="Labels that are not shown, by column.")
+    colors = param.Dict(default={}, doc="Colours by label that were chosen for the active column.")
     legend = param.Dict(doc="Rows with counts of a category, or range and histogram of numbers.")
     busy = param.Boolean()
     message = param.String(doc="Why the active column cannot be shown.")
@@ -89,13 +91,29 @@ class PlotBar(Part):
 
     _esm = _script("plot_bar.js")
 
+    figure = param.String(doc="Name of the Bokeh figure, with which those of its tools begin.")
     embeddings = param.List()
     embedding = param.String()
+    n_dims = param.Integer(doc="How many dimensions the embedding has.")
+    dims = param.List(doc="Which two are drawn.")
+    pair = param.List(doc="What is drawn instead of an embedding along x and y; empty when one is.")
+    drawing = param.Dict(default={}, doc="How cells are drawn, and can be drawn.")
     color = param.String(doc="What colours the cells.")
     color_source = param.String(doc="Which matrix a gene is from, as the screen says it.")
     busy = param.Boolean()
     fraction = param.Number(default=0.0)
-    pixel_ratio = param.Number(default=1.0)
+
+
+class CellsLayer(Part):
+    """The cells themselves, under the figure, as the server sends them, and which one is under the pointer."""
+
+    _esm = _script("cells_layer.js")
+
+    figure = param.String(doc="Name of the Bokeh figure above it.")
+    column = param.String(doc="What colours the cells, as the legend names it.")
+    scale = param.Dict(
+        default={}, doc="Of a colour bar `colors` from low to high and `ticks`, (place, text); or empty."
+    )
 
 
 class StatusLine(Part):

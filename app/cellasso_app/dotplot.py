@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellasso_app.embedding_plot import FONT, INKS
-from cellasso_app.raster import COLOR_MAPS
+from cellasso_app.palettes import COLOR_MAPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The embedding on the screen: a Bokeh figure that shows the drawn picture and reports view and strokes."""
+"""The embedding on the screen: a Bokeh figure with ranges, axes and tools, over the layer that shows the cells."""
 
 from __future__ import annotations
 
@@ -7,31 +7,24 @@ from typing import TYPE_CHECKING, NamedTuple
 from bokeh.events import RangesUpdate, SelectionGeometry
 from bokeh.models import (
     Arrow,
-    BasicTicker,
     BoxSelectTool,
-    ColorBar,
-    ColumnDataSource,
-    ImageRGBA,
     Label,
     LassoSelectTool,
-    LinearColorMapper,
     NormalHead,
     PanTool,
+    PolySelectTool,
     Range1d,
     WheelZoomTool,
 )
 from bokeh.plotting import figure
 
-from cellasso_app.coloring import Values
-from cellasso_app.raster import COLOR_MAPS, Canvas, Viewport
+from cellasso.plane import Viewport
+from cellasso_app.raster import Canvas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from cellasso_app.coloring import Coloring
+    from cellasso_app.axes import Axes
 
 FONT = "-apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"  # the page's, as a canvas takes it
 
@@ -57,28 +50,33 @@ INKS = {False: Ink("#5d6673", "#aab2bd", "#1f6feb"), True: Ink("#98a2b0", "#5a64
 
 
 class EmbeddingPlot:
-    """The figure, kept for the life of a session; only its picture and ranges change.
+    """The figure, kept for the life of a session; only its ranges and marks change.
 
     Parameters
     ----------
+    name
+        Of the figure; those of its tools begin with it.
     on_view
         Called when the visible part or the size of the figure changed.
     on_stroke
         Called with the polygon of a finished lasso or box, `(m, 2)` in data units.
     """
 
-    def __init__(self, *, on_view: Callable[[], None], on_stroke: Callable[[list[tuple[float, float]]], None]) -> None:
+    def __init__(
+        self, name: str, *, on_view: Callable[[], None], on_stroke: Callable[[list[tuple[float, float]]], None]
+    ) -> None:
+        self.name = name
         self._on_view = on_view
         self._on_stroke = on_stroke
         self._bounds = Viewport(0.0, 1.0, 0.0, 1.0)
         self._dark = False
         self._size = {"inner_width": 0, "inner_height": 0}  # pixels of the screen
-        self._picture = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
-        self._lasso = LassoSelectTool(name="tool-lasso", continuous=False, renderers=[], persistent=False)
-        self._box = BoxSelectTool(name="tool-box", continuous=False, renderers=[], persistent=False)
+        self._equal = True
+        still = {"continuous": False, "renderers": [], "persistent": False}
+        self._lasso = LassoSelectTool(name=f"{name}-tool-lasso", **still)
+        self._box = BoxSelectTool(name=f"{name}-tool-box", **still)
+        self._polygon = PolySelectTool(name=f"{name}-tool-polygon", **still)
         self.figure = self._make_figure()
-        self._mapper = LinearColorMapper(palette=COLOR_MAPS[False], low=0, high=1)
-        self._color_bar = self._make_color_bar()
         self._arrows, self._labels = self._make_axis_glyph()
         self.set_theme(dark=False)
 
@@ -98,27 +96,16 @@ class EmbeddingPlot:
         ratio = min(max(pixel_ratio, 1.0), 3.0, MAX_SIDE / max(width, height))
         return Canvas(max(2, int(width * ratio)), max(2, int(height * ratio)), ratio, self._dark)
 
-    def show(self, picture: NDArray[np.uint32], viewport: Viewport) -> None:
-        """Show a drawn picture where it belongs."""
-        self._picture.data = {
-            "image": [picture],
-            "x": [viewport.x_low],
-            "y": [viewport.y_low],
-            "dw": [viewport.x_high - viewport.x_low],
-            "dh": [viewport.y_high - viewport.y_low],
-        }
-
-    def clear(self) -> None:
-        """Show no picture."""
-        self._picture.data = {"image": [], "x": [], "y": [], "dw": [], "dh": []}
-
-    def set_bounds(self, bounds: Viewport, names: tuple[str, str]) -> None:
+    def set_bounds(self, bounds: Viewport, axes: Axes, names: tuple[str, str]) -> None:
         """Set what "all cells" is, name the axes, and fit the view."""
-        self._bounds = bounds
+        self._bounds, self._equal = bounds, axes.equal
+        ticks = axes.have_ticks
         for label, name in zip(self._labels, names, strict=True):
             label.text = name
         for mark in (*self._arrows, *self._labels):
-            mark.visible = any(names)
+            mark.visible = any(names) and not ticks
+        for axis, name in zip((self.figure.xaxis[0], self.figure.yaxis[0]), names, strict=True):
+            axis.update(visible=ticks, axis_label=name)
         self.fit()
 
     def fit(self) -> None:
@@ -132,35 +119,32 @@ class EmbeddingPlot:
         x_low, x_high, y_low, y_high = self.viewport
         self._set_view((x_low + x_high) / 2, (y_low + y_high) / 2, (x_high - x_low) * factor, (y_high - y_low) * factor)
 
-    def set_coloring(self, coloring: Coloring | None) -> None:
-        """Show a colour bar for values, none otherwise."""
-        self._color_bar.visible = isinstance(coloring, Values)
-        if isinstance(coloring, Values):
-            self._mapper.update(
-                low=coloring.low, high=coloring.high if coloring.high > coloring.low else coloring.low + 1
-            )
-
     def set_theme(self, *, dark: bool) -> None:
-        """Colour axes, colour bar and lasso for a light or a dark page."""
+        """Colour axes and lasso for a light or a dark page."""
         self._dark = dark
         ink = INKS[dark]
         for arrow in self._arrows:
             arrow.line_color = arrow.end.fill_color = arrow.end.line_color = ink.line
         for label in self._labels:
             label.text_color = ink.text
-        self._color_bar.update(major_label_text_color=ink.text)
-        self._mapper.palette = COLOR_MAPS[dark]
-        for tool in (self._lasso, self._box):
+        for axis in self.figure.axis:
+            axis.update(
+                axis_line_color=ink.line,
+                major_tick_line_color=ink.line,
+                major_label_text_color=ink.text,
+                axis_label_text_color=ink.text,
+            )
+        for tool in (self._lasso, self._box, self._polygon):
             tool.overlay.update(line_color=ink.accent, fill_color=ink.accent)
 
     # -- construction -------------------------------------------------------------------------------
 
     def _make_figure(self) -> figure:
-        pan, wheel = PanTool(name="tool-pan"), WheelZoomTool(zoom_on_axis=False)
+        pan, wheel = PanTool(name=f"{self.name}-tool-pan"), WheelZoomTool(zoom_on_axis=False)
         plot = figure(
             x_range=Range1d(0, 1),
             y_range=Range1d(0, 1),
-            tools=[pan, wheel, self._lasso, self._box],
+            tools=[pan, wheel, self._lasso, self._box, self._polygon],
             active_drag=pan,
             active_scroll=wheel,
             toolbar_location=None,
@@ -171,39 +155,28 @@ class EmbeddingPlot:
             border_fill_alpha=0,
             stylesheets=[NO_OUTLINE],
             html_attributes={"role": "application", "aria-label": "Embedding"},
-            name="embedding",
+            name=self.name,
         )
         plot.axis.visible = False
         plot.grid.visible = False
-        plot.add_glyph(self._picture, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh"))
-        for tool in (self._lasso, self._box):
+        for axis in plot.axis:
+            axis.update(
+                minor_tick_line_color=None,
+                major_tick_in=0,
+                major_tick_out=4,
+                major_label_text_font=FONT,
+                major_label_text_font_size="11px",
+                axis_label_text_font=FONT,
+                axis_label_text_font_size="12px",
+                axis_label_text_font_style="normal",
+            )
+        for tool in (self._lasso, self._box, self._polygon):
             tool.overlay.update(line_width=1.5, line_dash="solid", line_alpha=1, fill_alpha=0.08)
         plot.on_event(RangesUpdate, lambda _event: self._on_view())
         plot.on_event(SelectionGeometry, self._stroked)
         plot.on_change("inner_width", self._resized)
         plot.on_change("inner_height", self._resized)
         return plot
-
-    def _make_color_bar(self) -> ColorBar:
-        bar = ColorBar(
-            color_mapper=self._mapper,
-            location=(0, 0),
-            orientation="vertical",
-            height=120,
-            width=10,
-            ticker=BasicTicker(desired_num_ticks=4),
-            major_label_text_font_size="11px",
-            major_tick_line_color=None,
-            bar_line_color=None,
-            background_fill_alpha=0,
-            label_standoff=6,
-            major_label_text_font=FONT,
-            padding=14,
-            visible=False,
-        )
-        bar.location = "top_right"
-        self.figure.add_layout(bar)
-        return bar
 
     def _make_axis_glyph(self) -> tuple[list[Arrow], list[Label]]:
         """Draw two small arrows in the corner: an embedding's axes have names but no meaning."""
@@ -245,7 +218,7 @@ class EmbeddingPlot:
         """Keep the size the browser reports (Bokeh refuses to read it before) and the unit's aspect."""
         self._size[name] = int(new or 0)
         if min(self._size.values()) >= 2:
-            self.zoom(1.0)
+            self.zoom(1.0)  # the same middle, and again a unit as long on both axes
 
     def _stroked(self, event: SelectionGeometry) -> None:
         geometry = event.geometry
@@ -258,9 +231,9 @@ class EmbeddingPlot:
             self._on_stroke([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
     def _set_view(self, x: float, y: float, width: float, height: float) -> None:
-        """Show at least `width` by `height` data units around a point, one unit as long on both axes."""
+        """Show at least `width` by `height` data units around a point; if need be, one unit as long on both axes."""
         columns, rows = self._size["inner_width"], self._size["inner_height"]
-        if columns >= 2 and rows >= 2:
+        if self._equal and columns >= 2 and rows >= 2:
             unit = max(width / columns, height / rows)
             width, height = unit * columns, unit * rows
         self.figure.x_range.update(start=x - width / 2, end=x + width / 2)

@@ -12,7 +12,7 @@ from cellasso.summarise import GroupSummary, count_groups
 from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
 from cellasso_app.gene_list import find_genes, not_found
-from cellasso_app.raster import COLOR_MAPS
+from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import MAX_GENES, ColorBy
 from cellasso_app.work import Lane
 

@@ -1,26 +1,34 @@
-"""Drawing millions of cells into one picture."""
+"""Drawing millions of cells: into a picture of 256 colours, or as dots where few enough are in view."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import colorcet
 import numpy as np
 
-from cellasso_app.aggregate import add_mixture, count_visible, raise_values
-from cellasso_app.coloring import MISSING_COLOR, Categories, Values
-from cellasso_app.dots import disc, stamp
+from cellasso.plane import Viewport
+from cellasso.tasks import quick_threads, run_blocks
+from cellasso_app import aggregate
+from cellasso_app.coloring import MISSING_CODE, Categories, Values
+from cellasso_app.dots import disc
+from cellasso_app.palettes import Scale, color_table, rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
+    from cellasso.plane import Plane
     from cellasso_app.coloring import Coloring
 
 FADED = 0.15
 """Opacity of the cells that are not selected."""
+
+LONE = 0.45
+"""Opacity of a pixel with one cell, where a cell is no larger; crowds are opaque."""
 
 DOT_FILL = 0.22
 """Radius of a dot as a part of the mean distance of the visible cells: dots touch where cells crowd."""
@@ -29,36 +37,32 @@ MAX_RADIUS, MIN_RADIUS = 4.0, 1.2  # pixels of the screen
 DENSE = 400_000
 """From this many visible cells on a cell is one pixel: larger dots would hide each other."""
 
-PLAIN_COLOR = "#5b8fd6"
+N_DOTS = 50_000
+"""Up to so many visible cells the browser gets the cells themselves, and draws them at every zoom anew."""
 
+DOTS_AROUND = 0.5
+"""How far beyond the view on each side, as a part of it, so that it can be moved."""
 
-def _from_grey(grey: str, colors: Sequence[str], ramp: int = 24) -> tuple[str, ...]:
-    """Return a colour map whose low end runs into grey: most cells have none of most genes."""
-    ends = _rgb((grey, colors[ramp]))
-    steps = np.linspace(ends[0], ends[1], ramp, endpoint=False)
-    return (*(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(steps * 255).astype(int)), *colors[ramp:])
+SPLIT = 1 << 18
+"""Points from which on several cores draw."""
 
+OPACITIES = 4096
+"""Counts of cells in a pixel that opacity tells apart."""
 
-def _rgb(colors: Sequence[str]) -> NDArray[np.float32]:
-    """Colours `#rrggbb` as `(n, 3)` float32, 0 to 1."""
-    return np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colors], dtype=np.float32)
+Order: TypeAlias = Literal["random", "legend", "rare", "mixed", "high", "low", "mean"]
+"""Which cell of several in one place is seen: any but always the same, the last or the smallest category's, the one
+of the highest or lowest value; or their colours mixed, or their mean."""
 
-
-COLOR_MAPS: dict[bool, tuple[str, ...]] = {
-    False: _from_grey("#d9dde3", colorcet.b_linear_worb_100_25_c53[44:]),
-    True: _from_grey("#343a44", colorcet.b_linear_bgyw_15_100_c68[52:240]),
+ORDERS: dict[type, tuple[Order, ...]] = {
+    Categories: ("random", "legend", "rare", "mixed"),
+    Values: ("high", "low", "random", "mean"),
 }
-"""Colours of values by whether the page is dark: linear in lightness, so also for eyes that see fewer
-colours, and cut where they would come too near to the page's own colour."""
+"""Those that a colouring has, the usual one first."""
 
+PLAIN, SELECTED, HIDDEN = 0, 1, 2
+"""States of a cell."""
 
-class Viewport(NamedTuple):
-    """The part of the plane that is on the screen, in data units."""
-
-    x_low: float
-    x_high: float
-    y_low: float
-    y_high: float
+NONE = np.zeros(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -71,80 +75,183 @@ class Canvas:
     dark: bool = False
 
 
-OUTLYING = 20.0
-"""A cell this many times as far out as 99% of the cells are wide would leave them less than a twentieth of the view."""
+@dataclass(frozen=True)
+class Style:
+    """How the user wants cells drawn.
 
-NONE = np.zeros(0, dtype=np.bool_)
+    Attributes
+    ----------
+    size
+        Diameter of a dot in pixels of the screen; `None` goes by how many are in view.
+    order
+        One of `ORDERS`; the usual one where the colouring does not have it.
+    hidden
+        Codes of the categories that are not drawn.
+    fade
+        Whether the cells that are not selected are faded.
+    """
+
+    size: float | None = None
+    order: Order = "random"
+    hidden: frozenset[int] = frozenset()
+    fade: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Drawn cells, pixel by pixel, the first row at the bottom.
+
+    Attributes
+    ----------
+    codes
+        `(height, width)`: which colour.
+    alpha
+        `(height, width)`: opacity; 0 where there are no cells.
+    mixture
+        `(height, width, 3)` RGB in place of `codes` where colours are mixed.
+    """
+
+    viewport: Viewport
+    codes: NDArray[np.uint8]
+    alpha: NDArray[np.uint8]
+    n_visible: int
+    mixture: NDArray[np.uint8] | None = None
+
+    def rgba(self, colors: list[str]) -> NDArray[np.uint8]:
+        """Return it in the colours of a `color_table`, `(height, width, 4)`."""
+        out = np.empty((*self.alpha.shape, 4), dtype=np.uint8)
+        out[..., :3] = rgb(colors)[self.codes] if self.mixture is None else self.mixture
+        out[..., 3] = self.alpha
+        return out
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Cells to be drawn as dots by the browser, the topmost last.
+
+    Attributes
+    ----------
+    area
+        The part of the plane of which these are all cells; larger than what is in view.
+    points
+        `(n, 2)` float32.
+    codes
+        `(n,)`: which colour.
+    faded
+        `(n,)`: whether others are selected; `(0,)` when none are.
+    radius
+        In pixels of the screen.
+    """
+
+    area: Viewport
+    points: NDArray[np.float32]
+    codes: NDArray[np.uint8]
+    faded: NDArray[np.bool_]
+    radius: float
+    n_visible: int
 
 
 class Cells:
-    """The points of an embedding with one colouring.
+    """The cells of a plane with one colouring.
 
     Parameters
     ----------
-    points
-        `(n_obs, 2)` float32; cells with NaN or infinite coordinates are not drawn.
     coloring
-        What colours them, of the same `n_obs`; `None` draws all alike.
+        What colours them; `None` draws all alike.
     """
 
-    def __init__(self, points: NDArray[np.float32], coloring: Coloring | None) -> None:
-        self.points = points
-        self.drawable = np.isfinite(points).all(axis=1)
+    def __init__(self, plane: Plane, coloring: Coloring | None, scale: Scale = Scale()) -> None:  # noqa: B008 - frozen
+        self.plane = plane
         self.coloring = coloring
-        self.codes = coloring.codes if isinstance(coloring, Categories) else np.zeros(0, dtype=np.int16)
-        colors = (*coloring.colors, MISSING_COLOR) if isinstance(coloring, Categories) else (PLAIN_COLOR,)
-        self.palette = np.rint(_rgb(colors) * 255).astype(np.uint8)
+        self.scale = scale
+        if isinstance(coloring, Categories):
+            self.codes = plane.arrange(coloring.codes.astype(np.uint8))  # -1, missing, becomes 255
+        elif isinstance(coloring, Values):
+            self.codes = self._steps(coloring)
+        else:
+            self.codes = np.zeros(0, dtype=np.uint8)
 
-    def bounds(self) -> Viewport:
-        """Return the smallest viewport with all finite points but the farthest outliers, never empty."""
-        if not self.drawable.any():
-            return Viewport(0.0, 1.0, 0.0, 1.0)
-        ends = [_ends(self.points[self.drawable, axis]) for axis in (0, 1)]
-        extent = max(high - low for low, high in ends) or 1.0
-        (x_low, x_high), (y_low, y_high) = (_opened(low, high, extent) for low, high in ends)
-        return Viewport(x_low, x_high, y_low, y_high)
+    def _steps(self, coloring: Values) -> NDArray[np.uint8]:
+        steps = np.empty(len(coloring.values), dtype=np.uint8)
+        low, high = self.scale.limits(coloring)
 
-    def visible(self, viewport: Viewport) -> int:
-        """Count the cells inside a viewport."""
-        return int(count_visible(self.points, *map(float, viewport)))
+        def convert(start: int) -> None:
+            part = slice(start, start + SPLIT)
+            aggregate.to_steps(coloring.values[part], float(low), float(high), self.scale.log, steps[part])
 
+        for _ in run_blocks(convert, range(0, len(steps), SPLIT), executor=quick_threads()):
+            pass
+        return self.plane.arrange(steps)
 
-def _ends(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the two ends of an axis: of all values, or of those that are no outliers."""
-    low, high = float(values.min()), float(values.max())
-    first, last = (float(q) for q in np.quantile(values, (0.005, 0.995), method="nearest"))
-    reach = OUTLYING * (last - first)
-    if reach == 0 or (first - low <= reach and high - last <= reach):
-        return low, high
-    near = values[(values >= first - reach) & (values <= last + reach)]
-    return float(near.min()), float(near.max())
+    @cached_property
+    def values(self) -> NDArray[np.float32]:
+        """The values in the order of the points."""
+        if not isinstance(self.coloring, Values):
+            raise TypeError("only values have a mean")
+        return self.plane.arrange(self.coloring.values)
 
+    def order(self, wanted: Order) -> Order:
+        """Return the order that is drawn when one is wanted."""
+        offered = ORDERS.get(type(self.coloring), ("random",))
+        return wanted if wanted in offered else offered[0]
 
-def _opened(low: float, high: float, extent: float) -> tuple[float, float]:
-    """Return the two ends of an axis, apart from each other also where all points have one coordinate."""
-    half = 0.0 if high > low else max(extent / 2, abs(low) * 1e-6)
-    return low - half, high + half
+    def shown(self, style: Style, states: NDArray[np.uint8] | None) -> NDArray[np.bool_] | None:
+        """Return which points are drawn at all, `(n,)`; `None`: all."""
+        shown = None if states is None else states != HIDDEN
+        if style.hidden and len(self.codes):
+            drawn = np.ones(256, dtype=np.bool_)
+            drawn[list(style.hidden)] = False
+            own = drawn[self.codes]
+            shown = own if shown is None else shown & own
+        return shown
+
+    def ranks(self, style: Style) -> NDArray[np.int16]:
+        """Return which colours lie above which, `(256,)`; -1 for hidden ones."""
+        order = self.order(style.order)
+        ranks = np.ones(256, dtype=np.int16)
+        if order in {"high", "legend"}:
+            ranks[:] = np.arange(1, 257)
+        elif order == "low":
+            ranks[:] = np.arange(256, 0, -1)
+        elif order == "rare" and isinstance(self.coloring, Categories):
+            counts = self.coloring.counts
+            ranks[np.argsort(-counts, kind="stable")] = np.arange(1, len(counts) + 1)
+        if self.coloring is not None:
+            ranks[MISSING_CODE] = 0
+        ranks[list(style.hidden)] = -1
+        return ranks
 
 
 def draw(
-    cells: Cells, viewport: Viewport, canvas: Canvas, selected: NDArray[np.bool_] | None = None
-) -> NDArray[np.uint32]:
-    """Draw the cells, `(height, width)` of packed RGBA, first row at the bottom, transparent where there are none.
+    cells: Cells,
+    viewport: Viewport,
+    canvas: Canvas,
+    style: Style = Style(),
+    states: NDArray[np.uint8] | None = None,
+    *,
+    dots: bool = True,
+) -> Picture | Dots:
+    """Draw the cells in a viewport.
 
-    Categories mix in a pixel in proportion to their cells; of values the highest is on top. With a
-    selection its cells are drawn in full and the others faded.
+    Parameters
+    ----------
+    states
+        Of each point of the plane: `SELECTED` lies above all others, `HIDDEN` is not drawn, `PLAIN` is the rest;
+        `(n,)`; `None`: all are plain.
+    dots
+        Whether few cells may be left to the browser.
     """
-    radius = _radius(cells.visible(viewport), canvas)
-    if selected is None:
-        return _pack(_layer(cells, NONE, viewport, canvas, radius))
-    below = _layer(cells, ~selected, viewport, canvas, radius) * FADED
-    above = _layer(cells, selected, viewport, canvas, radius)
-    return _pack(above + below * (1 - above[..., 3:]))
+    plane = cells.plane
+    if dots and plane.count(viewport) <= N_DOTS:
+        return _collect(cells, viewport, canvas, style, states)
+    shade = {"mixed": _mix, "mean": _average}.get(cells.order(style.order), _top)
+    return shade(cells, viewport, canvas, style, states if states is not None else NONE)
 
 
-def _radius(n_visible: int, canvas: Canvas) -> float:
+def _radius(n_visible: int, canvas: Canvas, style: Style) -> float:
     """Radius of a dot in physical pixels; 0 for one pixel."""
+    if style.size is not None:
+        return style.size / 2 * canvas.pixel_ratio if style.size > 1 else 0.0
     if n_visible >= DENSE:
         return 0.0
     spacing = np.sqrt(canvas.width * canvas.height / max(n_visible, 1))
@@ -152,80 +259,173 @@ def _radius(n_visible: int, canvas: Canvas) -> float:
     return float(np.clip(DOT_FILL * spacing, low, high))
 
 
-def _layer(
-    cells: Cells, chosen: NDArray[np.bool_], viewport: Viewport, canvas: Canvas, radius: float
-) -> NDArray[np.float32]:
-    """Return premultiplied RGBA `(height, width, 4)`, 0 to 1, of some cells; of all when `chosen` is empty."""
+def _top(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
+    ranks = cells.ranks(style)
+
+    def raise_part(spans: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+        words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
+        return words, aggregate.raise_top(
+            cells.plane.points, cells.codes, ranks, states, spans, _plain(viewport), words
+        )
+
+    (words, n_visible), *others = _in_parts(raise_part, cells.plane.spans(viewport))
+    for more, n in others:
+        aggregate.join_tops(words, more)
+        n_visible += n
+    words, alpha = _sized(words, n_visible, canvas, style, fade=style.fade)
+    return Picture(viewport, (words & 0xFF).astype(np.uint8), alpha, n_visible)
+
+
+def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
+    words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
+    sums = np.zeros((*words.shape, 3), dtype=np.uint64)
+    table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark))
+    aggregate.add_mixture(
+        cells.plane.points,
+        cells.codes,
+        table,
+        cells.ranks(style),
+        states,
+        cells.plane.spans(viewport),
+        _plain(viewport),
+        sums,
+        words,
+    )
+    counts = words >> aggregate.COUNT
+    n_visible = int(counts.sum())
+    drawn = counts > 0
+    mixture = np.zeros((*words.shape, 3), dtype=np.uint8)
+    mixture[drawn] = np.rint(sums[drawn] / counts[drawn][:, None])
+    # a dot shows the colour of the pixel that it grew from: its number takes the place of the code
+    state = words & (1 << aggregate.SELECTED)
+    words = np.where(drawn, (counts << aggregate.COUNT) | state | np.arange(words.size).reshape(words.shape), 0)
+    words, alpha = _sized(words, n_visible, canvas, style, fade=style.fade)
+    origin = words & ((1 << aggregate.RANK) - 1)
+    return Picture(viewport, np.zeros_like(alpha), alpha, n_visible, mixture.reshape(-1, 3)[origin])
+
+
+def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
+    words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
+    sums, known = np.zeros(words.shape), np.zeros(words.shape, dtype=np.int64)
+    aggregate.add_values(
+        cells.plane.points,
+        cells.values,
+        states,
+        cells.plane.spans(viewport),
+        _plain(viewport),
+        sums,
+        known,
+        words,
+    )
+    mean = np.divide(sums, known, out=np.full(words.shape, np.nan), where=known > 0).astype(np.float32)
+    steps = np.empty(words.size, dtype=np.uint8)
     if isinstance(cells.coloring, Values):
-        pixels = _shade_values(cells, cells.coloring, chosen, viewport, canvas)
-    else:
-        pixels = _shade_mixture(cells, chosen, viewport, canvas)
-    picture = np.zeros((canvas.height, canvas.width, 4), dtype=np.float32)
-    if radius:
-        stamp(pixels.rows, pixels.columns, pixels.colors, disc(radius), picture)
-    else:
-        alpha = _opacity(pixels.n)
-        picture[pixels.rows, pixels.columns, :3] = pixels.colors * alpha[:, None]
-        picture[pixels.rows, pixels.columns, 3] = alpha
-    return picture
+        low, high = cells.scale.limits(cells.coloring)
+        aggregate.to_steps(mean.ravel(), float(low), float(high), cells.scale.log, steps)
+    codes = steps.reshape(words.shape).astype(np.int64)
+    counts = words >> aggregate.COUNT
+    n_visible = int(counts.sum())
+    state = words & (1 << aggregate.SELECTED)
+    rank = np.where(codes == MISSING_CODE, 0, codes + 1) << aggregate.RANK
+    words = np.where(counts > 0, (counts << aggregate.COUNT) | state | rank | codes, 0)
+    words, alpha = _sized(words, n_visible, canvas, style, fade=style.fade)
+    return Picture(viewport, (words & 0xFF).astype(np.uint8), alpha, n_visible)
 
 
-class _Pixels(NamedTuple):
-    """The pixels that have cells, in the order in which they are drawn."""
-
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-    colors: NDArray[np.float32]  # (n, 3), 0 to 1
-    n: NDArray[np.integer]  # cells in each
-
-
-def _shade_mixture(cells: Cells, chosen: NDArray[np.bool_], viewport: Viewport, canvas: Canvas) -> _Pixels:
-    n = np.zeros((canvas.height, canvas.width), dtype=np.int64)
-    sums = np.zeros((*n.shape, 3), dtype=np.int64)
-    add_mixture(cells.points, cells.codes, cells.palette, chosen, _plain(viewport), n, sums)
-    rows, columns = np.nonzero(n)
-    colors = sums[rows, columns] / (255 * n[rows, columns])[:, None]
-    return _Pixels(rows, columns, colors.astype(np.float32), n[rows, columns])
-
-
-def _shade_values(
-    cells: Cells, coloring: Values, chosen: NDArray[np.bool_], viewport: Viewport, canvas: Canvas
-) -> _Pixels:
-    n = np.zeros((canvas.height, canvas.width), dtype=np.int64)
-    highest = np.full(n.shape, np.nan, dtype=np.float32)
-    raise_values(cells.points, coloring.values, chosen, _plain(viewport), n, highest)
-    color_map = _rgb(COLOR_MAPS[canvas.dark])
-    rows, columns = np.nonzero(n)
-    values = highest[rows, columns]
-    # lowest first, so that dots with high values lie on top; those without a value (NaN) below all
-    order = np.argsort(np.where(np.isnan(values), -np.inf, values), kind="stable")
-    rows, columns, values = rows[order], columns[order], values[order]
-    known = ~np.isnan(values)
-    span = coloring.high - coloring.low or 1.0
-    step = np.zeros(len(values), dtype=np.intp)
-    last = len(color_map) - 1
-    step[known] = np.clip(np.rint((values[known] - coloring.low) / span * last), 0, last).astype(np.intp)
-    colors = color_map[step]
-    colors[~known] = _rgb((MISSING_COLOR,))
-    return _Pixels(rows, columns, colors, n[rows, columns])
+def _sized(
+    words: NDArray[np.int64], n_visible: int, canvas: Canvas, style: Style, *, fade: bool
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Grow pixels to dots; return the words on top and their opacity, faded where others are selected."""
+    radius = _radius(n_visible, canvas, style)
+    opaque = FADED if fade else 1.0
+    alpha = np.zeros(words.shape, dtype=np.uint8)
+    if not radius:
+        opacity = opacities(aggregate.crowd(words))
+        full = np.rint(opacity * 15) * 17  # of 16 steps: more of them nobody sees, but they take twice the bytes
+        faded = np.rint(full * opaque)
+        aggregate.shade(words, full.astype(np.uint8), faded.astype(np.uint8), alpha)
+        return words, alpha
+    marks, steps = np.zeros_like(words), np.zeros(words.shape, dtype=np.uint8)
+    aggregate.spread_dots(words, np.rint(disc(radius) * 15).astype(np.uint8), marks, steps)
+    lit = (marks >> aggregate.SELECTED).astype(np.uint8) & 1
+    np.multiply(steps, 17, out=alpha)
+    if fade:
+        alpha = np.where(lit == 1, alpha, np.rint(alpha * opaque)).astype(np.uint8)
+    return marks, alpha
 
 
-def _opacity(n: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Where a cell is one pixel, lone ones are lighter than crowds."""
-    crowd = max(float(np.percentile(n, 90)), 2.0) if len(n) else 2.0
-    return np.minimum(0.45 + 0.55 * np.log(n) / np.log(crowd), 1).astype(np.float32)
+def opacities(crowd: int) -> NDArray[np.float64]:
+    """Return the opacity of a pixel by its number of cells, `(4096,)`: datashader's `how="log"` up to a crowd."""
+    n = np.maximum(np.arange(OPACITIES), 1)
+    return LONE + (1 - LONE) * np.minimum(np.log(n) / np.log(max(crowd, 2)), 1.0)
+
+
+def _collect(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8] | None) -> Dots:
+    around = Viewport(*_widened(viewport.x_low, viewport.x_high), *_widened(viewport.y_low, viewport.y_high))
+    area = around if cells.plane.count(around) <= N_DOTS else viewport
+    found, words = np.empty(N_DOTS, dtype=np.int64), np.empty(N_DOTS, dtype=np.int64)
+    n = aggregate.collect(
+        cells.plane.points,
+        cells.codes,
+        cells.ranks(style),
+        states if states is not None else NONE,
+        cells.plane.spans(area),
+        _plain(area),
+        found,
+        words,
+    )
+    order = np.argsort(words[:n])
+    at, words = found[:n][order], words[:n][order]
+    faded = (words >> aggregate.SELECTED) & 1 == 0 if style.fade else np.zeros(0, dtype=np.bool_)
+    points = cells.plane.points[at]
+    x, y = points.T
+    n_visible = int(
+        np.count_nonzero(
+            (x >= viewport.x_low) & (x <= viewport.x_high) & (y >= viewport.y_low) & (y <= viewport.y_high)
+        )
+    )
+    radius = _radius(n_visible, canvas, style) / canvas.pixel_ratio or 0.5
+    return Dots(area, points, (words & 0xFF).astype(np.uint8), faded, radius, n_visible)
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    more = (high - low) * DOTS_AROUND
+    return low - more, high + more
+
+
+def _in_parts(
+    job: Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], int]], spans: NDArray[np.int64]
+) -> list[tuple[NDArray[np.int64], int]]:
+    """Run a job on all spans, on as many cores as their points are worth."""
+    sizes = spans[:, 1] - spans[:, 0]
+    n = int(sizes.sum())
+    n_parts = min(max(1, n // SPLIT), _n_cores())
+    if n_parts == 1:
+        return [job(spans)]
+    return list(run_blocks(job, _shared(spans, n_parts), executor=quick_threads()))
+
+
+def _shared(spans: NDArray[np.int64], n_parts: int) -> Collection[NDArray[np.int64]]:
+    """Cut spans into parts of as many points each."""
+    ends = np.cumsum(spans[:, 1] - spans[:, 0])
+    parts, first, start = [], 0, int(spans[0, 0])
+    for number in range(1, n_parts + 1):
+        wanted = int(ends[-1]) * number // n_parts
+        last = int(np.searchsorted(ends, wanted))
+        part = spans[first : last + 1].copy()
+        part[0, 0] = start
+        start = int(spans[last, 1] - (ends[last] - wanted))
+        part[-1, 1] = start
+        first = last
+        parts.append(part)
+    return parts
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _plain(viewport: Viewport) -> tuple[float, float, float, float]:
     """As one type, whatever numbers a viewport was made of: each further type would be compiled anew."""
     x_low, x_high, y_low, y_high = map(float, viewport)
     return x_low, x_high, y_low, y_high
-
-
-def _pack(premultiplied: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Pack premultiplied RGBA into the straight RGBA bytes that a browser's canvas takes."""
-    alpha = premultiplied[..., 3:]
-    straight = np.divide(premultiplied, alpha, out=np.zeros_like(premultiplied), where=alpha > 0)
-    straight[..., 3:] = alpha
-    pixels = np.ascontiguousarray(np.rint(np.clip(straight, 0, 1) * 255).astype(np.uint8))
-    return pixels.view(np.uint32)[..., 0]

@@ -260,14 +260,15 @@ def _draw_once() -> None:
     import numpy as np  # noqa: PLC0415
 
     import cellasso_app.explorer  # noqa: F401, PLC0415
+    from cellasso.plane import Plane  # noqa: PLC0415
     from cellasso_app.coloring import Values  # noqa: PLC0415
     from cellasso_app.raster import Canvas, Cells, draw  # noqa: PLC0415
 
     points = np.random.default_rng(0).random((10, 2)).astype(np.float32)
+    plane = Plane.of(points)
     values = Values("", points[:, 0], 0.0, 1.0, clipped=False, n_missing=0)
-    for coloring in (None, values):
-        cells = Cells(points, coloring)
-        draw(cells, cells.bounds(), Canvas(16, 16))
+    for dots in (True, False):
+        draw(Cells(plane, values), plane.bounds, Canvas(16, 16), dots=dots)
 
 
 def _unique(path: Path, paths: Sequence[Path]) -> bool:

@@ -11,7 +11,7 @@ import param
 from cellasso.selection import Combined, Inverted, Lasso, Operation, Recipe, Where, combine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,10 +55,30 @@ class Source(NamedTuple):
 
 
 class ColorBy(NamedTuple):
-    """What colours the cells: a column of obs, a gene, or a sum of the chosen matrix."""
+    """What colours the cells, or is an axis: a column of obs, a gene, or a sum of the chosen matrix."""
 
     kind: ColorKind
     name: str
+
+
+class Column(NamedTuple):
+    """A `ColorBy` with all that decides what is read.
+
+    Attributes
+    ----------
+    source
+        Of a gene or sum: its matrix.
+    as_categories
+        Of a column of whole numbers: whether they are categories.
+    modality
+        Of a sum: whose matrix.
+    """
+
+    kind: ColorKind
+    name: str
+    source: Source = Source(None)
+    as_categories: bool = False
+    modality: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +128,9 @@ class Session(param.Parameterized):
     """
 
     modality = param.String(doc='Whose genes and columns are offered; "" for an h5ad.')
-    embedding = param.String(doc="Name as `Dataset.read_embedding` takes it.")
+    embedding = param.String(doc="Name as `Dataset.plane` takes it.")
+    dims = param.Parameter((0, 1), doc="Which of its dimensions are drawn.")
+    pair = param.Parameter(None, doc="Two `ColorBy` that are the axes instead of an embedding, or None.")
     color = param.Parameter(doc="A `ColorBy`, or None.")
     matrix = param.String(doc="Which matrix genes are read from.")
     normalise = param.Boolean(True, doc="Whether counts are log-normalised before they are shown.")
@@ -117,6 +139,14 @@ class Session(param.Parameterized):
     composition_by = param.String(doc="Column by which the selection is broken down.")
     selection = param.Parameter(doc="A `Selection`, or None.")
     as_categories = param.Parameter(frozenset(), doc="Columns of whole numbers that are taken as categories.")
+    hidden = param.Parameter({}, doc="Labels of categories that are not shown, by column.")
+    recolored = param.Parameter({}, doc="Colours by label that were chosen for a column's categories, by column.")
+    scales = param.Parameter({}, doc="How values become colours: a `Scale` by `ColorBy`, if not the usual.")
+    order = param.Parameter({}, doc="Which cells lie on top, a `raster.Order` by kind of colouring.")
+    dot_size = param.Parameter(None, doc="Diameter of a cell in pixels; None adapts it.")
+    labelled = param.Boolean(True, doc="Whether categories are named in the picture.")
+    hover_columns = param.Parameter((), doc="Columns of obs that are told of the cell under the pointer.")
+    active = param.Integer(0, doc="Which of the pictures side by side the choices are for.")
     dark = param.Boolean()
 
     def __init__(self, dataset: Dataset) -> None:
@@ -177,6 +207,14 @@ class Session(param.Parameterized):
         layer = self.layer_of(gene)
         return Source(layer, self.normalise and owner.holds_counts(layer))
 
+    def resolve(self, color: ColorBy) -> Column:
+        """Return what is read for a colour or an axis, as the choices stand."""
+        if color.kind == "gene":
+            return Column("gene", color.name, self.source_of(color.name))
+        if color.kind == "sum":
+            return Column("sum", color.name, Source(self.matrix), modality=self.modality)
+        return Column("obs", color.name, as_categories=color.name in self.as_categories)
+
     # -- choosing ---------------------------------------------------------------------------------------
 
     def choose_modality(self, name: str) -> None:
@@ -194,6 +232,23 @@ class Session(param.Parameterized):
             self.composition_by = self.composition_by if self.composition_by in columns else best
             if self.color is None or (self.color.kind == "obs" and not self._has_column(self.color.name)):
                 self.color = ColorBy("obs", best) if best else None
+
+    def hide(self, column: str, labels: Iterable[str], *, hidden: bool) -> None:
+        """Hide categories of a column, or show them again."""
+        before = self.hidden.get(column, frozenset())
+        self._hide(column, before | set(labels) if hidden else before - set(labels))
+
+    def isolate(self, column: str, label: str, labels: Iterable[str]) -> None:
+        """Show one category of all that a column has."""
+        self._hide(column, frozenset(labels) - {label})
+
+    def show_all(self, column: str) -> None:
+        """Show all categories of a column."""
+        self._hide(column, frozenset())
+
+    def _hide(self, column: str, labels: frozenset[str]) -> None:
+        others = {name: those for name, those in self.hidden.items() if name != column}
+        self.hidden = {**others, column: frozenset(labels)} if labels else others
 
     def treat_as_categories(self, column: str, value: bool) -> None:
         """Take a column of whole numbers as categories, so that it also groups cells, or as numbers again."""

@@ -4,168 +4,263 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import panel as pn
 
-from cellasso.errors import Cancelled, CellassoError
-from cellasso.lasso import points_in_polygon
-from cellasso.selection import Lasso, Where
-from cellasso_app.coloring import (
-    CLIP_PERCENTILE,
-    MISSING_COLOR,
-    Categories,
-    Values,
-    color_by_cell_sum,
-    color_by_feature,
-    color_by_obs,
-)
-from cellasso_app.components import CellsPanel, PlotBar, StatusLine
+from cellasso.selection import Combined, Lasso, Where
+from cellasso_app.axes import Axes
+from cellasso_app.coloring import CLIPS, Categories, Values
+from cellasso_app.components import CellsLayer, CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
-from cellasso_app.raster import Cells, Viewport, draw
-from cellasso_app.session import ColorBy, Source
-from cellasso_app.work import Lane, Reports, Turns, when_live
+from cellasso_app.legend import category_expression, codes_of
+from cellasso_app.loading import Asked, Loaded, load, rescaled
+from cellasso_app.painting import Filter, States, describe_cell, pack
+from cellasso_app.palettes import NAMED, STANDARD, Scale, color_table
+from cellasso_app.raster import ORDERS, Dots, Style, draw
+from cellasso_app.session import ColorBy
+from cellasso_app.work import Lane, Turns, when_live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    import pandas as pd
 
-    from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
-    from cellasso.selection import Operation
-    from cellasso_app.coloring import Coloring
+    from cellasso.selection import Operation, Recipe
     from cellasso_app.session import Session
-
-HISTOGRAM_BINS = 40
+    from cellasso_app.work import Reports
 
 NO_EMBEDDING = (
     "This file has no embedding to draw: obsm holds no array of two or more columns with a row per cell."
     " Select by category on the left."
 )
 
+SAID = {
+    "random": "random order",
+    "legend": "last category on top",
+    "rare": "rarest category on top",
+    "mixed": "colours mixed",
+    "high": "highest value on top",
+    "low": "lowest value on top",
+    "mean": "mean of each pixel",
+}
+"""How the status line calls the orders of drawing."""
 
-@dataclass(frozen=True)
-class _Asked:
-    """What is to be read: the choices of a session that decide it."""
+SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+"""Diameters of cells that can be chosen, in pixels."""
+
+
+class _Choice(NamedTuple):
+    """What of a session's choices is one view's own."""
 
     embedding: str
+    dims: tuple[int, int]
+    pair: tuple[ColorBy, ColorBy] | None
     color: ColorBy | None
-    source: Source  # of a gene
-    as_categories: bool = False
-    modality: str = ""  # of a sum
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """What a reading job brings back."""
-
-    asked: _Asked
-    points: NDArray[np.float32]
-    cells: Cells
-    bounds: Viewport
-    legend: dict[str, Any] | None
-    notes: str  # what of the cells the picture does not show
-    problem: str  # why the colour could not be read; empty when it could
-    read: float = 1.0  # fraction of the cells whose colour is known so far
 
 
 @dataclass(frozen=True)
 class _Drawn:
     """What a drawing job brings back."""
 
-    picture: NDArray[np.uint32]
-    viewport: Viewport
+    message: dict[str, Any]
     n_visible: int
+    as_dots: bool
 
 
 class EmbeddingView:
-    """The middle of the page, and the legend on its left.
+    """A picture in the middle of the page; its legend on the left is that of the active view.
 
     Parameters
     ----------
     session
         Whose choices are shown; strokes and clicks on the legend select in it.
+    number
+        Which of the views side by side it is.
+    cells_panel
+        Where the legend is shown; a new one if there is none yet.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, number: int = 0, cells_panel: CellsPanel | None = None) -> None:
         self._session = session
+        self.number = number
         self._operation: Operation = "replace"
-        self._loaded: _Loaded | None = None
-        self._complete: _Loaded | None = None  # what was last read to its end
-        self._reading: Lane[_Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
+        self._choice = _chosen(session)
+        self._loaded: Loaded | None = None
+        self._complete: Loaded | None = None  # what was last read to its end
+        self._states = States(session.dataset)
+        self._told: dict[str, pd.Series] = {}  # columns that are told of under the pointer
+        self._pixel_ratio = 1.0
+        self._ready = False
+        self._n_sent = 0
+        self._reading: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
         self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail)
+        self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
         self._turns = Turns(self._fail_turn)
-        self.plot = EmbeddingPlot(on_view=self._draw, on_stroke=self._select_inside)
-        self.bar = PlotBar(on_message=self._on_message, sizing_mode="stretch_width", height=42, margin=0)
+        name = f"view{number}"
+        self.plot = EmbeddingPlot(name, on_view=self._draw, on_stroke=self._select_inside)
+        self.layer = CellsLayer(
+            on_message=self._on_message,
+            figure=name,
+            sizing_mode="stretch_both",
+            margin=0,
+            styles={"position": "absolute", "inset": "0", "pointer-events": "none"},
+        )
+        self.bar = PlotBar(on_message=self._on_message, figure=name, sizing_mode="stretch_width", height=42, margin=0)
         self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0)
-        self.cells_panel = CellsPanel(on_message=self._on_message, sizing_mode="stretch_both", margin=0)
+        self.cells_panel = cells_panel or CellsPanel(on_message=self._on_message, sizing_mode="stretch_both", margin=0)
         self.layout = pn.Column(
             self.bar,
-            pn.pane.Bokeh(self.plot.figure, sizing_mode="stretch_both", margin=0),
+            pn.Column(
+                self.layer,
+                pn.pane.Bokeh(
+                    self.plot.figure,
+                    sizing_mode="stretch_both",
+                    margin=0,
+                    styles={"position": "relative"},  # above the layer, so that what is being drawn lies on the cells
+                ),
+                sizing_mode="stretch_both",
+                margin=0,
+                styles={"position": "relative", "min-height": "0"},
+            ),
             self.status,
             sizing_mode="stretch_both",
             margin=0,
         )
-        session.param.watch(self._read, ["embedding", "color", "matrix", "normalise", "as_categories"])
-        session.param.watch(lambda _: self._draw(), ["selection"])
-        session.param.watch(self._change_theme, ["dark"])
-        session.param.watch(self._list_columns, ["modality", "matrix"])
-        self.bar.param.watch(lambda _: self._draw(), ["pixel_ratio"])
+        self._watched = [
+            session.param.watch(
+                self._read, ["embedding", "dims", "pair", "color", "matrix", "normalise", "as_categories"]
+            ),
+            session.param.watch(self._rescale, ["scales"]),
+            session.param.watch(self._recolor, ["recolored"]),
+            session.param.watch(self._filter, ["hidden"]),
+            session.param.watch(lambda _: self._draw(), ["selection", "order", "dot_size"]),
+            session.param.watch(self._change_theme, ["dark"]),
+            session.param.watch(self._list_columns, ["modality", "matrix"]),
+            session.param.watch(self._activate, ["active"]),
+        ]
         self._list_columns()
         when_live(self._read)
 
+    @property
+    def is_active(self) -> bool:
+        """Whether the session's choices are for this view."""
+        return bool(self._session.active == self.number)
+
+    def close(self) -> None:
+        """Stop following the session: the view was taken off the page."""
+        for watcher in self._watched:
+            self._session.param.unwatch(watcher)
+        for lane in (self._reading, self._drawing, self._pointing):
+            lane.cancel()
+
+    def _activate(self, *_events: object) -> None:
+        """Take the session's choices over, or leave them to another view."""
+        if not self.is_active:
+            return
+        self._session.param.update(**self._choice._asdict())
+        self._read()
+
     # -- reading --------------------------------------------------------------------------------------
 
+    @property
+    def _scale(self) -> Scale:
+        color = self._choice.color
+        return self._session.scales.get(color, Scale()) if color is not None else Scale()
+
+    def _asked(self) -> Asked:
+        session = self._session
+        if self.is_active:
+            self._choice = _chosen(session)
+        embedding, dims, pair, color = self._choice
+        columns = (session.resolve(pair[0]), session.resolve(pair[1])) if pair is not None else None
+        axes = Axes("", (0, 1), columns) if columns is not None else Axes(embedding, dims)
+        return Asked(axes, session.resolve(color) if color is not None else None)
+
     def _read(self, *_events: object) -> None:
-        session, before = self._session, self._complete
-        embedding, color = session.embedding, session.color
-        self.bar.param.update(embeddings=list(session.dataset.embeddings), embedding=embedding)
-        as_categories = color is not None and color.name in session.as_categories
-        source = session.source_of(color.name) if color is not None and color.kind == "gene" else Source(None)
-        modality = ""
-        if color is not None and color.kind == "sum":
-            source, modality = Source(session.matrix), session.modality
-        asked = _Asked(embedding, color, source, as_categories, modality)
+        session, before, asked = self._session, self._complete, self._asked()
+        self._list_axes()
         if before is not None and asked == before.asked:  # back to what is on the screen
             self._reading.cancel()
             self._show_loaded(before)
             return
-        points = before.points if before is not None and before.asked.embedding == embedding else None
-        active = color.name if color is not None and color.kind != "gene" else ""
-        self.bar.param.update(busy=True, fraction=0.0)
-        self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
-
-        def job(reports: Reports[_Loaded]) -> _Loaded:
-            return _load(session.dataset, asked, points, reports)
-
-        self._reading.submit(job, long=color is not None and color.kind != "obs")
-
-    def _show_loaded(self, loaded: _Loaded) -> None:
-        asked, before = loaded.asked, self._loaded
-        moved = before is None or before.asked.embedding != asked.embedding
-        self._loaded = loaded
-        if loaded.read == 1:
-            self._complete = loaded
+        plane = before.cells.plane if before is not None and before.asked.axes == asked.axes else None
         active = asked.color.name if asked.color is not None and asked.color.kind != "gene" else ""
+        self.bar.param.update(busy=True, fraction=0.0)
+        if self.is_active:
+            self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
+        scale = self._scale
+
+        def job(reports: Reports[Loaded]) -> Loaded:
+            return load(session.dataset, asked, scale, plane, reports)
+
+        kinds = {column.kind for column in (asked.color, *(asked.axes.columns or ())) if column is not None}
+        self._reading.submit(job, long=kinds > {"obs"} or kinds in ({"gene"}, {"sum"}))
+
+    def _rescale(self, *_events: object) -> None:
+        """Put the values that are on the screen on another scale; nothing is read for it."""
+        before, scale = self._complete, self._scale
+        if before is None or before.cells.scale == scale or self.bar.busy:
+            return
+        if not isinstance(before.cells.coloring, Values):
+            return
+        self._reading.submit(lambda _: rescaled(before, scale))
+
+    def _show_loaded(self, loaded: Loaded) -> None:
+        asked, before = loaded.asked, self._loaded
+        moved = before is None or before.asked.axes != asked.axes
+        self._loaded = loaded
+        if loaded.complete:
+            self._complete = loaded
         coloring = loaded.cells.coloring
         self.bar.param.update(
-            busy=loaded.read < 1,
+            busy=not loaded.complete,
             color=self._session.label(coloring.name) if coloring is not None else "",
             color_source=coloring.source if isinstance(coloring, Values) else "",
+            drawing=self._options(),
         )
-        self.cells_panel.param.update(active=active, legend=loaded.legend, busy=False, message=loaded.problem)
-        self.plot.set_coloring(coloring if asked.embedding else None)
+        self.layer.column = self._legend_column
+        self._show_legend()
+        self._show_scale(loaded)
         if moved:
-            self.plot.clear()  # the old picture means nothing on the new axes
-            name = asked.embedding.rpartition(":")[2].removeprefix("X_")
-            name = name.upper() if name.islower() and len(name) <= 4 else name
-            self.plot.set_bounds(loaded.bounds, (f"{name}1", f"{name}2") if name else ("", ""))
+            self.layer.send({"type": "clear"})  # the old picture means nothing on the new axes
+            columns = asked.axes.columns
+            labels = (self._session.label(columns[0].name), self._session.label(columns[1].name)) if columns else None
+            self.plot.set_bounds(loaded.cells.plane.bounds, asked.axes, asked.axes.names(labels))
         else:
             self._draw()
-        if not asked.embedding:
-            self.status.param.update(text=f"{len(loaded.points):,} cells", warning=loaded.problem or NO_EMBEDDING)
+        if not asked.axes:
+            n_obs = loaded.cells.plane.n_obs
+            self.status.param.update(text=f"{n_obs:,} cells", warning=loaded.problem or NO_EMBEDDING)
+
+    @property
+    def _legend_column(self) -> str:
+        color = self._loaded.asked.color if self._loaded is not None else None
+        return color.name if color is not None and color.kind != "gene" else ""
+
+    def _show_legend(self) -> None:
+        loaded = self._loaded
+        if loaded is None or not self.is_active:
+            return
+        column = self._legend_column
+        self.cells_panel.param.update(
+            active=column,
+            legend=loaded.legend,
+            busy=False,
+            message=loaded.problem,
+            hidden=_listed(self._session.hidden),
+            colors=dict(self._session.recolored.get(column, {})),
+        )
+
+    def _show_scale(self, loaded: Loaded) -> None:
+        """Show a colour bar for values, none otherwise."""
+        coloring, scale = loaded.cells.coloring, loaded.cells.scale
+        if not isinstance(coloring, Values) or not loaded.asked.axes:
+            self.layer.scale = {}
+            return
+        colors = scale.colors(dark=self._session.dark)
+        self.layer.scale = {"colors": list(colors[:: len(colors) // 16]), "ticks": scale.ticks(*scale.limits(coloring))}
 
     def _show_progress(self, fraction: float) -> None:
         self.bar.fraction = fraction
@@ -180,63 +275,159 @@ class EmbeddingView:
     def _stay(self) -> None:
         """Choose again what is on the screen: what was chosen instead cannot be had, or was cancelled."""
         self.bar.busy = False
-        self.cells_panel.busy = False
         session, shown = self._session, self._complete
+        if self.is_active:
+            self.cells_panel.busy = False
         if shown is None:
-            self.cells_panel.param.update(active="", legend=None)
+            if self.is_active:
+                self.cells_panel.param.update(active="", legend=None)
             return
-        asked = shown.asked
-        choice: dict[str, Any] = {"color": asked.color, "embedding": asked.embedding}
-        if asked.source.layer is not None:
-            choice["matrix"] = asked.source.layer
-        if asked.color is not None and asked.color.kind == "obs":
-            others = session.as_categories - {asked.color.name}
-            choice["as_categories"] = others | ({asked.color.name} if asked.as_categories else set())
-        session.param.update(**choice)
+        (embedding, dims, columns), color = shown.asked.axes, shown.asked.color
+        choice = _Choice(
+            embedding or self._choice.embedding,
+            dims,
+            (_color_by(columns[0]), _color_by(columns[1])) if columns is not None else None,
+            _color_by(color) if color is not None else None,
+        )
+        self._choice = choice
+        if self.is_active:
+            changes: dict[str, Any] = choice._asdict()
+            if color is not None and color.source.layer is not None:
+                changes["matrix"] = color.source.layer
+            if color is not None and color.kind == "obs":
+                others = session.as_categories - {color.name}
+                changes["as_categories"] = others | ({color.name} if color.as_categories else set())
+            session.param.update(**changes)
         self._read()  # also where nothing of the choice had changed: the panels are then set back
 
     # -- drawing --------------------------------------------------------------------------------------
 
+    @property
+    def _coloring_kind(self) -> type | None:
+        loaded = self._loaded
+        return type(loaded.cells.coloring) if loaded is not None and loaded.cells.coloring is not None else None
+
+    def _style(self, loaded: Loaded) -> Style:
+        session, coloring = self._session, loaded.cells.coloring
+        hidden = session.hidden.get(self._legend_column, frozenset())
+        codes = codes_of(coloring, hidden) if isinstance(coloring, Categories) else frozenset()
+        order = session.order.get(type(coloring).__name__, "random" if isinstance(coloring, Categories) else "high")
+        return Style(session.dot_size, order, codes, session.selection is not None)
+
+    def _others(self) -> Filter:
+        """Return what is hidden by other columns than the one whose legend is shown."""
+        own = self._legend_column if self._coloring_kind is Categories else None
+        return self._filter_of({column: labels for column, labels in self._session.hidden.items() if column != own})
+
+    def _filter_of(self, hidden: dict[str, frozenset[str]]) -> Filter:
+        resolve = self._session.resolve
+        return Filter(tuple((resolve(ColorBy("obs", column)), labels) for column, labels in sorted(hidden.items())))
+
     def _draw(self) -> None:
-        loaded, canvas = self._loaded, self.plot.canvas(self.bar.pixel_ratio)
-        if loaded is None or canvas is None or not loaded.asked.embedding:
+        loaded, canvas = self._loaded, self.plot.canvas(self._pixel_ratio)
+        if loaded is None or canvas is None or not self._ready or not loaded.asked.axes:
             return
         viewport, selection = self.plot.viewport, self._session.selection
+        style, others = self._style(loaded), self._others()
 
-        def job(_progress: Progress) -> _Drawn:
-            mask = selection.mask if selection is not None else None
-            picture = draw(loaded.cells, viewport, canvas, mask)
-            return _Drawn(picture, viewport, loaded.cells.visible(viewport))
+        def job(progress: Progress) -> _Drawn:
+            states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
+            drawn = draw(loaded.cells, viewport, canvas, style, states)
+            return _Drawn(pack(drawn), drawn.n_visible, isinstance(drawn, Dots))
 
         self._drawing.submit(job)
 
     def _show_drawn(self, drawn: _Drawn) -> None:
-        self.plot.show(drawn.picture, drawn.viewport)
         loaded = self._loaded
         if loaded is None:
             return
+        self._n_sent += 1
+        self.layer.send({**drawn.message, "number": self._n_sent, **self._colors(loaded)})
         coloring = loaded.cells.coloring
         parts = [f"{drawn.n_visible:,} cells in view"]
+        if coloring is not None:
+            parts.append(SAID[loaded.cells.order(self._style(loaded).order)])
         if isinstance(coloring, Values):
-            parts.append("highest value on top")
-            if coloring.clipped:
-                parts.append(f"colours end at the {CLIP_PERCENTILE:.0f}th percentile")
-        parts.append("exact" if loaded.read == 1 else "sharpening…")
+            scale = loaded.cells.scale
+            if coloring.ends and scale.limits(coloring) != scale.limits_of(coloring.ends[100.0]):
+                parts.append(f"colours end at the {scale.clip:g}th percentile")
+            if scale.log:
+                parts.append("log scale")
+        unread = ""
+        if loaded.is_coarse and loaded.cells.plane is not None and loaded.legend is None:
+            parts.append("sharpening…" if len(loaded.cells.plane) < loaded.cells.plane.n_obs // 8 else "exact")
+        elif loaded.read < 1:
+            parts.append("sharpening…")
+            unread = f"{loaded.read:.0%} of the cells are read; the others have no colour yet"
+        else:
+            parts.append("exact")
         self.status.text = " · ".join(parts)
-        unread = f"{loaded.read:.0%} of the cells are read; the others have no colour yet" if loaded.read < 1 else ""
         self.status.warning = loaded.problem or unread or loaded.notes
+
+    def _colors(self, loaded: Loaded) -> dict[str, Any]:
+        chosen = self._session.recolored.get(self._legend_column, {})
+        colors = color_table(loaded.cells.coloring, loaded.cells.scale, dark=self._session.dark, chosen=chosen)
+        return {"colors": colors, "hidden": sorted(self._style(loaded).hidden)}
+
+    def _recolor(self, *_events: object) -> None:
+        """Change colours where no cell has to be drawn anew for it."""
+        if self._loaded is None:
+            return
+        self.layer.send({"type": "colors", **self._colors(self._loaded)})
+        self._show_legend()
+        if self._loaded.cells.order(self._style(self._loaded).order) == "mixed":
+            self._draw()
+
+    def _filter(self, *_events: object) -> None:
+        """Hide at once what the colours can hide; what lies below is seen when it is drawn."""
+        self._recolor()
+        self._draw()
 
     def _change_theme(self, *_events: object) -> None:
         self.plot.set_theme(dark=self._session.dark)
-        self._draw()
+        if self._loaded is not None:
+            self._show_scale(self._loaded)
+        self._recolor()
+
+    # -- the cell under the pointer -----------------------------------------------------------------------
+
+    def _point(self, x: float, y: float, reach: tuple[float, float], number: int) -> None:
+        loaded, session = self._loaded, self._session
+        if loaded is None or not loaded.asked.axes:
+            return
+        style, others, selection = self._style(loaded), self._others(), session.selection
+        told, dataset = self._told, session.dataset
+        columns = [name for name in session.hover_columns if name != self._legend_column]
+
+        def job(progress: Progress) -> dict[str, Any]:
+            cells = loaded.cells
+            states = self._states.of(cells.plane, selection, others, progress=progress)
+            allowed = cells.shown(style, states)
+            found = cells.plane.nearest(x, y, reach, allowed)
+            if found is None:
+                return {"type": "tip", "number": number}
+            for name in columns:
+                if name not in told:
+                    told[name] = dataset.read_obs(name)
+            more = {name: told[name] for name in columns}
+            return {"type": "tip", "number": number, **describe_cell(dataset, cells, found, more)}
+
+        self._pointing.submit(job)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self.layer.send(message)
 
     # -- what the user does -----------------------------------------------------------------------------
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def _on_message(self, message: dict[str, Any]) -> None:  # noqa: PLR0912 - one case a message
         session = self._session
+        if message.get("type") not in {"ready", "point", "operation"} and not self.is_active:
+            session.active = self.number
         match message:
             case {"type": "embedding", "value": str(name)} if name in session.dataset.embeddings:
-                session.embedding = name
+                session.param.update(embedding=name, dims=(0, 1), pair=None)
+            case {"type": "dims", "x": int(x), "y": int(y)} if self._has_dims(x, y):
+                session.param.update(dims=(x, y), pair=None)
             case {"type": "color", "column": str(name)} if any(c["name"] == name for c in session.columns()):
                 session.color = ColorBy("obs", name)
             case {"type": "color", "column": str(name)} if name in session.cell_sums():
@@ -248,16 +439,109 @@ class EmbeddingView:
                 "operation": "replace" | "add" | "subtract" | "intersect" as operation,
             }:
                 self._select_category(column, label, operation)
+            case {"type": "hide", "label": str(label), "hidden": bool(hidden)} if self._rows:
+                session.hide(self._legend_column, [label], hidden=hidden)
+            case {"type": "isolate", "label": str(label)} if label in self._rows:
+                session.isolate(self._legend_column, label, self._rows)
+            case {"type": "show_all", "column": str(column)}:
+                session.show_all(column)
+            case {"type": "recolor", "label": str(label), "color": str(color)} if label in self._rows:
+                self._choose_color(label, color)
             case {"type": "as_categories", "column": str(name), "value": bool(value)}:
                 session.treat_as_categories(name, value)
             case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:
                 self._operation = operation
+            case {"type": "drawing", "choice": dict(choice)}:
+                self._choose_drawing(choice)
+            case {"type": "ready", "pixel_ratio": float(ratio) | int(ratio)}:
+                self._pixel_ratio, self._ready = float(ratio), True
+                self._draw()
+            case {"type": "point", "x": float(x) | int(x), "y": float(y) | int(y), "reach": [rx, ry], "number": int(n)}:
+                self._point(float(x), float(y), (abs(float(rx)) or 1.0, abs(float(ry)) or 1.0), n)
+            case {"type": "clear"}:
+                self.in_turn(session.clear)
             case {"type": "fit"}:
                 self.plot.fit()
             case {"type": "zoom", "factor": float(factor) | int(factor)} if 0.01 <= factor <= 100:
                 self.plot.zoom(factor)
             case {"type": "cancel"}:
                 self._cancel()
+
+    @property
+    def _rows(self) -> tuple[str, ...]:
+        """Labels of the rows of the legend that is shown."""
+        shown = self._loaded.legend if self._loaded is not None else None
+        return tuple(row["label"] for row in (shown or {}).get("rows", ()))
+
+    def _has_dims(self, x: int, y: int) -> bool:
+        return x != y and min(x, y) >= 0 and max(x, y) < self._n_dims()
+
+    def _n_dims(self) -> int:
+        dataset, embedding = self._session.dataset, self._session.embedding
+        if not embedding:
+            return 0
+        modality, name = dataset.owner(embedding, own=dataset.obsm)
+        return int(modality.obsm[name][1])
+
+    def _choose_color(self, label: str, color: str) -> None:
+        if len(color) != 7 or not color.startswith("#") or any(c not in "0123456789abcdef" for c in color[1:]):
+            return
+        column, recolored = self._legend_column, self._session.recolored
+        self._session.recolored = {**recolored, column: {**recolored.get(column, {}), label: color}}
+
+    def _choose_drawing(self, choice: dict[str, Any]) -> None:
+        """Take over what was chosen of how cells are drawn, as far as it can be chosen."""
+        session, kind = self._session, self._coloring_kind
+        match choice:
+            case {"order": str(order)} if kind is not None and order in ORDERS[kind]:
+                session.order = {**session.order, kind.__name__: order}
+            case {"size": None | float() | int() as size} if size is None or size in SIZES:
+                session.dot_size = size
+            case {"labelled": bool(labelled)}:
+                session.labelled = labelled
+            case {"hover": list(names)}:
+                known = {column["name"] for column in session.columns()}
+                session.hover_columns = tuple(name for name in names if name in known)[:8]
+            case {"clip": float() | int() as clip} if clip in CLIPS:
+                self._set_scale(clip=float(clip))
+            case {"color_map": str(name)} if name in {STANDARD, *NAMED}:
+                self._set_scale(color_map=name)
+            case {"log": bool()} | {"reverse": bool()} | {"centre": bool()} if len(choice) == 1:
+                self._set_scale(**choice)
+        self.bar.drawing = self._options()
+
+    def _set_scale(self, **changes: Any) -> None:
+        color = self._choice.color
+        if color is not None:
+            self._session.scales = {**self._session.scales, color: self._scale._replace(**changes)}
+
+    def _options(self) -> dict[str, Any]:
+        """Return how cells are drawn and can be drawn, for the panel of options."""
+        session, kind, loaded = self._session, self._coloring_kind, self._loaded
+        options: dict[str, Any] = {
+            "size": session.dot_size,
+            "sizes": list(SIZES),
+            "labelled": session.labelled,
+            "hover": list(session.hover_columns),
+            "columns": [column["name"] for column in session.columns()],
+            "orders": [{"value": order, "label": SAID[order]} for order in ORDERS.get(kind, ())] if kind else [],
+            "order": loaded.cells.order(self._style(loaded).order) if loaded is not None else "",
+        }
+        if kind is Values:
+            scale = self._scale
+            options["scale"] = {**scale._asdict(), "clips": list(CLIPS), "color_maps": [STANDARD, *NAMED]}
+        return options
+
+    def _list_axes(self) -> None:
+        session = self._session
+        pair = self._choice.pair
+        self.bar.param.update(
+            embeddings=list(session.dataset.embeddings),
+            embedding=self._choice.embedding,
+            n_dims=self._n_dims(),
+            dims=list(self._choice.dims),
+            pair=[session.label(column.name) for column in pair] if pair is not None else [],
+        )
 
     def _cancel(self) -> None:
         """Stop reading and stay with the picture that is on the screen."""
@@ -266,14 +550,22 @@ class EmbeddingView:
 
     def _select_inside(self, polygon: list[tuple[float, float]]) -> None:
         loaded = self._loaded
-        if loaded is None or not loaded.asked.embedding or len(polygon) < 3:
+        if loaded is None or not loaded.asked.axes or len(polygon) < 3:
             return
-        recipe, operation = Lasso(loaded.asked.embedding, tuple(polygon)), self._operation
-        session = self._session
+        if not self.is_active:
+            self._session.active = self.number
+        axes, operation, session = loaded.asked.axes, self._operation, self._session
+        recipe: Recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
+        plane, hidden = loaded.cells.plane, dict(session.hidden)
+        visible = self._filter_of(hidden)
 
         def prepare(progress: Progress) -> Callable[[], None]:
-            mask = points_in_polygon(loaded.points, polygon, progress=progress)
-            return partial(session.select, operation, recipe, mask)
+            mask, what = plane.inside(polygon, progress=progress), recipe
+            shown = visible.mask(session.dataset, progress=progress)
+            if shown is not None:  # what is not seen is not selected
+                what = Combined("intersect", what, visible.recipe(session.dataset, progress=progress))
+                mask &= shown
+            return partial(session.select, operation, what, mask)
 
         self._turns.take(prepare)
 
@@ -299,114 +591,14 @@ class EmbeddingView:
         self.cells_panel.columns = known + sums
 
 
-def _load(dataset: Dataset, asked: _Asked, points: NDArray[np.float32] | None, reports: Reports[_Loaded]) -> _Loaded:
-    if points is None:
-        nowhere = np.full((dataset.n_obs, 2), np.nan, dtype=np.float32)
-        points = dataset.read_embedding(asked.embedding) if asked.embedding else nowhere
-    coloring: Coloring | None = None
-    problem, color = "", asked.color
-    placed = points
-
-    def show(so_far: Values, read: float) -> None:
-        if 0 < read < 1:
-            reports.show(_loaded(asked, placed, so_far, "", read))
-
-    try:
-        if color is not None and color.kind == "gene":
-            layer, normalised = asked.source
-            coloring = color_by_feature(
-                dataset, color.name, layer, normalised=normalised, progress=reports, preview=show
-            )
-        elif color is not None and color.kind == "sum":
-            layer = asked.source.layer or ""
-            coloring = color_by_cell_sum(dataset, asked.modality, layer, color.name, progress=reports)
-        elif color is not None:
-            coloring = color_by_obs(dataset, color.name, as_categories=asked.as_categories)
-    except Cancelled:
-        raise
-    except CellassoError as error:  # the cells are still drawn, without colours
-        problem = str(error)
-    return _loaded(asked, points, coloring, problem)
+def _chosen(session: Session) -> _Choice:
+    return _Choice(session.embedding, session.dims, session.pair, session.color)
 
 
-def _loaded(
-    asked: _Asked, points: NDArray[np.float32], coloring: Coloring | None, problem: str, read: float = 1.0
-) -> _Loaded:
-    cells = Cells(points, coloring)
-    bounds = cells.bounds()
-    notes = " · ".join(_notes(cells, bounds)) if asked.embedding else ""
-    return _Loaded(asked, points, cells, bounds, _legend(coloring), notes, problem, read)
+def _color_by(column: Any) -> ColorBy:
+    return ColorBy(column.kind, column.name)
 
 
-def _notes(cells: Cells, bounds: Viewport) -> Iterator[str]:
-    """Yield what a picture of these bounds does not show of the cells, in the words of the status line."""
-    n_obs, n_drawable = len(cells.points), int(np.count_nonzero(cells.drawable))
-    if n_drawable < n_obs:
-        yield f"{_count(n_obs - n_drawable)} without coordinates here, not drawn"
-    n_outside = n_drawable - cells.visible(bounds)
-    if n_outside:
-        yield f"{_count(n_outside)} far outside of this view; zoom out for them"
-    found = cells.points[cells.drawable]
-    if n_drawable > 1 and (found == found[0]).all():
-        yield f"all {_count(n_drawable)} lie at one point"
-
-
-def _count(n: int) -> str:
-    return f"{n:,} cell" if n == 1 else f"{n:,} cells"
-
-
-def category_expression(column: str, label: str, categories: Categories) -> str:
-    """Return the where-expression that selects a row of a legend."""
-    name = "`" + column.replace("`", "``") + "`"
-    if label == missing_label(categories):
-        return f"{name} is null"
-    if categories.boolean:
-        return f"{name} == {label.lower()}"
-    if categories.integer:
-        return f"{name} == {label}"
-    quoted = label.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{name} == '{quoted}'"
-
-
-def missing_label(categories: Categories) -> str:
-    """Return what a legend calls cells without a category; never the name of one."""
-    label = "no value"
-    while label in categories.labels:
-        label += " "
-    return label
-
-
-def _legend(coloring: Coloring | None) -> dict[str, Any] | None:
-    """Return what the cells panel shows of a colouring, as plain values."""
-    if isinstance(coloring, Categories):
-        rows = [
-            {"label": label, "color": color, "count": int(count), "selectable": True}
-            for label, color, count in zip(coloring.labels, coloring.colors, coloring.counts, strict=True)
-        ]
-        if coloring.n_folded:
-            rows[-1]["selectable"] = False
-        if coloring.n_missing:
-            rows.append(
-                {
-                    "label": missing_label(coloring),
-                    "color": MISSING_COLOR,
-                    "count": coloring.n_missing,
-                    "selectable": True,
-                }
-            )
-        note = f"The {coloring.n_folded:,} smallest categories stand together as other." if coloring.n_folded else ""
-        return {"rows": rows, "note": note, "numbers": coloring.integer}
-    if isinstance(coloring, Values):
-        finite = coloring.values[np.isfinite(coloring.values)]
-        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
-        wide = max(high - low, 1.0 if high == low else 0.0, abs(low) * 1e-6)  # more than the bins' rounding
-        histogram, _ = np.histogram(finite.astype(np.float64), bins=HISTOGRAM_BINS, range=(low, low + wide))
-        note = f"{coloring.n_missing:,} cells have no value." if coloring.n_missing else ""
-        return {
-            "histogram": histogram.tolist(),
-            "low": low,
-            "high": high,
-            "note": note,
-            "n_distinct": coloring.n_distinct,  # whole numbers few enough to be categories
-        }
-    return None
+def _listed(hidden: dict[str, frozenset[str]]) -> dict[str, list[str]]:
+    """Return the same as plain values, for the browser."""
+    return {column: sorted(labels) for column, labels in hidden.items()}

@@ -25,6 +25,9 @@ CAP_BYTES = 64 << 30
 CAP_VARIABLE = "CELLASSO_INDEX_CAP"
 
 LOCK = "lock"
+PLANE = "plane"
+"""Name of the one file that the sorted points of an embedding have there."""
+
 PATIENCE = 0.2
 """Seconds between two looks whether another process still builds."""
 
@@ -139,7 +142,7 @@ def _entry(folder: Path) -> Entry | None:
     except OSError:  # another process removes it at this moment
         return None
     n_blocks = max(1, len(about.get("starts", ())) - 1)
-    n_done = sum(1 for _ in folder.glob("[0-9]*.block"))
+    n_done = sum(1 for _ in folder.glob("[0-9]*.block")) + (folder / PLANE).exists()
     return Entry(
         folder, about.get("file", "?"), about.get("matrix", "?"), sum(files), min(1.0, n_done / n_blocks), opened
     )
@@ -150,7 +153,7 @@ def _remove(folder: Path) -> bool:
     with suppress(OSError), (folder / LOCK).open("a") as lock:
         if not _try_to_lock(lock.fileno()):
             return False
-        for pattern in ("[0-9]*.block", ".*.block.*", f".{ABOUT}.*", ABOUT, LOCK):
+        for pattern in ("[0-9]*.block", ".*.block.*", PLANE, f".{PLANE}.*", f".{ABOUT}.*", ABOUT, LOCK):
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
         folder.rmdir()

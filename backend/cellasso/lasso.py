@@ -77,27 +77,59 @@ def points_in_polygon(
     ValueError
         The polygon is not `(m, 2)`, or not finite.
     """
-    vertices = np.ascontiguousarray(polygon, dtype=np.float64)
     inside = np.zeros(len(points), dtype=np.bool_)
-    if vertices.size == 0:
-        return inside
-    if vertices.ndim != 2 or vertices.shape[1] != 2 or not np.isfinite(vertices).all():
-        raise ValueError(f"A polygon is a list of finite (x, y) pairs; found shape {vertices.shape}.")
-    if len(vertices) < 3 or not len(points):
+    shape = Polygon(polygon, len(points))
+    if shape.is_empty:
         return inside
     if points.dtype not in {np.dtype(np.float32), np.dtype(np.float64)}:
         points = points.astype(np.float64)
-    grid, find_inside = rasterise(vertices, len(points)), _kernels()[1]
 
     def find_block(start: int) -> int:
         stop = start + BLOCK
-        find_inside(np.ascontiguousarray(points[start:stop]), vertices, *grid, inside[start:stop])
+        shape.find(np.ascontiguousarray(points[start:stop]), inside[start:stop])
         return min(stop, len(points))
 
     for done in run_blocks(find_block, range(0, len(points), BLOCK)):
         if progress is not None:
             progress(done / len(points))
     return inside
+
+
+class Polygon:
+    """A polygon made ready for testing many points; see `points_in_polygon`.
+
+    Parameters
+    ----------
+    vertices
+        `(m, 2)`, finite.
+    n_points
+        For how many points it is worth to be made ready.
+
+    Raises
+    ------
+    ValueError
+        They are not `(m, 2)`, or not finite.
+    """
+
+    def __init__(self, vertices: Sequence[Sequence[float]], n_points: int) -> None:
+        self._vertices = np.ascontiguousarray(vertices, dtype=np.float64)
+        if self._vertices.size and (
+            self._vertices.ndim != 2 or self._vertices.shape[1] != 2 or not np.isfinite(self._vertices).all()
+        ):
+            raise ValueError(f"A polygon is a list of finite (x, y) pairs; found shape {self._vertices.shape}.")
+        self.is_empty = len(self._vertices) < 3 or n_points == 0
+        self._grid = None if self.is_empty else rasterise(self._vertices, n_points)
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Least and greatest x, then least and greatest y of its vertices."""
+        (x_low, y_low), (x_high, y_high) = self._vertices.min(axis=0), self._vertices.max(axis=0)
+        return float(x_low), float(x_high), float(y_low), float(y_high)
+
+    def find(self, points: NDArray[np.floating], inside: NDArray[np.bool_]) -> None:
+        """Write which points `(n, 2)`, contiguous float32 or float64, lie inside, to `(n,)` that begins as False."""
+        if self._grid is not None:
+            _kernels()[1](points, self._vertices, *self._grid, inside)
 
 
 def rasterise(vertices: NDArray[np.float64], n_points: int) -> Grid:

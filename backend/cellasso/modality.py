@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import h5py
 import numpy as np
@@ -16,6 +18,8 @@ from cellasso.frame import Frame
 from cellasso.handle import members, nearest
 from cellasso.lasso import points_in_polygon
 from cellasso.matrix import open_matrix
+from cellasso.plane import Plane
+from cellasso.plane_cache import WORTH_KEEPING, key_of, read_plane, write_plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +68,8 @@ class Modality:
         self._opened: dict[str, Matrix] = {}
         self._cell_sums: dict[str, CellSums] = {}
         self._counts: dict[str, bool] = {}
+        self._planes: WeakValueDictionary[tuple[str, tuple[int, int]], Plane] = WeakValueDictionary()
+        self._arranging = threading.Lock()
 
     @property
     def n_obs(self) -> int:
@@ -350,6 +356,34 @@ class Modality:
                 raise ElementError(f"{self._place('obsm')}/{key} has {len(frame.columns)} of its {shape[1]} columns.")
             return _floats(np.stack([frame.read(frame.columns[d]).to_numpy() for d in dims], axis=1))
         return _floats(open_matrix(self.handle, node.name).read_columns(dims))
+
+    def plane(self, key: str, dims: tuple[int, int] = (0, 1)) -> Plane:
+        """Return two dimensions of an embedding, sorted for drawing; all who ask while it is in use share one.
+
+        That of millions of cells is kept where the indexes are, if the file was opened with them.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As `read_embedding` does.
+        """
+        with self._arranging:
+            plane = self._planes.get((key, dims))
+            if plane is None:
+                plane = self._planes[key, dims] = self._make_plane(key, dims)
+        return plane
+
+    def _make_plane(self, key: str, dims: tuple[int, int]) -> Plane:
+        root = self.handle.index_root if self.n_obs >= WORTH_KEEPING else None
+        if root is None:
+            return Plane.of(self.read_embedding(key, dims))
+        kept = key_of(self.handle, f"{self.path}/obsm/{key}", dims)
+        self.handle.check()
+        plane = read_plane(root, kept)
+        if plane is None or plane.n_obs != self.n_obs:
+            plane = Plane.of(self.read_embedding(key, dims))
+            write_plane(root, kept, plane, {"file": str(self.handle.path), "matrix": f"obsm/{key}"})
+        return plane
 
     # -- selecting --------------------------------------------------------------------------------
 

@@ -33,8 +33,19 @@ def threads() -> Executor:
     return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="cellasso-block")
 
 
+@cache
+def quick_threads() -> Executor:
+    """Return the pool for work that a hand waits for: milliseconds, never behind the blocks of a scan."""
+    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="cellasso-quick")
+
+
+def _forget_pools() -> None:
+    threads.cache_clear()
+    quick_threads.cache_clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=threads.cache_clear)  # a forked process has the pool, but not its threads
+    os.register_at_fork(after_in_child=_forget_pools)  # a forked process has the pools, but not their threads
 
 
 def run_blocks(

@@ -80,9 +80,9 @@ function panelButton(side, label, key) {
 function keysDialog() {
   const keys = [
     ["Drag", "move the embedding, or draw with the tool that is armed"], ["Wheel", "zoom at the pointer"],
-    ["P, L, B", "pan, lasso, box"], ["F", "fit all cells"], ["Shift + draw", "add to the selection"],
-    ["Alt + draw", "subtract from it"], ["Shift + Alt + draw", "keep only what both have"], ["Esc", "clear the selection"],
-    ["Ctrl + Z", "undo; with Shift redo"], ["I", "what is in this file"], ["[, ]", "columns and genes panels"], ["D", "dark theme"], ["?", "these keys"],
+    ["P, L, B, G", "pan, lasso, box, polygon by clicks"], ["F", "fit all cells"], ["Shift + draw", "add to the selection"],
+    ["Alt + draw", "subtract from it"], ["Shift + Alt + draw", "keep only what both have"], ["Esc, double click", "clear the selection"],
+    ["Ctrl + Z", "undo; with Shift redo"], ["O", "how cells are drawn"], ["I", "what is in this file"], ["[, ]", "columns and genes panels"], ["D", "dark theme"], ["?", "these keys"],
   ];
   const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"),
     h("dl", {}, keys.flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])),

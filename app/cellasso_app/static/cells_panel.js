@@ -15,7 +15,10 @@ export function render({ model }) {
         type: "button", class: "row", "aria-expanded": String(open), "aria-label": `Colour by ${column.name}`,
         title: column.name, onclick: () => model.send_msg({ type: "color", column: column.name }),
       }, h("span", { class: "drop" }), h("span", { class: "name" }, column.name), h("span", { class: "kind" }, column.kind));
-      return open ? [row, legend()] : [row];
+      const n = (model.hidden[column.name] ?? []).length;
+      const filter = n ? h("div", { class: "filter" }, h("span", {}, `${number(n)} hidden`),
+        h("button", { type: "button", class: "link", "aria-label": `Show all of ${column.name}`, onclick: () => model.send_msg({ type: "show_all", column: column.name }) }, "Show all")) : null;
+      return [row, filter, open ? legend() : null].filter(Boolean);
     }), search);
     if (!model.columns.length) list.append(h("div", { class: "empty" }, "This file's obs has no columns. Colour by a gene on the right."));
     else if (!shown.length) list.append(h("div", { class: "empty" }, "No column is called so."));
@@ -35,16 +38,27 @@ export function render({ model }) {
 
   const categories = (data) => {
     const largest = Math.max(1, ...data.rows.map((row) => row.count));
-    const box = h("div", { class: "legend", role: "group", "aria-label": `Legend of ${model.active}` }, data.rows.map((row) =>
-      h("button", {
-        type: "button", class: "row", title: `${row.label}: select its cells`, "aria-label": `${row.label}, ${number(row.count)} cells`,
-        disabled: !row.selectable,
-        onclick: (event) => model.send_msg({ type: "category", column: model.active, label: row.label, operation: operationOf(event) }),
-      },
-      h("span", { class: "swatch", style: { background: row.color } }),
-      h("span", { class: "name" }, row.label),
-      h("span", { class: "n" }, number(row.count)),
-      h("span", { class: "share" }, h("span", { style: { width: `${100 * row.count / largest}%`, background: row.color } })))));
+    const hidden = new Set(model.hidden[model.active] ?? []);
+    const light = (codes) => document.dispatchEvent(new CustomEvent("cellasso-light", { detail: { column: model.active, codes } }));
+    const box = h("div", { class: "legend", role: "group", "aria-label": `Legend of ${model.active}`, onpointerleave: () => light(null) }, data.rows.map((row) => {
+      const color = model.colors[row.label] ?? row.color, off = hidden.has(row.label);
+      const swatch = h("input", { type: "color", class: "swatch", value: color, "aria-label": `Colour of ${row.label}`, title: "Change the colour",
+        disabled: !row.selectable || row.code === 255, onchange: (event) => model.send_msg({ type: "recolor", label: row.label, color: event.target.value }) });
+      return h("div", { class: off ? "item off" : "item", onpointerenter: () => light(off ? null : [row.code]) },
+        swatch,
+        h("button", {
+          type: "button", class: "row", title: `${row.label}: select its cells`, "aria-label": `${row.label}, ${number(row.count)} cells`,
+          disabled: !row.selectable || off,
+          onclick: (event) => model.send_msg({ type: "category", column: model.active, label: row.label, operation: operationOf(event) }),
+        },
+        h("span", { class: "name" }, row.label),
+        h("span", { class: "n" }, number(row.count)),
+        h("span", { class: "share" }, h("span", { style: { width: `${100 * row.count / largest}%`, background: color } }))),
+        h("button", { type: "button", class: "link only", "aria-label": `Only ${row.label}`, title: "Show this one alone",
+          onclick: () => model.send_msg({ type: "isolate", label: row.label }) }, "only"),
+        iconOf(off ? "closed" : "eye", off ? `Show ${row.label}` : `Hide ${row.label}`,
+          () => model.send_msg({ type: "hide", label: row.label, hidden: !off })));
+    }));
     if (data.note) box.append(h("div", { class: "note" }, data.note));
     if (data.numbers) box.append(as(false, "Show as numbers"));
     return box;
@@ -67,11 +81,16 @@ export function render({ model }) {
     return box;
   };
 
-  watch(model, ["columns", "active", "legend", "message"], show);
+  watch(model, ["columns", "active", "legend", "message", "hidden", "colors"], show);
   watch(model, ["busy"], () => bar.show(model.busy, 0));
   return h("section", { class: "part", "aria-label": "Cells" },
     h("div", { class: "head" }, h("h2", {}, "Cells"), count), h("div", { class: "search" }, search), bar, list);
 }
 
+const iconOf = (name, label, onclick) => {
+  const button = iconButton(name, label, onclick);
+  button.classList.add("eye");
+  return button;
+};
 const operationOf = (event) =>
   event.shiftKey && event.altKey ? "intersect" : event.shiftKey ? "add" : event.altKey ? "subtract" : "replace";

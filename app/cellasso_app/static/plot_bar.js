@@ -1,5 +1,11 @@
 // The tools are Bokeh's, armed by name; the modifier keys at the start of a stroke say how it combines.
 export function render({ model }) {
+  const dims = ["x", "y"].map((axis, at) => select(`Dimension along ${axis}`, [], "", (value) => {
+    const chosen = [...model.dims];
+    chosen[at] = Number(value) - 1;
+    if (chosen[0] === chosen[1]) chosen[1 - at] = model.dims[at];
+    model.send_msg({ type: "dims", x: chosen[0], y: chosen[1] });
+  }, { class: "quiet dims" }));
   const embedding = select("Embedding", [], "", (value) => model.send_msg({ type: "embedding", value }), { class: "quiet" });
   const colored = h("span", { class: "colored", role: "status", "aria-label": "Coloured by" });
   const bar = progressBar();
@@ -8,6 +14,7 @@ export function render({ model }) {
     pan: iconButton("pan", "Pan", () => arm("pan"), "P"),
     lasso: iconButton("lasso", "Lasso", () => arm("lasso"), "L"),
     box: iconButton("box", "Box", () => arm("box"), "B"),
+    polygon: iconButton("polygon", "Polygon by clicks", () => arm("polygon"), "G"),
   };
   const bokehModel = (name) => {
     for (const document of window.Bokeh.documents) {
@@ -21,7 +28,7 @@ export function render({ model }) {
     if (!model.embedding) name = "";
     for (const [key, button] of Object.entries(tools)) {
       button.setAttribute("aria-pressed", String(key === name));
-      const tool = bokehModel(`tool-${key}`);
+      const tool = bokehModel(`${model.figure}-tool-${key}`);
       if (tool) tool.active = key === name;
     }
   };
@@ -36,13 +43,14 @@ export function render({ model }) {
   document.addEventListener("keydown", (event) => {
     if (typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!model.embedding) return;
-    const action = { p: () => arm("pan"), l: () => arm("lasso"), b: () => arm("box"), f: () => model.send_msg({ type: "fit" }), "+": () => zoom(0.5), "-": () => zoom(2) }[event.key.toLowerCase()];
+    const action = { p: () => arm("pan"), l: () => arm("lasso"), b: () => arm("box"), g: () => arm("polygon"), f: () => model.send_msg({ type: "fit" }), "+": () => zoom(0.5), "-": () => zoom(2) }[event.key.toLowerCase()];
     if (action) action();
   });
 
-  const toolbar = h("span", { class: "tools" }, tools.pan, tools.lasso, tools.box, h("span", { class: "gap" }),
+  const options = drawingOptions(model);
+  const toolbar = h("span", { class: "tools" }, tools.pan, tools.lasso, tools.box, tools.polygon, h("span", { class: "gap" }),
     iconButton("plus", "Zoom in", () => zoom(0.5), "+"), iconButton("minus", "Zoom out", () => zoom(2), "-"),
-    iconButton("fit", "Fit all cells", () => model.send_msg({ type: "fit" }), "F"));
+    iconButton("fit", "Fit all cells", () => model.send_msg({ type: "fit" }), "F"), h("span", { class: "gap" }), options.button);
 
   watch(model, ["embeddings", "embedding"], () => {
     embedding.hidden = !model.embeddings.length;
@@ -62,9 +70,56 @@ export function render({ model }) {
     bar.show(model.busy, model.fraction);
     cancel.hidden = !(model.busy && model.fraction > 0);
   });
-  model.pixel_ratio = window.devicePixelRatio || 1;
+  watch(model, ["n_dims", "dims", "pair"], () => dims.forEach((node, at) => {
+    node.hidden = model.n_dims < 3 || model.pair.length > 0;
+    setOptions(node, Array.from({ length: Math.min(model.n_dims, 200) }, (_, i) => String(i + 1)), String((model.dims[at] ?? at) + 1));
+  }));
   return h("div", { class: "part" },
-    h("div", { class: "plotbar", role: "toolbar", "aria-label": "Embedding" }, embedding, colored, cancel,
+    h("div", { class: "plotbar", role: "toolbar", "aria-label": "Embedding" }, embedding, dims, colored, cancel,
       toolbar),
-    bar);
+    bar, options.panel);
+}
+
+// How cells are drawn: size, order, colours of values, names, and what the pointer tells.
+function drawingOptions(model) {
+  const choose = (choice) => model.send_msg({ type: "drawing", choice });
+  const panel = h("div", { class: "options", popover: "auto", role: "group", "aria-label": "How cells are drawn" });
+  const button = iconButton("options", "How cells are drawn", () => panel.togglePopover(), "O");
+  panel.addEventListener("toggle", (event) => {
+    button.setAttribute("aria-expanded", String(event.newState === "open"));
+    if (event.newState !== "open") return;
+    const edge = button.getBoundingClientRect();
+    Object.assign(panel.style, { top: `${edge.bottom + 4}px`, left: `${Math.max(8, edge.right - panel.offsetWidth)}px` });
+  });
+  document.addEventListener("keydown", (event) => {
+    if (!typing(event) && !event.ctrlKey && !event.metaKey && !event.altKey && event.key.toLowerCase() === "o") panel.togglePopover();
+  });
+  const pick = (label, choices, value, onchange) => {
+    const node = h("select", { "aria-label": label, onchange: () => onchange(choices[node.selectedIndex].value) },
+      choices.map((choice) => h("option", { selected: choice.value === value }, choice.label)));
+    return h("label", { class: "option" }, h("span", {}, label), node);
+  };
+  const tick = (label, checked, onchange) => {
+    const node = h("input", { type: "checkbox", "aria-label": label, checked, onchange: () => onchange(node.checked) });
+    return h("label", { class: "tick" }, node, h("span", {}, label));
+  };
+  watch(model, ["drawing"], () => {
+    const now = model.drawing;
+    if (!now.sizes) return;
+    const parts = [h("h3", {}, "Cells"),
+      pick("Size", [{ value: null, label: "by how crowded it is" }, ...now.sizes.map((size) => ({ value: size, label: `${size} px` }))], now.size, (size) => choose({ size })),
+      ...(now.orders.length ? [pick("Drawn", now.orders, now.order, (order) => choose({ order }))] : [])];
+    if (now.scale) parts.push(h("h3", {}, "Colours of values"),
+      pick("Colour map", now.scale.color_maps.map((name) => ({ value: name, label: name === "cellasso" ? "with the page" : name })), now.scale.color_map, (name) => choose({ color_map: name })),
+      pick("End at", now.scale.clips.map((clip) => ({ value: clip, label: clip === 100 ? "the highest value" : `the ${clip}th percentile` })), now.scale.clip, (clip) => choose({ clip })),
+      tick("Log scale", now.scale.log, (log) => choose({ log })),
+      tick("Reversed", now.scale.reverse, (reverse) => choose({ reverse })),
+      tick("0 in the middle", now.scale.centre, (centre) => choose({ centre })));
+    else parts.push(h("h3", {}, "Names"), tick("Name categories in the picture", now.labelled, (labelled) => choose({ labelled })));
+    if (now.columns.length) parts.push(h("h3", {}, "Under the pointer"),
+      h("div", { class: "told scroll" }, now.columns.map((name) => tick(name, now.hover.includes(name), (checked) =>
+        choose({ hover: checked ? [...now.hover, name] : now.hover.filter((other) => other !== name) })))));
+    rebuild(panel, parts);
+  });
+  return { button, panel };
 }

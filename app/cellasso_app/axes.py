@@ -1,0 +1,95 @@
+"""The two axes of a picture: dimensions of an embedding, or any two columns and features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cellasso.errors import ElementError
+from cellasso.plane import Plane
+from cellasso_app.coloring import Values, color_by_cell_sum, color_by_feature, color_by_obs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cellasso.dataset import Dataset
+    from cellasso.matrix import Progress
+    from cellasso_app.session import Column
+
+
+class Axes(NamedTuple):
+    """What a picture's axes are.
+
+    Attributes
+    ----------
+    embedding
+        Name as `Dataset.plane` takes it; `""` for columns, or for nothing at all.
+    dims
+        Its two dimensions.
+    columns
+        What is drawn instead, along x and along y.
+    """
+
+    embedding: str = ""
+    dims: tuple[int, int] = (0, 1)
+    columns: tuple[Column, Column] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.embedding) or self.columns is not None
+
+    @property
+    def in_space(self) -> bool:
+        """Whether they are places in a tissue, whose numbers mean something."""
+        return "spatial" in self.embedding.casefold()
+
+    @property
+    def have_ticks(self) -> bool:
+        """Whether their numbers are worth showing; those of UMAPs mean nothing."""
+        return self.columns is not None or self.in_space
+
+    @property
+    def equal(self) -> bool:
+        """Whether a unit is as long on both."""
+        return self.columns is None
+
+    def names(self, labels: tuple[str, str] | None = None) -> tuple[str, str]:
+        """Return what the axes are called; `labels` is what people call the columns."""
+        if labels is not None:
+            return labels
+        name = self.embedding.rpartition(":")[2].removeprefix("X_")
+        name = name.upper() if name.islower() and len(name) <= 4 else name
+        first, second = self.dims
+        return (f"{name}{first + 1}", f"{name}{second + 1}") if name else ("", "")
+
+
+def make_plane(dataset: Dataset, axes: Axes, *, progress: Progress) -> Plane:
+    """Read what the axes are, and sort the cells along them; without axes no cell has a place."""
+    if axes.columns is not None:
+        points = np.stack([read_numbers(dataset, column, progress=progress) for column in axes.columns], axis=1)
+        return Plane.of(points)
+    return dataset.plane(axes.embedding, axes.dims) if axes.embedding else Plane.empty(dataset.n_obs)
+
+
+def read_numbers(dataset: Dataset, column: Column, *, progress: Progress) -> NDArray[np.float32]:
+    """Read a column or feature as numbers, `(n_obs,)`.
+
+    Raises
+    ------
+    ElementError
+        It has none.
+    """
+    found = read_coloring(dataset, column, progress=progress)
+    if not isinstance(found, Values):
+        raise ElementError(f"{column.name} holds categories; an axis needs numbers.")
+    return found.values
+
+
+def read_coloring(dataset: Dataset, column: Column, *, progress: Progress, **options: object) -> object:
+    """Read what a `Column` names; `options` go to `color_by_feature` or `color_by_obs`."""
+    layer, normalised = column.source
+    if column.kind == "gene":
+        return color_by_feature(dataset, column.name, layer, normalised=normalised, progress=progress, **options)
+    if column.kind == "sum":
+        return color_by_cell_sum(dataset, column.modality, layer or "", column.name, progress=progress)
+    return color_by_obs(dataset, column.name, as_categories=column.as_categories)

@@ -1,0 +1,150 @@
+"""From the choices of a session to what its browser is sent: cells drawn, packed, and told of under the pointer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import deflate
+import numpy as np
+import pandas as pd
+
+from cellasso.selection import Combined, Where
+from cellasso_app.axes import read_coloring
+from cellasso_app.coloring import Categories, Values
+from cellasso_app.legend import codes_of, missing_label, visible_expression
+from cellasso_app.raster import HIDDEN, Dots
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from cellasso.dataset import Dataset
+    from cellasso.matrix import Progress
+    from cellasso.plane import Plane
+    from cellasso.selection import Recipe
+    from cellasso_app.raster import Cells, Picture
+    from cellasso_app.session import Column, Selection
+
+LEVEL = 1
+"""Of compression: a picture's planes shrink to a tenth within milliseconds; more takes longer than sending."""
+
+
+class Filter(NamedTuple):
+    """Labels that are hidden, by the columns they are of."""
+
+    hidden: tuple[tuple[Column, frozenset[str]], ...] = ()
+
+    def mask(self, dataset: Dataset, *, progress: Progress) -> NDArray[np.bool_] | None:
+        """Return which cells are hidden by none, `(n_obs,)`; `None` when nothing is hidden."""
+        visible: NDArray[np.bool_] | None = None
+        for column, labels in self.hidden:
+            found = read_coloring(dataset, column, progress=progress)
+            if not isinstance(found, Categories):
+                continue
+            shown = np.ones(256, dtype=np.bool_)
+            shown[list(codes_of(found, labels))] = False
+            mask = shown[found.codes.astype(np.uint8)]
+            visible = mask if visible is None else visible & mask
+        return visible
+
+    def recipe(self, dataset: Dataset, *, progress: Progress) -> Recipe:
+        """Return the recipe of what `mask` returns; something must be hidden."""
+        steps: list[Recipe] = []
+        for column, labels in self.hidden:
+            found = read_coloring(dataset, column, progress=progress)
+            if isinstance(found, Categories):
+                steps.append(Where(visible_expression(column.name, labels, found)))
+        first, *others = steps
+        for other in others:
+            first = Combined("intersect", first, other)
+        return first
+
+
+class States:
+    """Finds which cells of a view are selected or hidden, and keeps it for as long as that is the same.
+
+    For one thread at a time.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._known: tuple[Plane, Selection | None, Filter, NDArray[np.uint8] | None] | None = None
+
+    def of(
+        self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
+    ) -> NDArray[np.uint8] | None:
+        """Return the state of each point of a plane, `(n,)`; `None`: all are plain."""
+        known = self._known
+        if known is None or known[0] is not plane or known[1] is not selection or known[2] != others:
+            found = self._find_states(plane, selection, others, progress=progress)
+            self._known = known = (plane, selection, others, found)
+        return known[3]
+
+    def _find_states(
+        self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
+    ) -> NDArray[np.uint8] | None:
+        visible = others.mask(self._dataset, progress=progress)
+        if selection is None and visible is None:
+            return None
+        states = np.zeros(plane.n_obs, dtype=np.uint8) if selection is None else selection.mask.view(np.uint8).copy()
+        if visible is not None:
+            states[~visible] = HIDDEN
+        return plane.arrange(states)
+
+
+def pack(drawn: Picture | Dots) -> dict[str, Any]:
+    """Return what the browser is sent of drawn cells; its script `cells_layer.js` says how it is read."""
+    if isinstance(drawn, Dots):
+        parts = [drawn.points, drawn.codes, drawn.faded]
+        about: dict[str, Any] = {
+            "type": "dots",
+            "area": list(map(float, drawn.area)),
+            "n": len(drawn.codes),
+            "some": len(drawn.faded) > 0,
+            "radius": drawn.radius,
+        }
+    else:
+        mixed = drawn.mixture is not None
+        parts = [drawn.alpha, drawn.mixture if mixed else drawn.codes]
+        height, width = drawn.alpha.shape
+        about = {
+            "type": "picture",
+            "viewport": list(map(float, drawn.viewport)),
+            "width": width,
+            "height": height,
+            "mixed": mixed,
+        }
+    together = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+    return {**about, "bytes": bytes(deflate.zlib_compress(together, LEVEL))}
+
+
+def describe_cell(dataset: Dataset, cells: Cells, point: int, more: Mapping[str, pd.Series]) -> dict[str, Any]:
+    """Return name and values of the cell at a point of the plane, as texts.
+
+    Parameters
+    ----------
+    more
+        Columns of obs to tell of, `(n_obs,)` each.
+    """
+    row = int(cells.plane.order[point])
+    coloring = cells.coloring
+    rows: list[tuple[str, str]] = []
+    if isinstance(coloring, Categories):
+        code = int(coloring.codes[row])
+        rows.append((coloring.name, coloring.labels[code] if code >= 0 else missing_label(coloring)))
+    elif isinstance(coloring, Values):
+        rows.append((coloring.name, _number(float(coloring.values[row]))))
+    rows += [(name, _text(values.iloc[row])) for name, values in more.items()]
+    x, y = map(float, cells.plane.points[point])
+    return {"name": str(dataset.obs.read_names(slice(row, row + 1))[0]), "rows": rows, "x": x, "y": y}
+
+
+def _text(value: Any) -> str:
+    if pd.isna(value):
+        return "no value"
+    return _number(float(value)) if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _number(value: float) -> str:
+    return "no value" if np.isnan(value) else f"{value:.4g}"
