@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bokeh.events import RangesUpdate, SelectionGeometry
+from bokeh.events import SelectionGeometry
 from bokeh.models import (
     Arrow,
     BoxSelectTool,
@@ -57,7 +57,8 @@ class EmbeddingPlot:
     name
         Of the figure; those of its tools begin with it.
     on_view
-        Called when the visible part or the size of the figure changed.
+        Called when another part was made visible here, or the size of the figure changed; what the browser moves
+        comes through `moved`: Bokeh tells of a turned wheel half a second later, of a drag at its end.
     on_stroke
         Called with the polygon of a finished lasso or box, `(m, 2)` in data units.
     """
@@ -68,7 +69,7 @@ class EmbeddingPlot:
         self.name = name
         self._on_view = on_view
         self._on_stroke = on_stroke
-        self._bounds = Viewport(0.0, 1.0, 0.0, 1.0)
+        self._bounds = self._viewport = Viewport(0.0, 1.0, 0.0, 1.0)
         self._dark = False
         self._size = {"inner_width": 0, "inner_height": 0}  # pixels of the screen
         self._equal = True
@@ -85,8 +86,12 @@ class EmbeddingPlot:
     @property
     def viewport(self) -> Viewport:
         """What is visible now."""
-        x, y = self.figure.x_range, self.figure.y_range
-        return Viewport(float(x.start), float(x.end), float(y.start), float(y.end))
+        return self._viewport
+
+    def moved(self, viewport: Viewport) -> bool:
+        """Take over where the browser has moved the view; say whether it is not where it was set."""
+        moved, self._viewport = viewport != self._viewport, viewport
+        return moved
 
     def canvas(self, pixel_ratio: float) -> Canvas | None:
         """Return the size to draw at; `None` until the browser has laid the figure out."""
@@ -172,7 +177,6 @@ class EmbeddingPlot:
             )
         for tool in (self._lasso, self._box, self._polygon):
             tool.overlay.update(line_width=1.5, line_dash="solid", line_alpha=1, fill_alpha=0.08)
-        plot.on_event(RangesUpdate, lambda _event: self._on_view())
         plot.on_event(SelectionGeometry, self._stroked)
         plot.on_change("inner_width", self._resized)
         plot.on_change("inner_height", self._resized)
@@ -236,6 +240,7 @@ class EmbeddingPlot:
         if self._equal and columns >= 2 and rows >= 2:
             unit = max(width / columns, height / rows)
             width, height = unit * columns, unit * rows
-        self.figure.x_range.update(start=x - width / 2, end=x + width / 2)
-        self.figure.y_range.update(start=y - height / 2, end=y + height / 2)
+        self._viewport = Viewport(x - width / 2, x + width / 2, y - height / 2, y + height / 2)
+        self.figure.x_range.update(start=self._viewport.x_low, end=self._viewport.x_high)
+        self.figure.y_range.update(start=self._viewport.y_low, end=self._viewport.y_high)
         self._on_view()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import panel as pn
 
+from cellasso.plane import Viewport
 from cellasso.selection import Combined, Lasso, Where
 from cellasso_app.axes import Axes
 from cellasso_app.coloring import CLIPS, Categories, Values
@@ -337,6 +339,11 @@ class EmbeddingView:
 
         self._drawing.submit(job)
 
+    def _move(self, viewport: Viewport) -> None:
+        x_low, x_high, y_low, y_high = viewport
+        if x_low < x_high and y_low < y_high and all(map(math.isfinite, viewport)) and self.plot.moved(viewport):
+            self._draw()
+
     def _show_drawn(self, drawn: _Drawn) -> None:
         loaded = self._loaded
         if loaded is None:
@@ -421,7 +428,7 @@ class EmbeddingView:
 
     def _on_message(self, message: dict[str, Any]) -> None:  # noqa: PLR0912 - one case a message
         session = self._session
-        if message.get("type") not in {"ready", "point", "operation"} and not self.is_active:
+        if message.get("type") not in {"ready", "moved", "point", "operation"} and not self.is_active:
             session.active = self.number
         match message:
             case {"type": "embedding", "value": str(name)} if name in session.dataset.embeddings:
@@ -456,6 +463,11 @@ class EmbeddingView:
             case {"type": "ready", "pixel_ratio": float(ratio) | int(ratio)}:
                 self._pixel_ratio, self._ready = float(ratio), True
                 self._draw()
+            case {
+                "type": "moved",
+                "view": [float() | int(), float() | int(), float() | int(), float() | int()] as view,
+            }:
+                self._move(Viewport(*map(float, view)))
             case {"type": "point", "x": float(x) | int(x), "y": float(y) | int(y), "reach": [rx, ry], "number": int(n)}:
                 self._point(float(x), float(y), (abs(float(rx)) or 1.0, abs(float(ry)) or 1.0), n)
             case {"type": "clear"}:

@@ -28,7 +28,7 @@ export function render({ model }) {
     for (const doc of window.Bokeh?.documents ?? []) figure = doc.get_model_by_name(model.figure) ?? figure;
     view = figure && window.Bokeh.index.find_one(figure);
     if (!view?.frame) return setTimeout(attach, 30);
-    for (const range of [figure.x_range, figure.y_range]) range.change.connect(paint);
+    for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => { paint(); move(); });
     new ResizeObserver(() => { resize(); }).observe(root);
     view.el.addEventListener("pointermove", point);
     view.el.addEventListener("pointerleave", leave);
@@ -75,6 +75,25 @@ export function render({ model }) {
     name(at, box);
     ink.restore();
     canvas.dataset.drawn = String(shown.number);
+  };
+
+  // The server is told where the view is, once more when it has answered: what it draws meanwhile would be old.
+  let unanswered = false, again = false;
+  const move = () => {
+    again = unanswered;
+    if (unanswered) return;
+    unanswered = true;
+    requestAnimationFrame(() => {
+      const { x0, x1, y0, y1 } = ends();
+      model.send_msg({ type: "moved", view: [x0, x1, y0, y1] });
+      clearTimeout(patience);
+      patience = setTimeout(answered, 400); // nothing had to be drawn, or it takes long
+    });
+  };
+  let patience = 0;
+  const answered = () => {
+    unanswered = false;
+    if (again) move();
   };
 
   // a picture: colour codes and opacity by pixel, its first row at the bottom
@@ -183,6 +202,8 @@ export function render({ model }) {
     newest = Math.max(newest, message.number);
     const bytes = await inflate(message.bytes);
     if (message.number !== newest) return; // a newer one came meanwhile
+    clearTimeout(patience);
+    answered();
     shown = { ...message, kind: message.type };
     if (message.type === "picture") {
       const n = message.width * message.height;
