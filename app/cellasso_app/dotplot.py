@@ -84,9 +84,9 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
     )
 
 
-def short_names(names: Sequence[str]) -> list[str]:
+def short_names(names: Sequence[str], longest: int = LONGEST) -> list[str]:
     """Return names cut in the middle where they would push the dots aside, all different still."""
-    cut = [n if len(n) <= LONGEST else f"{n[: LONGEST - 11]}…{n[-10:]}" for n in names]
+    cut = [n if len(n) <= longest else f"{n[: longest - 11]}…{n[-10:]}" for n in names]
     return [f"{short} ({i + 1})" if cut.count(short) > 1 else short for i, short in enumerate(cut)]
 
 
