@@ -9,11 +9,15 @@ import numpy as np
 
 from cellasso.errors import Cancelled, CellassoError
 from cellasso_app.axes import make_plane, read_coloring
+from cellasso_app.coloring import Categories
+from cellasso_app.labels import medians
 from cellasso_app.legend import legend
 from cellasso_app.raster import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset
     from cellasso.plane import Plane
@@ -53,6 +57,8 @@ class Loaded:
         Fraction of the cells whose colour is known so far.
     complete
         Whether nothing of it is still to come.
+    middles
+        Median of both coordinates of the cells of each category, `(n, 2)`; once it is complete.
     """
 
     asked: Asked
@@ -62,6 +68,7 @@ class Loaded:
     problem: str
     read: float = 1.0
     complete: bool = True
+    middles: NDArray[np.float32] | None = None
 
     @property
     def is_coarse(self) -> bool:
@@ -112,7 +119,10 @@ def rescaled(loaded: Loaded, scale: Scale) -> Loaded:
 def _loaded(asked: Asked, cells: Cells, problem: str, *, read: float = 1.0, complete: bool = True) -> Loaded:
     counted = legend(cells.coloring) if complete or read < 1 else None
     notes = " · ".join(_notes(cells.plane)) if asked.axes and complete else ""
-    return Loaded(asked, cells, counted, notes, problem, read, complete)
+    middles = None
+    if complete and isinstance(cells.coloring, Categories):
+        middles = medians(cells.plane.points, cells.codes, len(cells.coloring.labels))
+    return Loaded(asked, cells, counted, notes, problem, read, complete, middles)
 
 
 def _notes(plane: Plane) -> Iterator[str]:

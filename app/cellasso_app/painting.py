@@ -11,6 +11,7 @@ import pandas as pd
 from cellasso.selection import Combined, Where
 from cellasso_app.axes import read_coloring
 from cellasso_app.coloring import Categories, Values
+from cellasso_app.labels import place
 from cellasso_app.legend import codes_of, missing_label, visible_expression
 from cellasso_app.raster import HIDDEN, Dots
 
@@ -21,13 +22,24 @@ if TYPE_CHECKING:
 
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
-    from cellasso.plane import Plane
+    from cellasso.plane import Plane, Viewport
     from cellasso.selection import Recipe
-    from cellasso_app.raster import Cells, Picture
+    from cellasso_app.loading import Loaded
+    from cellasso_app.raster import Canvas, Cells, Picture, Style
     from cellasso_app.session import Column, Selection
 
 LEVEL = 1
 """Of compression: a picture's planes shrink to a tenth within milliseconds; more takes longer than sending."""
+
+
+LETTER_WIDTH, LETTER_HEIGHT = 7.2, 15.0
+"""Of the names in a picture, in pixels, on average."""
+
+LABEL_REACH = 80.0
+"""Pixels that a name may stand beside the middle of its cells."""
+
+LONGEST = 28
+"""Letters of a name in a picture."""
 
 
 class Filter(NamedTuple):
@@ -117,6 +129,37 @@ def pack(drawn: Picture | Dots) -> dict[str, Any]:
         }
     together = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
     return {**about, "bytes": bytes(deflate.zlib_compress(together, LEVEL))}
+
+
+def name_categories(loaded: Loaded, viewport: Viewport, canvas: Canvas, style: Style) -> list[dict[str, Any]]:
+    """Return the names of the categories in view and where they stand, in data units, none over another."""
+    coloring = loaded.cells.coloring
+    if loaded.middles is None or not isinstance(coloring, Categories):
+        return []
+    shown = [code for code in range(len(coloring.labels)) if code not in style.hidden and coloring.counts[code]]
+    texts = [shortened(coloring.labels[code]) for code in shown]
+    width, height = canvas.width / canvas.pixel_ratio, canvas.height / canvas.pixel_ratio
+    low = np.array([viewport.x_low, viewport.y_low])
+    scale = np.array([width, height]) / (np.array([viewport.x_high, viewport.y_high]) - low)
+    anchors = (loaded.middles[shown] - low) * scale
+    widths = [LETTER_WIDTH * len(text) + 4 for text in texts]
+    places = place(
+        anchors,
+        widths,
+        [LETTER_HEIGHT] * len(texts),
+        width,
+        height,
+        weights=coloring.counts[shown],
+        reach=LABEL_REACH,
+    )
+    at = places / scale + low
+    placed = np.isfinite(at).all(axis=1)
+    return [{"text": texts[i], "x": float(at[i, 0]), "y": float(at[i, 1])} for i in np.flatnonzero(placed)]
+
+
+def shortened(label: str) -> str:
+    """Return a name cut in the middle where it is too long to stand in a picture."""
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 9]}…{label[-8:]}"
 
 
 def describe_cell(dataset: Dataset, cells: Cells, point: int, more: Mapping[str, pd.Series]) -> dict[str, Any]:

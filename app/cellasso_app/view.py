@@ -17,9 +17,9 @@ from cellasso_app.components import CellsLayer, CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.legend import category_expression, codes_of
 from cellasso_app.loading import Asked, Loaded, load, rescaled
-from cellasso_app.painting import Filter, States, describe_cell, pack
+from cellasso_app.painting import Filter, States, describe_cell, name_categories, pack
 from cellasso_app.palettes import NAMED, STANDARD, Scale, color_table
-from cellasso_app.raster import ORDERS, Dots, Style, draw
+from cellasso_app.raster import ORDERS, Style, draw
 from cellasso_app.session import ColorBy
 from cellasso_app.work import Lane, Turns, when_live
 
@@ -68,7 +68,6 @@ class _Drawn:
 
     message: dict[str, Any]
     n_visible: int
-    as_dots: bool
 
 
 class EmbeddingView:
@@ -137,7 +136,7 @@ class EmbeddingView:
             session.param.watch(self._rescale, ["scales"]),
             session.param.watch(self._recolor, ["recolored"]),
             session.param.watch(self._filter, ["hidden"]),
-            session.param.watch(lambda _: self._draw(), ["selection", "order", "dot_size"]),
+            session.param.watch(lambda _: self._draw(), ["selection", "order", "dot_size", "labelled"]),
             session.param.watch(self._change_theme, ["dark"]),
             session.param.watch(self._list_columns, ["modality", "matrix"]),
             session.param.watch(self._activate, ["active"]),
@@ -330,12 +329,13 @@ class EmbeddingView:
         if loaded is None or canvas is None or not self._ready or not loaded.asked.axes:
             return
         viewport, selection = self.plot.viewport, self._session.selection
-        style, others = self._style(loaded), self._others()
+        style, others, labelled = self._style(loaded), self._others(), self._session.labelled
 
         def job(progress: Progress) -> _Drawn:
             states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
             drawn = draw(loaded.cells, viewport, canvas, style, states)
-            return _Drawn(pack(drawn), drawn.n_visible, isinstance(drawn, Dots))
+            labels = name_categories(loaded, viewport, canvas, style) if labelled else []
+            return _Drawn({**pack(drawn), "labels": labels}, drawn.n_visible)
 
         self._drawing.submit(job)
 

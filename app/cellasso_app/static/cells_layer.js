@@ -214,6 +214,7 @@ export function render({ model }) {
         points: new Float32Array(bytes.buffer, 0, 2 * n), codes: bytes.subarray(8 * n, 9 * n),
         faded: message.some ? bytes.subarray(9 * n) : null });
     }
+    labels = message.labels;
     if (message.colors) setColors(message.colors, message.hidden);
     if (shown.kind === "picture") color();
     paint();
@@ -242,9 +243,7 @@ export function render({ model }) {
   };
   model.on("msg:custom", (message) => {
     if (message.type === "picture" || message.type === "dots") show(message);
-    else if (message.type === "keep") { if (shown?.kind === "dots") { shown.radius = message.radius; paint(); } }
     else if (message.type === "colors") { setColors(message.colors, message.hidden); recolor(); }
-    else if (message.type === "labels") { labels = message.labels; paint(); }
     else if (message.type === "clear") { newest++; shown = null; labels = []; leave(); paint(); }
     else if (message.type === "tip") tell(message);
   });
