@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cellasso.errors import ElementError
+from cellasso.axis import Axis
 from cellasso.plane import Plane
-from cellasso_app.coloring import Values, color_by_cell_sum, color_by_feature, color_by_obs
+from cellasso_app.coloring import color_by_cell_sum, color_by_feature, color_by_obs
+from cellasso_app.session import CELL_SUMS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
+    from cellasso_app.coloring import Coloring
     from cellasso_app.session import Column
 
 
@@ -66,27 +66,21 @@ class Axes(NamedTuple):
 def make_plane(dataset: Dataset, axes: Axes, *, progress: Progress) -> Plane:
     """Read what the axes are, and sort the cells along them; without axes no cell has a place."""
     if axes.columns is not None:
-        points = np.stack([read_numbers(dataset, column, progress=progress) for column in axes.columns], axis=1)
-        return Plane.of(points)
+        return Plane.of(np.stack([axis_of(column).read(dataset, progress=progress) for column in axes.columns], axis=1))
     return dataset.plane(axes.embedding, axes.dims) if axes.embedding else Plane.empty(dataset.n_obs)
 
 
-def read_numbers(dataset: Dataset, column: Column, *, progress: Progress) -> NDArray[np.float32]:
-    """Read a column or feature as numbers, `(n_obs,)`.
-
-    Raises
-    ------
-    ElementError
-        It has none.
-    """
-    found = read_coloring(dataset, column, progress=progress)
-    if not isinstance(found, Values):
-        raise ElementError(f"{column.name} holds categories; an axis needs numbers.")
-    return found.values
+def axis_of(column: Column) -> Axis:
+    """Return what the backend calls a column that is an axis."""
+    if column.kind == "gene":
+        return Axis("feature", column.name, *column.source)
+    if column.kind == "sum":
+        return Axis("total" if column.name == CELL_SUMS[0] else "n_nonzero", column.modality, column.source.layer)
+    return Axis("obs", column.name)
 
 
-def read_coloring(dataset: Dataset, column: Column, *, progress: Progress, **options: object) -> object:
-    """Read what a `Column` names; `options` go to `color_by_feature` or `color_by_obs`."""
+def read_coloring(dataset: Dataset, column: Column, *, progress: Progress, **options: Any) -> Coloring:
+    """Read what colours the cells; `options` go to `color_by_feature` where it is a gene."""
     layer, normalised = column.source
     if column.kind == "gene":
         return color_by_feature(dataset, column.name, layer, normalised=normalised, progress=progress, **options)

@@ -111,6 +111,7 @@ class EmbeddingPlot:
             mark.visible = any(names) and not ticks
         for axis, name in zip((self.figure.xaxis[0], self.figure.yaxis[0]), names, strict=True):
             axis.update(visible=ticks, axis_label=name)
+        self.figure.update(min_border_top=12 if ticks else 0, min_border_right=20 if ticks else 0)
         self.fit()
 
     def fit(self) -> None:

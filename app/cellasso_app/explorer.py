@@ -11,7 +11,7 @@ from cellasso_app.genes import GenesView
 from cellasso_app.inspection import describe
 from cellasso_app.selecting import SelectionView
 from cellasso_app.session import Session
-from cellasso_app.view import EmbeddingView
+from cellasso_app.views import Views
 from cellasso_app.work import Lane
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class Explorer(pn.viewable.Viewer):
     def __init__(self, dataset: Dataset, *, export_dir: Path, files: Sequence[str] = ()) -> None:
         super().__init__()
         self.session = session = Session(dataset)
-        self.view = EmbeddingView(session)
+        self.views = Views(session)
         self.genes = GenesView(session)
-        self.selecting = SelectionView(session, export_dir, in_turn=self.view.in_turn)
+        self.selecting = SelectionView(session, export_dir, in_turn=self.views.in_turn)
         self.app_bar = AppBar(
             on_message=self._on_message,
             files=list(files) or [dataset.file_path.name],
@@ -73,8 +73,8 @@ class Explorer(pn.viewable.Viewer):
             self.app_bar,
             self.inspection,
             pn.Row(
-                pn.Column(self.view.cells_panel, **_side("left")),
-                self.view.layout,
+                pn.Column(self.views.cells_panel, **_side("left")),
+                self.views.layout,
                 pn.Column(self.genes.layout, self.selecting.panel, **_side("right")),
                 sizing_mode="stretch_both",
                 margin=0,
@@ -109,10 +109,10 @@ class Explorer(pn.viewable.Viewer):
             case {"type": "inspect"}:
                 self._inspecting.submit(lambda _: describe(session.dataset), long=True)
             case {"type": "undo"}:
-                self.view.in_turn(session.undo)
+                self.views.in_turn(session.undo)
             case {"type": "redo"}:
-                self.view.in_turn(session.redo)
+                self.views.in_turn(session.redo)
             case {"type": "clear"}:
-                self.view.in_turn(session.clear)
+                self.views.in_turn(session.clear)
             case {"type": "theme", "dark": bool(dark)}:
                 session.dark = dark

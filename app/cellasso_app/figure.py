@@ -15,13 +15,14 @@ import numpy as np
 
 from cellasso_app.dotplot import short_names
 from cellasso_app.labels import place
+from cellasso_app.palettes import Scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from cellasso_app.raster import Viewport
+    from cellasso.plane import Viewport
 
 # lengths are points, 72 an inch, from the lower left corner of the picture
 TEXT, TITLE = 7.0, 8.0
@@ -95,7 +96,7 @@ class ColorBar:
     Attributes
     ----------
     colors
-        `#rrggbb` from `low` to `high`, in steps as large as each other, on a logarithmic scale if `log`.
+        `#rrggbb` from `low` to `high`, in steps as large as each other, or of log1p of what is above `low` if `log`.
     clipped
         Whether cells with values above `high` have the last colour.
     """
@@ -166,12 +167,10 @@ def render(
     Raises
     ------
     ValueError
-        The picture has another size than the design's, or a logarithmic colour bar does not begin above 0.
+        The picture has another size than the design's.
     """
     if picture.shape != (*design.pixels[::-1], 4):
         raise ValueError(f"The picture is {picture.shape}, but {(*design.pixels[::-1], 4)} was expected.")
-    if isinstance(design.key, ColorBar) and design.key.log and design.key.low <= 0:
-        raise ValueError(f"A logarithmic colour bar begins above 0, not at {design.key.low}.")
     import matplotlib as mpl  # noqa: PLC0415 - half a second that the start of a server need not take
 
     file = io.BytesIO()
@@ -420,7 +419,6 @@ def _columns(label_widths: list[float], count_widths: list[float], height: float
 
 def _draw_color_bar(sheet: _Sheet, bar: ColorBar) -> None:
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
-    from matplotlib.ticker import LogLocator, MaxNLocator  # noqa: PLC0415
 
     x, top = sheet.right + GAP, sheet.height
     for line in wrap(clean(bar.label), 28, max_lines=4, placeholder="…"):
@@ -434,16 +432,14 @@ def _draw_color_bar(sheet: _Sheet, bar: ColorBar) -> None:
     n = len(bar.colors)
     corners = [[(0, i / n), (1, i / n), (1, 1), (0, 1)] for i in range(n)]
     axes.add_collection(PolyCollection(corners, facecolors=bar.colors, edgecolors="none", antialiased=False))
-    scale = np.log10 if bar.log else np.asarray
-    low, high = bar.low, bar.high if bar.high > bar.low else bar.low * 10 if bar.log else bar.low + 1
-    locator = LogLocator(numticks=6) if bar.log else MaxNLocator(4, steps=[1, 2, 5, 10])
-    ticks = np.array([low, high, *(t for t in locator.tick_values(low, high) if low < t < high)])
-    at = (scale(ticks) - scale(low)) / (scale(high) - scale(low)) * height
-    for k, (tick, y) in enumerate(zip(ticks, at, strict=True)):
-        if k < 2 or (at[0] + ROW <= y <= at[1] - ROW):
-            sign = "≥ " if bar.clipped and k == 1 else ""
-            sheet.line([x + width, x + width + 2], [bottom + y] * 2, linewidth=LINE, color=sheet.ink.line)
-            sheet.text(x + width + 4, bottom + y, sign + number(float(tick), 3 if k < 2 else 10))
+    low, high = bar.low, bar.high if bar.high > bar.low else bar.low + 1
+    sign = "≥ " if bar.clipped else ""
+    ends = [(0.0, number(low, 3)), (1.0, sign + number(high, 3))]
+    between = [(at, text) for at, text in Scale(log=bar.log).ticks(low, high) if ROW <= at * height <= height - ROW]
+    for at, text in ends + between:
+        y = bottom + at * height
+        sheet.line([x + width, x + width + 2], [y] * 2, linewidth=LINE, color=sheet.ink.line)
+        sheet.text(x + width + 4, y, text.replace("-", "\N{MINUS SIGN}"))
 
 
 def clean(text: str) -> str:

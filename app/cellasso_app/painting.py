@@ -10,7 +10,8 @@ import pandas as pd
 
 from cellasso.selection import Combined, Where
 from cellasso_app.axes import read_coloring
-from cellasso_app.coloring import Categories, Values
+from cellasso_app.coloring import MISSING_CODE, Categories, Values
+from cellasso_app.figure import ColorBar, Design, Label, Legend, Row
 from cellasso_app.labels import place
 from cellasso_app.legend import codes_of, missing_label, visible_expression
 from cellasso_app.raster import HIDDEN, Dots
@@ -37,6 +38,9 @@ LETTER_WIDTH, LETTER_HEIGHT = 7.2, 15.0
 
 LABEL_REACH = 80.0
 """Pixels that a name may stand beside the middle of its cells."""
+
+FIGURE_WIDTH = 4.5
+"""Of a figure's picture, in inches: between one and two columns of a journal."""
 
 LONGEST = 28
 """Letters of a name in a picture."""
@@ -155,6 +159,47 @@ def name_categories(loaded: Loaded, viewport: Viewport, canvas: Canvas, style: S
     at = places / scale + low
     placed = np.isfinite(at).all(axis=1)
     return [{"text": texts[i], "x": float(at[i, 0]), "y": float(at[i, 1])} for i in np.flatnonzero(placed)]
+
+
+def design_figure(
+    loaded: Loaded, canvas: Canvas, style: Style, names: tuple[str, str], colors: list[str], *, labelled: bool, dpi: int
+) -> Design:
+    """Return all of a figure but the picture, of what a screen of the size of `canvas` shows.
+
+    Parameters
+    ----------
+    names
+        Of the axes.
+    colors
+        The `color_table` of the picture.
+    """
+    coloring, scale = loaded.cells.coloring, loaded.cells.scale
+    key: Legend | ColorBar | None = None
+    labels: tuple[Label, ...] = ()
+    if isinstance(coloring, Categories):
+        shown = [code for code in range(len(coloring.labels)) if code not in style.hidden and coloring.counts[code]]
+        rows = [Row(coloring.labels[code], colors[code], int(coloring.counts[code])) for code in shown]
+        if coloring.n_missing and MISSING_CODE not in style.hidden:
+            rows.append(Row(missing_label(coloring), colors[MISSING_CODE], coloring.n_missing))
+        key = Legend(tuple(rows), coloring.name)
+        if labelled and loaded.middles is not None:
+            middles = [(code, *map(float, loaded.middles[code])) for code in shown]
+            labels = tuple(Label(coloring.labels[i], x, y, float(coloring.counts[i])) for i, x, y in middles)
+    elif isinstance(coloring, Values):
+        low, high = scale.limits(coloring)
+        clipped = bool(coloring.ends) and high < coloring.ends[100.0][1]
+        title = f"{coloring.name} ({coloring.source})" if coloring.source else coloring.name
+        key = ColorBar(tuple(colors[:MISSING_CODE]), low, high, title, log=scale.log, clipped=clipped)
+    return Design(
+        width=FIGURE_WIDTH,
+        height=FIGURE_WIDTH * canvas.height / canvas.width,
+        dpi=dpi,
+        axis_names=names,
+        axes="ticks" if loaded.asked.axes.have_ticks else "glyph",
+        key=key,
+        labels=labels,
+        dark=canvas.dark,
+    )
 
 
 def shortened(label: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import param
 
 from cellasso.selection import Combined, Inverted, Lasso, Operation, Recipe, Where, combine
+from cellasso_app.gene_list import find_genes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -215,6 +216,24 @@ class Session(param.Parameterized):
             return Column("sum", color.name, Source(self.matrix), modality=self.modality)
         return Column("obs", color.name, as_categories=color.name in self.as_categories)
 
+    def find_number(self, typed: str) -> tuple[ColorBy, str]:
+        """Return what of each cell's numbers is called so, and what people call it: a column of obs, a sum, or a gene.
+
+        Raises
+        ------
+        NotFoundError
+            Nothing is; the message lists the nearest genes.
+        """
+        typed = typed.strip()
+        if any(column["name"] == typed and column["kind"] in {"number", "boolean"} for column in self.columns()):
+            return ColorBy("obs", typed), typed
+        if typed in self.cell_sums():
+            return ColorBy("sum", typed), typed
+        prefix = f"{self.modality}:" if self.modality else ""
+        features = self.current.features(self.matrix)
+        name = str(features.names[find_genes(features, typed, prefix).positions[0]])
+        return ColorBy("gene", prefix + name), prefix + features.label(name)
+
     # -- choosing ---------------------------------------------------------------------------------------
 
     def choose_modality(self, name: str) -> None:
@@ -274,6 +293,10 @@ class Session(param.Parameterized):
             if gene not in self.genes:
                 self.genes = [*self.genes, gene][-MAX_GENES:]
             self.color = ColorBy("gene", gene)
+
+    def take_labels(self, found: Iterable[tuple[ColorBy, str]]) -> None:
+        """Keep what people call genes that are not on the list."""
+        self._labels |= {color.name: label for color, label in found if color.kind == "gene"}
 
     def label(self, gene: str) -> str:
         """Return what people call a gene on the list."""

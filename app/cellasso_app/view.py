@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import panel as pn
 
 from cellasso.plane import Viewport
-from cellasso.selection import Combined, Lasso, Where
-from cellasso_app.axes import Axes
+from cellasso.selection import Combined, Lasso, Region, Where
+from cellasso_app.axes import Axes, axis_of
 from cellasso_app.coloring import CLIPS, Categories, Values
 from cellasso_app.components import CellsLayer, CellsPanel, PlotBar, StatusLine
 from cellasso_app.embedding_plot import EmbeddingPlot
+from cellasso_app.figure import render
 from cellasso_app.legend import category_expression, codes_of
 from cellasso_app.loading import Asked, Loaded, load, rescaled
-from cellasso_app.painting import Filter, States, describe_cell, name_categories, pack
+from cellasso_app.painting import Filter, States, describe_cell, design_figure, name_categories, pack
 from cellasso_app.palettes import NAMED, STANDARD, Scale, color_table
-from cellasso_app.raster import ORDERS, Style, draw
+from cellasso_app.raster import ORDERS, Canvas, Dots, Style, draw
 from cellasso_app.session import ColorBy
 from cellasso_app.work import Lane, Turns, when_live
 
@@ -81,10 +82,23 @@ class EmbeddingView:
         Which of the views side by side it is.
     cells_panel
         Where the legend is shown; a new one if there is none yet.
+    turns
+        Where the steps of selecting wait for each other; those of a further view wait for the first one's.
+    on_arrange
+        Called with "add" or "remove" when another view beside this one, or this one no longer, is asked for.
     """
 
-    def __init__(self, session: Session, number: int = 0, cells_panel: CellsPanel | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        number: int = 0,
+        cells_panel: CellsPanel | None = None,
+        *,
+        turns: Turns | None = None,
+        on_arrange: Callable[[str], None] | None = None,
+    ) -> None:
         self._session = session
+        self._on_arrange = on_arrange
         self.number = number
         self._operation: Operation = "replace"
         self._choice = _chosen(session)
@@ -98,7 +112,8 @@ class EmbeddingView:
         self._reading: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
         self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail)
         self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
-        self._turns = Turns(self._fail_turn)
+        self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
+        self.turns = turns or Turns(self._fail_turn)
         name = f"view{number}"
         self.plot = EmbeddingPlot(name, on_view=self._draw, on_stroke=self._select_inside)
         self.layer = CellsLayer(
@@ -108,7 +123,14 @@ class EmbeddingView:
             margin=0,
             styles={"position": "absolute", "inset": "0", "pointer-events": "none"},
         )
-        self.bar = PlotBar(on_message=self._on_message, figure=name, sizing_mode="stretch_width", height=42, margin=0)
+        self.bar = PlotBar(
+            on_message=self._on_message,
+            figure=name,
+            several=number > 0,
+            sizing_mode="stretch_width",
+            height=42,
+            margin=0,
+        )
         self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0)
         self.cells_panel = cells_panel or CellsPanel(on_message=self._on_message, sizing_mode="stretch_both", margin=0)
         self.layout = pn.Column(
@@ -128,6 +150,7 @@ class EmbeddingView:
             self.status,
             sizing_mode="stretch_both",
             margin=0,
+            styles={"min-width": "0", "min-height": "0", "background": "var(--ground)"},
         )
         self._watched = [
             session.param.watch(
@@ -141,8 +164,15 @@ class EmbeddingView:
             session.param.watch(self._list_columns, ["modality", "matrix"]),
             session.param.watch(self._activate, ["active"]),
         ]
-        self._list_columns()
-        when_live(self._read)
+        self.has_begun = not number
+        if not number:
+            self._list_columns()
+            when_live(self.start)
+
+    def start(self) -> None:
+        """Begin to read; the page must be live, and have this view."""
+        self.has_begun = True
+        self._read()
 
     @property
     def is_active(self) -> bool:
@@ -153,12 +183,12 @@ class EmbeddingView:
         """Stop following the session: the view was taken off the page."""
         for watcher in self._watched:
             self._session.param.unwatch(watcher)
-        for lane in (self._reading, self._drawing, self._pointing):
+        for lane in (self._reading, self._drawing, self._pointing, self._saving):
             lane.cancel()
 
     def _activate(self, *_events: object) -> None:
         """Take the session's choices over, or leave them to another view."""
-        if not self.is_active:
+        if not self.is_active or not self.has_begun:
             return
         self._session.param.update(**self._choice._asdict())
         self._read()
@@ -180,6 +210,8 @@ class EmbeddingView:
         return Asked(axes, session.resolve(color) if color is not None else None)
 
     def _read(self, *_events: object) -> None:
+        if not self.has_begun:
+            return
         session, before, asked = self._session, self._complete, self._asked()
         self._list_axes()
         if before is not None and asked == before.asked:  # back to what is on the screen
@@ -226,9 +258,7 @@ class EmbeddingView:
         self._show_scale(loaded)
         if moved:
             self.layer.send({"type": "clear"})  # the old picture means nothing on the new axes
-            columns = asked.axes.columns
-            labels = (self._session.label(columns[0].name), self._session.label(columns[1].name)) if columns else None
-            self.plot.set_bounds(loaded.cells.plane.bounds, asked.axes, asked.axes.names(labels))
+            self.plot.set_bounds(loaded.cells.plane.bounds, asked.axes, self._axis_names(loaded))
         else:
             self._draw()
         if not asked.axes:
@@ -421,20 +451,99 @@ class EmbeddingView:
 
         self._pointing.submit(job)
 
+    # -- figures ------------------------------------------------------------------------------------------
+
+    def _save_figure(self, file_format: Literal["png", "svg"], dpi: int) -> None:
+        """Draw what is on the screen as finely as a figure is printed, and hand it to the browser as a file."""
+        loaded, screen, session = self._loaded, self.plot.canvas(1.0), self._session
+        if loaded is None or screen is None or not loaded.asked.axes:
+            return
+        viewport, selection = self.plot.viewport, session.selection
+        style, others, colors = self._style(loaded), self._others(), self._colors(loaded)["colors"]
+        design = design_figure(
+            loaded, screen, style, self._axis_names(loaded), colors, labelled=session.labelled, dpi=dpi
+        )
+        width, height = design.pixels
+        canvas = Canvas(width, height, width / screen.width, screen.dark)
+        parts = [
+            session.dataset.file_path.stem,
+            *design.axis_names[:1],
+            loaded.cells.coloring and loaded.cells.coloring.name,
+        ]
+        name = "_".join("".join(c if c.isalnum() else "-" for c in part) for part in parts if part)[:120]
+
+        def job(progress: Progress) -> dict[str, Any]:
+            states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
+            picture = draw(loaded.cells, viewport, canvas, style, states, dots=False)
+            if isinstance(picture, Dots):
+                raise TypeError("a figure is a picture")
+            content = render(picture.rgba(colors), viewport, design, file_format)
+            return {"type": "file", "name": f"{name}.{file_format}", "bytes": content}
+
+        self.bar.param.update(busy=True, fraction=0.0)
+        self._saving.submit(job, long=True)
+
+    def _hand_over(self, message: dict[str, Any]) -> None:
+        self.bar.busy = False
+        self.layer.send(message)
+
+    def _axis_names(self, loaded: Loaded) -> tuple[str, str]:
+        columns = loaded.asked.axes.columns
+        labels = (self._session.label(columns[0].name), self._session.label(columns[1].name)) if columns else None
+        return loaded.asked.axes.names(labels)
+
     def _tell(self, message: dict[str, Any]) -> None:
         self.layer.send(message)
 
     # -- what the user does -----------------------------------------------------------------------------
 
+    def receive(self, message: dict[str, Any]) -> None:
+        """Do what the browser asks of this view."""
+        self._on_message(message)
+
     def _on_message(self, message: dict[str, Any]) -> None:  # noqa: PLR0912 - one case a message
+        """Do what the browser tells of the picture itself; the rest are choices."""
+        match message:
+            case {"type": "ready", "pixel_ratio": float(ratio) | int(ratio)}:
+                self._pixel_ratio, self._ready = float(ratio), True
+                if self.has_begun or self._on_arrange is None:
+                    self._draw()
+                else:
+                    self._on_arrange("ready")
+            case {"type": "moved", "view": list(ends)} if len(ends) == 4:
+                self._move(Viewport(*map(float, ends)))
+            case {"type": "point", "x": float(x) | int(x), "y": float(y) | int(y), "reach": [rx, ry], "number": int(n)}:
+                self._point(float(x), float(y), (abs(float(rx)) or 1.0, abs(float(ry)) or 1.0), n)
+            case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:
+                self._operation = operation
+            case {"type": "add" | "remove" as what}:
+                if self._on_arrange is not None:
+                    self._on_arrange(what)
+            case {"type": "fit"}:
+                self.plot.fit()
+            case {"type": "zoom", "factor": float(factor) | int(factor)} if 0.01 <= factor <= 100:
+                self.plot.zoom(factor)
+            case {"type": "figure", "format": "png" | "svg" as file_format, "dpi": 150 | 300 | 600 as dpi}:
+                self._save_figure(file_format, dpi)
+            case {"type": "clear"}:
+                self.in_turn(self._session.clear)
+            case {"type": "cancel"}:
+                self._cancel()
+            case _:
+                if not self.is_active:
+                    self._session.active = self.number
+                self._choose(message)
+
+    def _choose(self, message: dict[str, Any]) -> None:
+        """Take a choice over into the session."""
         session = self._session
-        if message.get("type") not in {"ready", "moved", "point", "operation"} and not self.is_active:
-            session.active = self.number
         match message:
             case {"type": "embedding", "value": str(name)} if name in session.dataset.embeddings:
                 session.param.update(embedding=name, dims=(0, 1), pair=None)
             case {"type": "dims", "x": int(x), "y": int(y)} if self._has_dims(x, y):
                 session.param.update(dims=(x, y), pair=None)
+            case {"type": "pair", "x": str(x), "y": str(y)}:
+                self._find_pair(x, y)
             case {"type": "color", "column": str(name)} if any(c["name"] == name for c in session.columns()):
                 session.color = ColorBy("obs", name)
             case {"type": "color", "column": str(name)} if name in session.cell_sums():
@@ -446,7 +555,7 @@ class EmbeddingView:
                 "operation": "replace" | "add" | "subtract" | "intersect" as operation,
             }:
                 self._select_category(column, label, operation)
-            case {"type": "hide", "label": str(label), "hidden": bool(hidden)} if self._rows:
+            case {"type": "hide", "label": str(label), "hidden": bool(hidden)} if label in self._rows:
                 session.hide(self._legend_column, [label], hidden=hidden)
             case {"type": "isolate", "label": str(label)} if label in self._rows:
                 session.isolate(self._legend_column, label, self._rows)
@@ -456,28 +565,8 @@ class EmbeddingView:
                 self._choose_color(label, color)
             case {"type": "as_categories", "column": str(name), "value": bool(value)}:
                 session.treat_as_categories(name, value)
-            case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:
-                self._operation = operation
             case {"type": "drawing", "choice": dict(choice)}:
                 self._choose_drawing(choice)
-            case {"type": "ready", "pixel_ratio": float(ratio) | int(ratio)}:
-                self._pixel_ratio, self._ready = float(ratio), True
-                self._draw()
-            case {
-                "type": "moved",
-                "view": [float() | int(), float() | int(), float() | int(), float() | int()] as view,
-            }:
-                self._move(Viewport(*map(float, view)))
-            case {"type": "point", "x": float(x) | int(x), "y": float(y) | int(y), "reach": [rx, ry], "number": int(n)}:
-                self._point(float(x), float(y), (abs(float(rx)) or 1.0, abs(float(ry)) or 1.0), n)
-            case {"type": "clear"}:
-                self.in_turn(session.clear)
-            case {"type": "fit"}:
-                self.plot.fit()
-            case {"type": "zoom", "factor": float(factor) | int(factor)} if 0.01 <= factor <= 100:
-                self.plot.zoom(factor)
-            case {"type": "cancel"}:
-                self._cancel()
 
     @property
     def _rows(self) -> tuple[str, ...]:
@@ -494,6 +583,21 @@ class EmbeddingView:
             return 0
         modality, name = dataset.owner(embedding, own=dataset.obsm)
         return int(modality.obsm[name][1])
+
+    def _find_pair(self, x: str, y: str) -> None:
+        """Look up what was typed for the two axes: columns of numbers, sums, or genes."""
+        session = self._session
+
+        def prepare(_progress: Progress) -> Callable[[], None]:
+            found = [session.find_number(typed) for typed in (x, y)]
+
+            def choose() -> None:
+                session.take_labels(found)
+                session.pair = (found[0][0], found[1][0])
+
+            return choose
+
+        self.turns.take(prepare)
 
     def _choose_color(self, label: str, color: str) -> None:
         if len(color) != 7 or not color.startswith("#") or any(c not in "0123456789abcdef" for c in color[1:]):
@@ -552,6 +656,7 @@ class EmbeddingView:
             embedding=self._choice.embedding,
             n_dims=self._n_dims(),
             dims=list(self._choice.dims),
+            numbers=[c["name"] for c in session.columns() if c["kind"] == "number"] + session.cell_sums(),
             pair=[session.label(column.name) for column in pair] if pair is not None else [],
         )
 
@@ -567,7 +672,11 @@ class EmbeddingView:
         if not self.is_active:
             self._session.active = self.number
         axes, operation, session = loaded.asked.axes, self._operation, self._session
-        recipe: Recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
+        recipe: Recipe
+        if axes.columns is not None:
+            recipe = Region(axis_of(axes.columns[0]), axis_of(axes.columns[1]), tuple(polygon))
+        else:
+            recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
         plane, hidden = loaded.cells.plane, dict(session.hidden)
         visible = self._filter_of(hidden)
 
@@ -579,7 +688,7 @@ class EmbeddingView:
                 mask &= shown
             return partial(session.select, operation, what, mask)
 
-        self._turns.take(prepare)
+        self.turns.take(prepare)
 
     def _select_category(self, column: str, label: str, operation: Operation) -> None:
         loaded, dataset = self._loaded, self._session.dataset
@@ -590,11 +699,11 @@ class EmbeddingView:
             return
         recipe = Where(category_expression(color.name, label, loaded.cells.coloring))
         session = self._session
-        self._turns.take(lambda _: partial(session.select, operation, recipe, recipe.mask(dataset)))
+        self.turns.take(lambda _: partial(session.select, operation, recipe, recipe.mask(dataset)))
 
     def in_turn(self, step: Callable[[], None]) -> None:
         """Run a step of selecting (clear, undo, …) after the strokes and clicks before it."""
-        self._turns.take(lambda _: step)
+        self.turns.take(lambda _: step)
 
     def _list_columns(self, *_events: object) -> None:
         known = self._session.columns()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+import numpy as np
+
+from cellasso.axis import Axis, AxisKind
 from cellasso.errors import CellassoError
+from cellasso.lasso import points_in_polygon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from cellasso.modality import Modality
+    from cellasso.dataset import Dataset
 
 Operation: TypeAlias = Literal["replace", "add", "subtract", "intersect"]
 OPERATIONS: dict[str, Operation] = {"add": "add", "subtract": "subtract", "intersect": "intersect"}
@@ -33,7 +36,7 @@ class Lasso:
     polygon: tuple[tuple[float, float], ...]
     dims: tuple[int, int] = (0, 1)
 
-    def mask(self, dataset: Modality) -> NDArray[np.bool_]:
+    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells inside."""
         return dataset.lasso(self.embedding, self.polygon, self.dims)
 
@@ -43,12 +46,31 @@ class Lasso:
 
 
 @dataclass(frozen=True)
+class Region:
+    """The cells inside a polygon over any two numbers of theirs, such as two genes."""
+
+    x: Axis
+    y: Axis
+    polygon: tuple[tuple[float, float], ...]
+
+    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
+        """Return the mask `(n_obs,)` of the cells inside."""
+        points = np.stack([self.x.read(dataset), self.y.read(dataset)], axis=1)
+        points[~np.isfinite(points).all(axis=1)] = np.nan
+        return points_in_polygon(points, self.polygon)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"region": {"x": self.x._asdict(), "y": self.y._asdict(), "polygon": self.polygon}}
+
+
+@dataclass(frozen=True)
 class Where:
     """The cells for which a where-expression is true."""
 
     expression: str
 
-    def mask(self, dataset: Modality) -> NDArray[np.bool_]:
+    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells for which it is true."""
         return dataset.where(self.expression)
 
@@ -65,7 +87,7 @@ class Combined:
     first: Recipe
     second: Recipe
 
-    def mask(self, dataset: Modality) -> NDArray[np.bool_]:
+    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the combination."""
         return _replay(self, dataset)
 
@@ -80,7 +102,7 @@ class Inverted:
 
     of: Recipe
 
-    def mask(self, dataset: Modality) -> NDArray[np.bool_]:
+    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of all other cells."""
         return _replay(self, dataset)
 
@@ -89,7 +111,7 @@ class Inverted:
         return _steps_to_dict(self)
 
 
-Recipe: TypeAlias = Lasso | Where | Combined | Inverted
+Recipe: TypeAlias = Lasso | Region | Where | Combined | Inverted
 
 
 # Hundreds of strokes, each combined with all before it, nest as deep as neither Python nor JSON can follow by
@@ -105,7 +127,7 @@ def _steps(recipe: Recipe) -> tuple[Recipe, list[Combined | Inverted]]:
     return recipe, done[::-1]
 
 
-def _replay(recipe: Recipe, dataset: Modality) -> NDArray[np.bool_]:
+def _replay(recipe: Recipe, dataset: Dataset) -> NDArray[np.bool_]:
     first, steps = _steps(recipe)
     mask = first.mask(dataset)
     for step in steps:
@@ -163,6 +185,9 @@ def _from_dict(node: Mapping[str, Any]) -> Recipe:
         polygon = tuple((float(x), float(y)) for x, y in content["polygon"])
         first, second = content.get("dims", (0, 1))
         return Lasso(str(content["embedding"]), polygon, (int(first), int(second)))
+    if kind == "region":
+        polygon = tuple((float(x), float(y)) for x, y in content["polygon"])
+        return Region(_axis(content["x"]), _axis(content["y"]), polygon)
     if kind == "where":
         return Where(str(content))
     if kind == INVERT:
@@ -180,6 +205,13 @@ def _from_dict(node: Mapping[str, Any]) -> Recipe:
             recipe = Inverted(recipe) if step == INVERT else _combined(recipe, step)
         return recipe
     raise ValueError(f"unknown operation {kind!r}")
+
+
+def _axis(stated: Mapping[str, Any]) -> Axis:
+    if stated["kind"] not in get_args(AxisKind):
+        raise ValueError(f"unknown axis {stated['kind']!r}")
+    layer = stated.get("layer")
+    return Axis(stated["kind"], str(stated["name"]), None if layer is None else str(layer), bool(stated["normalised"]))
 
 
 def _combined(first: Recipe, step: Mapping[str, Any]) -> Combined:

@@ -246,8 +246,13 @@ export function render({ model }) {
     else if (message.type === "colors") { setColors(message.colors, message.hidden); recolor(); }
     else if (message.type === "clear") { newest++; shown = null; labels = []; leave(); paint(); }
     else if (message.type === "tip") tell(message);
+    else if (message.type === "file") {
+      const url = URL.createObjectURL(new Blob([message.bytes]));
+      h("a", { href: url, download: message.name }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60000);
+    }
   });
-  document.addEventListener("cellasso-light", (event) => {
+  listen(model, "cellasso-light", (event) => {
     const { column, codes } = event.detail;
     const next = codes && column === model.column ? new Set(codes) : null;
     if (!next && !lit) return;

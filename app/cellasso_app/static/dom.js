@@ -23,6 +23,9 @@ const ICONS = {
   options: "M2.5 4.5h6M12 4.5h1.5M10.2 2.8v3.4M2.5 11.5H4M7.5 11.5h6M5.8 9.8v3.4",
   eye: "M1.5 8S4 3.8 8 3.8 14.5 8 14.5 8 12 12.2 8 12.2 1.5 8 1.5 8M8 6.2a1.8 1.8 0 1 0 0 3.6 1.8 1.8 0 0 0 0-3.6",
   closed: "M2 6.5S4.2 10 8 10s6-3.5 6-3.5M4 9l-1 1.8M8 10v2M12 9l1 1.8",
+  save: "M8 2v8M4.8 7 8 10.2 11.2 7M2.5 11v2.5h11V11",
+  pair: "M2.5 2v11.5H14M5.5 10.5v.01M7.5 7.5v.01M10 8.5v.01M9 5v.01M12 4v.01M12 7v.01",
+  add: "M2.5 3h11v10h-11zM8 3v10",
   plus: "M8 3.5v9M3.5 8h9",
   minus: "M3.5 8h9",
   fit: "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
@@ -65,6 +68,11 @@ const rebuild = (node, children, otherwise = null) => {
 const release = (control, gone, next) => {
   const focused = control.getRootNode().activeElement;
   if (gone && focused && (focused === control || control.contains(focused))) next.focus({ preventScroll: true });
+};
+// Listens on the page for as long as the component is on it.
+const listen = (model, type, handler, options) => {
+  document.addEventListener(type, handler, options);
+  model.on("remove", () => document.removeEventListener(type, handler, options));
 };
 const watch = (model, names, update) => {
   for (const name of names) model.on(name, update);

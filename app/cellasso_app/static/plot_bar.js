@@ -25,7 +25,7 @@ export function render({ model }) {
   };
   const nothing = "This file has no embedding to draw";
   const arm = (name) => {
-    if (!model.embedding) name = "";
+    if (!model.embedding && !model.pair.length) name = "";
     for (const [key, button] of Object.entries(tools)) {
       button.setAttribute("aria-pressed", String(key === name));
       const tool = bokehModel(`${model.figure}-tool-${key}`);
@@ -34,28 +34,36 @@ export function render({ model }) {
   };
   const zoom = (factor) => model.send_msg({ type: "zoom", factor });
 
-  document.addEventListener("pointerdown", (event) => {
+  listen(model, "pointerdown", (event) => {
     const operation = event.shiftKey && event.altKey ? "intersect" : event.shiftKey ? "add" : event.altKey ? "subtract" : "replace";
     if (operation !== last) model.send_msg({ type: "operation", operation });
     last = operation;
   }, { capture: true });
   let last = "replace";
-  document.addEventListener("keydown", (event) => {
-    if (typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!model.embedding) return;
+  listen(model, "keydown", (event) => {
+    if (!model.active || typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!model.embedding && !model.pair.length) return;
     const action = { p: () => arm("pan"), l: () => arm("lasso"), b: () => arm("box"), g: () => arm("polygon"), f: () => model.send_msg({ type: "fit" }), "+": () => zoom(0.5), "-": () => zoom(2) }[event.key.toLowerCase()];
     if (action) action();
   });
 
+  const add = iconButton("add", "Another view beside this one", () => model.send_msg({ type: "add" }));
+  const remove = iconButton("close", "Close this view", () => model.send_msg({ type: "remove" }));
+  watch(model, ["several", "full"], () => { remove.hidden = !model.several; add.hidden = model.full; });
+  const pair = pairDialog(model);
   const options = drawingOptions(model);
+  const figures = figureMenu(model);
+  const zoomed = [iconButton("plus", "Zoom in", () => zoom(0.5), "+"), iconButton("minus", "Zoom out", () => zoom(2), "-")];
+  for (const button of zoomed) button.classList.add("zoom");
   const toolbar = h("span", { class: "tools" }, tools.pan, tools.lasso, tools.box, tools.polygon, h("span", { class: "gap" }),
-    iconButton("plus", "Zoom in", () => zoom(0.5), "+"), iconButton("minus", "Zoom out", () => zoom(2), "-"),
-    iconButton("fit", "Fit all cells", () => model.send_msg({ type: "fit" }), "F"), h("span", { class: "gap" }), options.button);
+    zoomed,
+    iconButton("fit", "Fit all cells", () => model.send_msg({ type: "fit" }), "F"), h("span", { class: "gap" }), options.button, figures.button, h("span", { class: "gap" }), add, remove);
 
-  watch(model, ["embeddings", "embedding"], () => {
-    embedding.hidden = !model.embeddings.length;
-    setOptions(embedding, model.embeddings, model.embedding);
-    const none = !model.embedding;
+  watch(model, ["embeddings", "embedding", "pair"], () => {
+    embedding.hidden = !model.embeddings.length && !model.pair.length;
+    const two = model.pair.length ? [`${model.pair[0]} × ${model.pair[1]}`] : [];
+    setOptions(embedding, [...two, ...model.embeddings], two[0] ?? model.embedding);
+    const none = !model.embedding && !model.pair.length;
     for (const button of toolbar.querySelectorAll("button")) {
       button.disabled = none;
       if (none) button.title = nothing;
@@ -74,25 +82,19 @@ export function render({ model }) {
     node.hidden = model.n_dims < 3 || model.pair.length > 0;
     setOptions(node, Array.from({ length: Math.min(model.n_dims, 200) }, (_, i) => String(i + 1)), String((model.dims[at] ?? at) + 1));
   }));
-  return h("div", { class: "part" },
-    h("div", { class: "plotbar", role: "toolbar", "aria-label": "Embedding" }, embedding, dims, colored, cancel,
-      toolbar),
-    bar, options.panel);
+  const bars = h("div", { class: "plotbar", role: "toolbar", "aria-label": "Embedding" }, embedding, dims, pair.button, colored, cancel,
+    toolbar);
+  watch(model, ["several", "active"], () => bars.classList.toggle("chosen", model.several && model.active));
+  return h("div", { class: "part" }, bars,
+    bar, options.panel, figures.panel, pair.panel);
 }
 
 // How cells are drawn: size, order, colours of values, names, and what the pointer tells.
 function drawingOptions(model) {
   const choose = (choice) => model.send_msg({ type: "drawing", choice });
-  const panel = h("div", { class: "options", popover: "auto", role: "group", "aria-label": "How cells are drawn" });
-  const button = iconButton("options", "How cells are drawn", () => panel.togglePopover(), "O");
-  panel.addEventListener("toggle", (event) => {
-    button.setAttribute("aria-expanded", String(event.newState === "open"));
-    if (event.newState !== "open") return;
-    const edge = button.getBoundingClientRect();
-    Object.assign(panel.style, { top: `${edge.bottom + 4}px`, left: `${Math.max(8, edge.right - panel.offsetWidth)}px` });
-  });
-  document.addEventListener("keydown", (event) => {
-    if (!typing(event) && !event.ctrlKey && !event.metaKey && !event.altKey && event.key.toLowerCase() === "o") panel.togglePopover();
+  const { panel, button } = popover("options", "How cells are drawn", "O");
+  listen(model, "keydown", (event) => {
+    if (model.active && !typing(event) && !event.ctrlKey && !event.metaKey && !event.altKey && event.key.toLowerCase() === "o") panel.togglePopover();
   });
   const pick = (label, choices, value, onchange) => {
     const node = h("select", { "aria-label": label, onchange: () => onchange(choices[node.selectedIndex].value) },
@@ -122,4 +124,50 @@ function drawingOptions(model) {
     rebuild(panel, parts);
   });
   return { button, panel };
+}
+
+
+// A panel that opens below its button and closes with the next click elsewhere.
+function popover(name, label, keys = "") {
+  const panel = h("div", { class: "options", popover: "auto", role: "group", "aria-label": label });
+  const button = iconButton(name, label, () => panel.togglePopover(), keys);
+  panel.addEventListener("toggle", (event) => {
+    button.setAttribute("aria-expanded", String(event.newState === "open"));
+    if (event.newState !== "open") return;
+    const edge = button.getBoundingClientRect();
+    Object.assign(panel.style, { top: `${edge.bottom + 4}px`, left: `${Math.max(8, edge.right - panel.offsetWidth)}px` });
+  });
+  return { panel, button };
+}
+
+function figureMenu(model) {
+  const { panel, button } = popover("save", "Save as a figure");
+  panel.classList.add("menu");
+  for (const [label, format, dpi] of [["PNG, 300 dpi", "png", 300], ["PNG, 600 dpi", "png", 600], ["SVG, text and axes as vectors", "svg", 300]]) {
+    panel.append(h("button", { type: "button", class: "row", onclick: () => { panel.hidePopover(); model.send_msg({ type: "figure", format, dpi }); } }, label));
+  }
+  return { panel, button };
+}
+
+// Two columns of numbers or genes in place of an embedding.
+function pairDialog(model) {
+  const { panel, button } = popover("pair", "Draw two columns or genes");
+  const fields = ["x", "y"].map((axis) => h("input", { type: "text", list: "numbers", "aria-label": `Along ${axis}`, placeholder: "column or gene" }));
+  const known = h("datalist", { id: "numbers" });
+  const form = h("form", {}, h("h3", {}, "Draw two columns or genes"),
+    fields.map((field, at) => h("label", { class: "option" }, h("span", {}, `Along ${"xy"[at]}`), field)), known,
+    h("div", { class: "end" }, h("button", { type: "submit", class: "plain" }, "Draw")));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    panel.hidePopover();
+    model.send_msg({ type: "pair", x: fields[0].value, y: fields[1].value });
+  });
+  panel.append(form);
+  panel.addEventListener("toggle", (event) => {
+    if (event.newState !== "open") return;
+    known.replaceChildren(...model.numbers.map((value) => h("option", { value })));
+    fields.forEach((field, at) => { field.value = model.pair[at] ?? field.value; });
+    fields[0].focus();
+  });
+  return { panel, button };
 }

@@ -1,0 +1,101 @@
+"""The pictures in the middle of the page: one to four, side by side, with one selection and one legend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+
+from cellasso_app.components import CellsPanel
+from cellasso_app.view import EmbeddingView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cellasso_app.session import Session
+
+MAX_VIEWS = 4
+
+LINES = {"min-width": "0", "gap": "1px", "background": "var(--line)"}
+"""Style of what views lie in: a thin line between them."""
+
+
+class Views:
+    """Embeddings side by side; the one touched last takes the choices.
+
+    Parameters
+    ----------
+    session
+        Shared by all of them.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._n_made = 0
+        self.views: list[EmbeddingView] = []
+        self.cells_panel = CellsPanel(on_message=self._receive, sizing_mode="stretch_both", margin=0)
+        self.layout = pn.GridBox(ncols=1, sizing_mode="stretch_both", margin=0, styles=LINES)
+        self._add()
+        session.param.watch(self._mark, ["active"])
+
+    @property
+    def active(self) -> EmbeddingView:
+        """The view that the choices are for."""
+        return next((view for view in self.views if view.is_active), self.views[0])
+
+    def in_turn(self, step: Callable[[], None]) -> None:
+        """Run a step of selecting after the strokes and clicks before it, in whichever view those were."""
+        self.views[0].in_turn(step)
+
+    def add(self) -> None:
+        """Show the active view once more, to be changed."""
+        if len(self.views) < MAX_VIEWS:
+            self._add()
+
+    def remove(self, view: EmbeddingView) -> None:
+        """Take a view off the page, unless it is the only one."""
+        if len(self.views) == 1 or view not in self.views:
+            return
+        self.views.remove(view)
+        view.close()
+        self._arrange()
+        if view.is_active:
+            self._session.active = self.views[-1].number
+
+    def _add(self) -> EmbeddingView:
+        turns = self.views[0].turns if self.views else None
+        view = EmbeddingView(
+            self._session,
+            self._n_made,
+            self.cells_panel,
+            turns=turns,
+            on_arrange=lambda what: self._arrange_as_asked(view, what),
+        )
+        self._n_made += 1
+        self.views.append(view)
+        self._arrange()
+        return view
+
+    def _arrange_as_asked(self, view: EmbeddingView, what: str) -> None:
+        if what == "add":
+            self.add()
+        elif what == "remove":
+            self.remove(view)
+        else:  # the browser has it; what is changed of a view before that is lost
+            self._session.active = view.number
+            self._mark()
+            view.start()
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        self.active.receive(message)
+
+    def _arrange(self) -> None:
+        self.layout.param.update(ncols=1 if len(self.views) == 1 else 2, objects=[view.layout for view in self.views])
+        self._mark()
+
+    def _mark(self, *_events: object) -> None:
+        n = len(self.views)
+        for view in self.views:
+            if not view.has_begun:
+                continue
+            view.bar.param.update(several=n > 1, active=view.is_active, full=n == MAX_VIEWS)
