@@ -164,9 +164,7 @@ def build_block(task: BlockTask) -> Extent:
     """Build one block; any process may, also one on another machine."""
     matrix = _opened(task.file, task.matrix, task.fingerprint)
     pool = _pool(task.threads, background=task.background)
-    block = BlockBuilder(task.extent, open_source(matrix, task.extent, pool), pool)
-    block.read()
-    block.write(task.folder)
+    BlockBuilder(task.extent, open_source(matrix, task.extent, pool), pool).build(task.folder)
     matrix.handle.check()
     return task.extent
 
