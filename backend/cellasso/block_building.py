@@ -2,6 +2,9 @@
 
 Pieces are read and sorted side by side, and so are ranges of features packed. Memory: the block's values with their
 row numbers, and what the threads have in hand.
+
+Counts are sorted as numbers of 16 bits, which is found out while they are read: a block that has anything else is
+begun anew, its values sorted as they are. What is written is the same.
 """
 
 from __future__ import annotations
@@ -43,8 +46,8 @@ if TYPE_CHECKING:
     from cellasso.matrix import Part
 
 PIECE = 1 << 20
-"""Values that a thread reads and sorts at a time. Sorting likes less (2**19 values: 4 ns each, 2**20: 6, 2**22: 8),
-packing more; a whole build took the same CPU within a tenth from 2**19 to 2**21."""
+"""Values that a thread reads and sorts at a time. Sorting likes less, packing more; a whole build took the same CPU
+within a tenth from 2**18 to 2**22."""
 
 STRETCH = 1 << 15
 """Values that are taken from the disk at a time, unless a chunk has more: they stay in a core's own cache."""
@@ -154,7 +157,7 @@ class BlockBuilder:
         """Read and sort the values, pack the columns and write the block's file."""
         try:
             block = self._sort(NARROW)
-        except _NotNarrowError:
+        except _NotNarrowError:  # as a rule by the first chunk: normalised values are hardly ever whole
             block = self._sort(self._extent.dtype)
         self._write(block, folder)
 
