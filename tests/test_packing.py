@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from cellasso import packing
+from cellasso import packing, sorting, unpacking
+from cellasso.summarise import as_numbers
 
 N_ROWS = 1000
 VALUES = {
@@ -24,18 +25,27 @@ VALUES = {
 DENSITIES = {"full": 1.0, "half": 0.5, "tenth": 0.1, "rare": 0.002, "never": 0.0}
 
 
-def sort_and_pack(indptr, indices, values, n_columns):
+def sort_and_pack(indptr, indices, values, n_columns, *, is_narrow=False):
     """Return the segments by column, the shift and the book."""
     n = len(values)
     offsets = np.zeros((1, n_columns + 1), dtype=np.uint32)
-    rows, bits = np.empty(n, dtype=np.uint16), np.empty(n, dtype=f"u{values.itemsize}")
+    columns, rows = np.empty(n, dtype=np.uint16), np.empty(n, dtype=np.uint16)
+    assert sorting.count_columns(indices, n_columns, columns, offsets[0])
+    stored, narrow_bits = values, np.empty(0, dtype=f"u{values.itemsize}")
+    if is_narrow:
+        stored, narrow_bits = np.empty(n, dtype=sorting.NARROW), sorting.bits_of_narrow(values.dtype)
+        assert sorting.narrow(values, sorting.bits_of(values), stored)
+    sorted_values = np.empty(n, dtype=stored.dtype)
     ends = indptr[1:].astype(np.int64)
-    assert packing.sort_by_column(indices, packing.bits_of(values), ends, n_columns, 0, offsets[0], rows, bits)
-    shift, book = packing.make_book(bits)
+    sorting.sort_by_column(columns, sorting.bits_of(stored), ends, 0, offsets[0], rows, sorting.bits_of(sorted_values))
+    bits = sorting.bits_of(sorted_values)
+    shift, book = packing.make_book(narrow_bits[bits] if is_narrow else bits)
     out = np.empty(packing.packed_bound(n, n_columns, values.itemsize), dtype=np.uint8)
-    lengths = np.zeros(n_columns, dtype=np.int64)
-    starts = np.zeros(1, dtype=np.int64)
-    packing.pack_columns(bits, rows, offsets, starts, 0, shift, *packing.hash_book(book), out, lengths)
+    lengths, n_nonzero = (np.zeros(n_columns, dtype=np.int64) for _ in range(2))
+    sums, squares, repeated = np.zeros(n_columns), np.zeros(n_columns), np.zeros(len(ends), dtype=np.int64)
+    codebook, starts = packing.open_book(shift, book, narrow_bits), np.zeros(1, dtype=np.uint64)
+    results = out, lengths, sums, squares, n_nonzero, repeated
+    packing.pack_columns(rows, bits, as_numbers(sorted_values), offsets, starts, 0, codebook, *results)
     return np.split(out[: lengths.sum()], np.cumsum(lengths)[:-1]), shift, book
 
 
@@ -43,7 +53,7 @@ def unpack(segment, book, shift, dtype):
     n = int(segment[: packing.HEADER.itemsize].view(packing.HEADER)[0]["n_values"]) if len(segment) else 0
     rows, bits = np.empty(n, dtype=np.int32), np.empty(n, dtype=f"u{np.dtype(dtype).itemsize}")
     if n:
-        assert packing.unpack(segment, book, shift, 2**16, rows, bits)
+        assert unpacking.unpack(segment, book, shift, 2**16, rows, bits)
     return rows, bits.view(dtype)
 
 
@@ -63,6 +73,17 @@ def test_segments_give_back_rows_and_values_bit_for_bit(make):
         assert found.tobytes() == values[column[order] == k].tobytes()
 
 
+@pytest.mark.parametrize("name", ["ones", "counts", "large counts", "uint16", "bytes"])
+def test_whole_numbers_are_packed_as_any_values_are(name):
+    rng = np.random.default_rng(0)
+    matrix = sparse.random(N_ROWS, 5, 0.3, format="csr", random_state=rng)
+    values = VALUES[name](rng, matrix.nnz)
+    narrow, as_bits = (
+        sort_and_pack(matrix.indptr, matrix.indices, values, 5, is_narrow=is_narrow) for is_narrow in (True, False)
+    )
+    assert [segment.tobytes() for segment in narrow[0]] == [segment.tobytes() for segment in as_bits[0]]
+
+
 @pytest.mark.parametrize("gap", [0, 1, 2, 3, 4, 14, 15, 16, 17, 254, 255, 256, 257, 511, 512, 5_000, 50_000])
 @pytest.mark.parametrize("usual", [0, 2, 10, 100])
 def test_gaps_of_every_length_are_kept(usual, gap):
@@ -80,13 +101,6 @@ def test_several_values_of_a_cell_stay_in_their_order():
     rows, found = unpack(segments[1], book, shift, "f4")
     np.testing.assert_array_equal(rows, [1, 1, 2, 2, 2])
     np.testing.assert_array_equal(found, [1, 2, 4, 5, 6])
-
-
-def test_an_index_beyond_the_columns_is_noticed():
-    for bad in (-1, 3):
-        offsets, rows, bits = np.zeros(4, np.uint32), np.zeros(2, np.uint16), np.zeros(2, np.uint32)
-        indices = np.array([0, bad], dtype=np.int32)
-        assert not packing.sort_by_column(indices, bits.copy(), np.array([2]), 3, 0, offsets, rows, bits)
 
 
 def test_counts_take_about_a_byte_each():
@@ -117,6 +131,20 @@ def test_unpacking_never_leaves_its_arrays_whatever_the_bytes_are():
         damaged = segment.copy()
         damaged[rng.integers(4, len(segment) if rng.random() < 0.5 else 24)] = rng.integers(256)
         guarded = np.full(n + 200, 77, dtype=np.int32)
-        packing.unpack(damaged, book, shift, 1000, guarded[100:-100], np.empty(n, dtype="u4"))
+        unpacking.unpack(damaged, book, shift, 1000, guarded[100:-100], np.empty(n, dtype="u4"))
         assert (guarded[:100] == 77).all()
         assert (guarded[-100:] == 77).all()
+
+
+def test_sums_of_narrow_numbers_are_those_of_float64_even_where_all_are_the_largest():
+    numbers = np.full(1 << 16, (1 << 16) - 1, dtype=sorting.NARROW)
+    as_floats = packing.sum_column(numbers.astype("f4"))
+    assert packing.sum_narrow_column(numbers) == as_floats
+    assert as_floats == (65_536 * 65_535, 65_536 * 65_535**2, 65_536)
+
+
+def test_sums_of_float32_are_added_in_float64():
+    numbers = np.random.default_rng(0).random(1000).astype("f4")
+    total, square, n = packing.sum_column(numbers)
+    exact = numbers.astype("f8")
+    np.testing.assert_allclose([total, square, n], [exact.sum(), (exact**2).sum(), 1000], rtol=1e-13)

@@ -13,6 +13,7 @@ import secrets
 import struct
 import threading
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import deflate
@@ -166,9 +167,9 @@ class Block:
             raise DamagedBlockError(f"{self.path} has a damaged header")
         if stated["size"] != file.size:
             raise DamagedBlockError(f"{self.path} has {file.size:,} bytes; {stated['size']:,} were written")
-        from cellasso import packing  # noqa: PLC0415 - numba takes half a second to import, and most files have no index
+        from cellasso import unpacking  # noqa: PLC0415 - numba takes half a second to import, and most files have no index
 
-        self._packing = packing
+        self._unpacking = unpacking
         self._identity = file.identity
         self._shift = int(stated["shift"])
         self._sections: dict[str, list[int]] = stated["sections"]
@@ -221,10 +222,10 @@ class Block:
         stored = self._segment(file, column, *self._entry(file, column))
         if not stored:
             return None
-        n, repeats = self._packing.header_of(stored)
+        n, repeats = self._unpacking.header_of(stored)
         rows, bits = np.empty(n, dtype=np.int32), np.empty(n, dtype=self._bits)
         segment = np.frombuffer(stored, dtype=np.uint8)
-        if not self._packing.unpack(segment, self._book, self._shift, self.extent.n_rows, rows, bits):
+        if not self._unpacking.unpack(segment, self._book, self._shift, self.extent.n_rows, rows, bits):
             raise DamagedBlockError(f"{self.path} has a damaged column {column}")
         return repeats, rows, bits
 
@@ -247,9 +248,17 @@ class Block:
         return np.frombuffer(stored, dtype=dtype)
 
 
-def checksum(column: int, segment: bytes | memoryview | NDArray[np.uint8]) -> int:
+def checksum(column: int, segment: bytes) -> int:
     """Return the checksum of a column's segment; libdeflate's CRC-32 is many times faster than zlib's."""
-    return int(deflate.crc32(segment, column + 1)) if len(segment) else column + 1
+    return int(deflate.crc32(segment, column + 1))
+
+
+def checksums(first: int, segments: NDArray[np.uint8], lengths: NDArray[np.int64]) -> list[int]:
+    """Return the checksums of the segments of the columns from `first`, which lie one after the other."""
+    # slices of a memoryview take half as long as those of an array
+    stored, ends = segments.data, np.cumsum(lengths).tolist()
+    spans = enumerate(pairwise([0, *ends]), first)
+    return [deflate.crc32(stored[start:stop], column + 1) for column, (start, stop) in spans]
 
 
 def sealed(stated: dict[str, Any]) -> bytes:

@@ -4,7 +4,7 @@ A block is read in pieces of whole rows, side by side; each piece is sorted by f
 features of all pieces are packed, side by side too. What a block needs in memory is bounded by its number of values.
 A build that is stopped, at any moment and in any way, leaves whole blocks; the next one makes those that are missing.
 
-Measured on 1M cells by 30,000 genes, 1.36e9 counts in gzip chunks: see tests/benchmarks/columns.md.
+Measured on 1M cells by 30,000 genes, 1.37e9 counts in gzip chunks: see tests/benchmarks/columns.md.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ MAX_ROWS = 1 << 16
 """Rows of a block at most: a row's number takes 16 bits."""
 
 MAX_VALUES = 1 << 25
-"""Values of a block at most: 200 MB while it is built (float32), 31 MB of counts on the disk. Two blocks are under
-way, so that one is read while the other is brought to the disk. 1M cells by 30,000 genes are 41 blocks; their median
-gene reads in 1.1 ms."""
+"""Values of a block at most: 134 MB of counts while it is built (200 MB of other float32), 31 MB on the disk. Two
+blocks are under way, so that one is read while the other is brought to the disk. 1M cells by 30,000 genes are 41
+blocks; their median gene reads in 1.1 ms."""
 
 N_BLOCKS_AT_A_TIME = 2
 
 MAX_THREADS = 16
-"""Each has a piece in hand: its indices and values, inflated and joined, about 20 MB."""
+"""Each has a piece in hand: its indices and values and some chunks of them, about 10 MB."""
 
 WORTH_BYTES = 32 << 20
 """Of indices and values, inflated. Below it a scan takes about 0.1 s."""
@@ -164,9 +164,7 @@ def build_block(task: BlockTask) -> Extent:
     """Build one block; any process may, also one on another machine."""
     matrix = _opened(task.file, task.matrix, task.fingerprint)
     pool = _pool(task.threads, background=task.background)
-    block = BlockBuilder(task.extent, open_source(matrix, task.extent, pool), pool)
-    block.read()
-    block.write(task.folder)
+    BlockBuilder(task.extent, open_source(matrix, task.extent, pool), pool).build(task.folder)
     matrix.handle.check()
     return task.extent
 

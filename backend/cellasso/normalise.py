@@ -97,7 +97,7 @@ def _samples(matrix: Matrix) -> list[NDArray[Any]]:
 
 
 def _row_sums(block: RowBlock) -> CellSums:
-    from cellasso.packing import sum_rows  # noqa: PLC0415 - numba takes half a second to import
+    from cellasso.sorting import sum_rows  # noqa: PLC0415 - numba takes half a second to import
 
     sums = _no_sums(len(block.ends))
     sum_rows(as_numbers(block.data), block.ends, *sums)

@@ -1,4 +1,4 @@
-"""How the index packs the values of a feature: kernels that sort a block of cells by feature, pack, and unpack.
+"""How the index packs the values of a feature: kernels that pack the sorted values of a block.
 
 A *segment* holds one feature's values in a block of cells, in the order of the cells. Two streams of small numbers
 make it up: the gaps between the rows (`row - previous row - 1`), and the codes of the values in the block's book
@@ -20,8 +20,7 @@ the lock of the process.
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
@@ -43,7 +42,6 @@ HEADER = np.dtype(
 )
 """Begins each segment: how many values it has, and how long its lanes are (bytes and wide numbers)."""
 
-HEADER_STRUCT = struct.Struct("<I18xH")
 HEADER_SIZE = HEADER.itemsize
 ROWS_AS_THEY_ARE = 16
 ESCAPE = 255
@@ -56,86 +54,7 @@ SLOTS = 1024
 """Of the hash table of the book: 32 kB, which stays in a core's own cache."""
 
 jit: Any = numba.njit(nogil=True, cache=True)
-
-
-def bits_of(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the same memory as unsigned integers of the same width."""
-    return values.view(np.dtype(f"u{values.dtype.itemsize}"))
-
-
-@jit
-def sort_by_column(indices, bits, ends, n_columns, first_row, offsets, rows, sorted_bits):
-    """Sort the values of consecutive rows by column, each column's in the order they stand.
-
-    `ends` is where each row ends among the values, `(n_rows,)`; fills `offsets` `(n_columns + 1,)`, `rows` and
-    `sorted_bits` `(n_values,)`. Returns whether all indices lie within the columns; nothing is filled otherwise.
-    """
-    offsets[:] = 0
-    for i in range(len(indices)):
-        column = indices[i]
-        if column < 0 or column >= n_columns:
-            return False
-        offsets[column + 1] += 1
-    for column in range(n_columns):
-        offsets[column + 1] += offsets[column]
-    at = offsets.copy()
-    start = 0
-    for row in range(len(ends)):
-        for i in range(start, ends[row]):
-            place = at[indices[i]]
-            at[indices[i]] = place + np.uint32(1)
-            rows[place] = first_row + row
-            sorted_bits[place] = bits[i]
-        start = ends[row]
-    return True
-
-
-@jit
-def sum_rows(numbers, ends, totals, n_nonzero):
-    """Fill each row's sum, added in float64 in the order the values stand, and its number of values other than 0."""
-    start = 0
-    for row in range(len(ends)):
-        total, n = 0.0, 0
-        for i in range(start, ends[row]):
-            total += numbers[i]
-            n += numbers[i] != 0
-        totals[row], n_nonzero[row] = total, n
-        start = ends[row]
-
-
-@jit
-def sum_columns(numbers, rows, offsets, starts, first, sums, squares, n_nonzero, repeated):
-    """Fill the sums, sums of squares and counts of values other than 0 of the columns from `first`.
-
-    Values are added in float64 in the order of the rows. Values that one cell has several of count as their sum:
-    `repeated` `(n_rows,)` gets how many each row has too many in `sum_rows`.
-    """
-    for k in range(len(sums)):
-        column = first + k
-        total, square, n = 0.0, 0.0, 0
-        row, cell, counted = np.int64(-1), 0.0, 0
-        for piece in range(len(starts)):
-            for i in range(
-                starts[piece] + offsets[piece, column],
-                starts[piece] + offsets[piece, column + 1],
-            ):
-                if rows[i] != row:
-                    total += cell
-                    square += cell * cell
-                    n += cell != 0
-                    if counted > 0:
-                        repeated[row] += counted - (cell != 0)
-                    row, cell, counted = np.int64(rows[i]), float(numbers[i]), 0
-                    counted += numbers[i] != 0
-                else:
-                    cell += numbers[i]
-                    counted += numbers[i] != 0
-        total += cell
-        square += cell * cell
-        n += cell != 0
-        if counted > 0:
-            repeated[row] += counted - (cell != 0)
-        sums[k], squares[k], n_nonzero[k] = total, square, n
+"""Kernels call none of other modules: Numba's cache would go on with the old ones when only those change."""
 
 
 # -- the book: which code a value's key has ---------------------------------------------------------------
@@ -169,7 +88,7 @@ def _frequent(keys: NDArray[Any]) -> tuple[NDArray[np.uint64], float]:
 
 
 @jit
-def hash_book(book):
+def _hash_book(book):
     """Return the hash table of a book: keys and their codes, `(SLOTS,)` each; free slots have the escape's code."""
     keys = np.zeros(SLOTS, dtype=np.uint64)
     codes = np.full(SLOTS, ESCAPE, dtype=np.uint8)
@@ -199,12 +118,53 @@ def _code(key, keys, codes):
 # -- packing ----------------------------------------------------------------------------------------------
 
 
-@jit
-def pack_columns(bits, rows, offsets, starts, first, shift, keys, codes, out, lengths):
-    """Pack the segments of the columns from `first` one after the other into `out`; fill `lengths` in bytes.
+class Codebook(NamedTuple):
+    """How the values of a block become codes.
 
-    Piece `p` of the block has its values from `starts[p]`, column `c` of it from `offsets[p, c]` on. A column without
-    values has no segment. `out` has room for `packed_bound` bytes.
+    Attributes
+    ----------
+    shift
+        How many lower bits of a value follow as they are.
+    keys, codes
+        A hash table: the code of each key, `bits >> shift`.
+    narrow_codes, narrow_bits
+        The code and the bits of each narrow number, `(N_NARROW,)`, where the block is sorted as such; else nothing.
+    """
+
+    shift: int
+    keys: NDArray[np.uint64]
+    codes: NDArray[np.uint8]
+    narrow_codes: NDArray[np.uint8]
+    narrow_bits: NDArray[Any]
+
+
+def open_book(shift: int, book: NDArray[np.uint64], narrow_bits: NDArray[Any]) -> Codebook:
+    """Return how to look up a book's codes; `narrow_bits` are empty where values are sorted as their bits."""
+    keys, codes = _hash_book(book)
+    narrow_codes = np.empty(len(narrow_bits), dtype=np.uint8)
+    _look_up(narrow_bits, shift, keys, codes, narrow_codes)
+    return Codebook(shift, keys, codes, narrow_codes, narrow_bits)
+
+
+@jit
+def _look_up(bits, shift, keys, codes, out):
+    for i in range(len(bits)):
+        out[i] = _code(np.uint64(bits[i]) >> np.uint64(shift), keys, codes)
+
+
+@jit
+def pack_columns(rows, values, numbers, offsets, starts, first, book, out, lengths, sums, squares, n_nonzero, repeated):
+    """Pack the segments of the columns from `first` one after the other into `out`, and add the columns up.
+
+    Fills for each column the length of its segment in bytes, 0 for a column without values, and the sums of
+    `sum_column`; `repeated` is that of `sum_repeated_column`. `out` has room for `packed_bound` bytes.
+
+    Parameters
+    ----------
+    rows, values, offsets, starts
+        The sorted values of a block, see `_gather`: as narrow numbers if the book has those, else bits.
+    numbers
+        The same memory as `values`, as numbers that can be added up.
     """
     most = np.int64(0)
     for k in range(len(lengths)):
@@ -212,28 +172,37 @@ def pack_columns(bits, rows, offsets, starts, first, shift, keys, codes, out, le
         for piece in range(len(starts)):
             n += np.int64(offsets[piece, first + k + 1]) - np.int64(offsets[piece, first + k])
         most = max(most, n)
-    gaps, of_rows = np.empty(most, dtype=np.uint16), np.empty(most, dtype=np.uint16)
-    symbols, of_bits = np.empty(most, dtype=np.uint16), np.empty(most, dtype=bits.dtype)
+    all_rows, all_gaps = np.empty(most, dtype=np.uint16), np.empty(most, dtype=np.uint16)
+    all_values, all_numbers = np.empty(most, dtype=values.dtype), np.empty(most, dtype=numbers.dtype)
+    all_symbols = np.empty(most, dtype=np.uint8)
+    is_narrow = len(book.narrow_bits) > 0
     at = 0
     for k in range(len(lengths)):
-        n = np.int64(0)
-        previous, repeats = np.int64(-1), 0
-        for piece in range(len(starts)):
-            for i in range(
-                starts[piece] + offsets[piece, first + k],
-                starts[piece] + offsets[piece, first + k + 1],
-            ):
-                row = np.int64(rows[i])
-                repeats |= row == previous
-                of_rows[n] = row
-                gaps[n] = row - previous - 1
-                previous = row
-                of_bits[n] = bits[i]
-                symbols[n] = _code(np.uint64(bits[i]) >> np.uint64(shift), keys, codes)
-                n += 1
-        before = at
-        if n:
-            at = _pack(of_rows, gaps, symbols, of_bits, n, repeats, shift, out, at)
+        n = _gather(first + k, offsets, starts, rows, all_rows)
+        if n == 0:
+            lengths[k], sums[k], squares[k], n_nonzero[k] = 0, 0, 0, 0
+            continue
+        _gather(first + k, offsets, starts, values, all_values)
+        of_rows, of_values, gaps, symbols = all_rows[:n], all_values[:n], all_gaps[:n], all_symbols[:n]
+        repeats = _find_gaps(of_rows, gaps, symbols)
+        if repeats or not is_narrow:
+            _gather(first + k, offsets, starts, numbers, all_numbers)
+        if repeats:
+            sums[k], squares[k], n_nonzero[k] = sum_repeated_column(of_rows, all_numbers[:n], repeated)
+        elif is_narrow:
+            sums[k], squares[k], n_nonzero[k] = sum_narrow_column(of_values)
+        else:
+            sums[k], squares[k], n_nonzero[k] = sum_column(all_numbers[:n])
+        header, before = out[at : at + HEADER_SIZE], at
+        at = _pack_rows(of_rows, gaps, symbols, repeats, out, at + HEADER_SIZE, header)
+        if is_narrow:
+            for i in range(n):
+                symbols[i] = book.narrow_codes[of_values[i]]
+        else:
+            _look_up(of_values, book.shift, book.keys, book.codes, symbols)
+        at = _pack_values(symbols, of_values, book, out, at, header)
+        _put(np.uint64(n), 4, header, 0)
+        header[22], header[23] = repeats, 0
         lengths[k] = at - before
 
 
@@ -243,45 +212,100 @@ def packed_bound(n_values: int, n_columns: int, itemsize: int) -> int:
 
 
 @jit
-def _pack(of_rows, gaps, symbols, of_bits, n, repeats, shift, out, at):
-    header = at
-    at += HEADER_SIZE
-    row_width, row_bytes, row_wide = _cheapest(gaps, n)
-    if repeats or row_bytes + 2 * row_wide + n * row_width // 8 > 2 * n:
-        row_width, row_bytes, row_wide = ROWS_AS_THEY_ARE, 0, n
-        at = _put_words(of_rows, n, out, at)
+def _gather(column, offsets, starts, values, out):
+    """Copy the values of a column from all pieces of a block to the beginning of `out`; return how many there are.
+
+    Piece `p` has its values from `starts[p]` on, column `c` of it from `offsets[p, c]` on.
+    """
+    n = np.uint64(0)
+    for piece in range(len(starts)):
+        start = starts[piece] + offsets[piece, column]
+        length = np.uint64(offsets[piece, column + 1] - offsets[piece, column])
+        for i in range(length):
+            out[n + i] = values[start + i]
+        n += length
+    return np.int64(n)
+
+
+@jit
+def _find_gaps(rows, gaps, symbols):
+    """Fill the gaps, and what of them fits a byte; return whether a row comes again."""
+    gaps[0] = rows[0]
+    before, after, between = rows[:-1], rows[1:], gaps[1:]
+    repeats = False
+    for i in range(len(between)):
+        between[i] = after[i] - before[i] - np.uint16(1)
+        repeats |= after[i] == before[i]
+    for i in range(len(gaps)):
+        symbols[i] = min(gaps[i], np.uint16(ESCAPE))
+    return repeats
+
+
+@jit
+def _pack_rows(rows, gaps, symbols, repeats, out, at, header):
+    n = len(rows)
+    width, n_bytes, n_wide = _cheapest(symbols)
+    as_they_are = repeats or n_bytes + 2 * n_wide + n * width // 8 > 2 * n
+    if as_they_are:
+        width, n_bytes, n_wide = ROWS_AS_THEY_ARE, 0, n
     else:
-        at = _put_lanes(gaps, n, row_width, out, at)
+        at = _put_lanes(symbols, width, out, at)
+    if n_wide:
         for i in range(n):
-            if gaps[i] >= 255:
+            if as_they_are:
+                out[at], out[at + 1] = rows[i] & 255, rows[i] >> 8
+                at += 2
+            elif symbols[i] == ESCAPE:
                 out[at], out[at + 1] = gaps[i] & 255, gaps[i] >> 8
                 at += 2
-    value_width, value_bytes, value_wide = _cheapest(symbols, n)
-    at = _put_lanes(symbols, n, value_width, out, at)
-    itemsize = of_bits.itemsize
-    if value_wide:
-        for i in range(n):
-            if symbols[i] == 255:
-                at = _put(np.uint64(of_bits[i]) >> np.uint64(shift), itemsize - shift // 8, out, at)
-    if shift:
-        for i in range(n):
-            at = _put(np.uint64(of_bits[i]), shift // 8, out, at)
-    for number in (n, row_bytes, row_wide, value_bytes, value_wide):
-        header = _put(np.uint64(number), 4, out, header)
-    out[header], out[header + 1], out[header + 2], out[header + 3] = row_width, value_width, repeats, 0
+    _put(np.uint64(n_bytes), 4, header, 4)
+    _put(np.uint64(n_wide), 4, header, 8)
+    header[20] = width
     return at
 
 
 @jit
-def _cheapest(symbols, n):
+def _pack_values(symbols, values, book, out, at, header):
+    width, n_bytes, n_wide = _cheapest(symbols)
+    at = _put_lanes(symbols, width, out, at)
+    if n_wide:
+        for i in range(len(symbols)):
+            if symbols[i] == ESCAPE:
+                key_bytes = book.narrow_bits.itemsize - book.shift // 8
+                at = _put(_bits(values[i], book) >> np.uint64(book.shift), key_bytes, out, at)
+    if book.shift:
+        for i in range(len(symbols)):
+            at = _put(_bits(values[i], book), book.shift // 8, out, at)
+    _put(np.uint64(n_bytes), 4, header, 12)
+    _put(np.uint64(n_wide), 4, header, 16)
+    header[21] = width
+    return at
+
+
+@jit
+def _bits(value, book):
+    return np.uint64(book.narrow_bits[value]) if len(book.narrow_bits) else np.uint64(value)
+
+
+@jit
+def _cheapest(symbols):
     """Return the width that takes the fewest bytes, and with it the numbers in the byte lane and the wide lane."""
+    n = len(symbols)
     over_1, over_2, over_4, wide = 0, 0, 0, 0  # how many do not fit 1, 2 and 4 bits
-    for i in range(n):
-        symbol = symbols[i]
-        over_1 += symbol >= 1
-        over_2 += symbol >= 3
-        over_4 += symbol >= 15
-        wide += symbol >= 255
+    for first in range(0, n, 4096):  # counts of 16 bits, so that sixteen are counted at a time
+        part = symbols[first : min(n, first + 4096)]
+        some_1, some_2, some_4, some_wide = np.uint16(0), np.uint16(0), np.uint16(0), np.uint16(0)
+        for i in range(len(part)):
+            some_1 = np.uint16(some_1 + np.uint16(part[i] >= 1))
+            some_2 = np.uint16(some_2 + np.uint16(part[i] >= 3))
+            some_4 = np.uint16(some_4 + np.uint16(part[i] >= 15))
+            some_wide = np.uint16(some_wide + np.uint16(part[i] >= ESCAPE))
+        over_1, over_2, over_4, wide = (
+            over_1 + int(some_1),
+            over_2 + int(some_2),
+            over_4 + int(some_4),
+            wide + int(some_wide),
+        )
     if over_1 == 0:
         return 0, 0, 0
     best, n_bytes = 8, 0
@@ -292,37 +316,48 @@ def _cheapest(symbols, n):
 
 
 @jit
-def _put_lanes(symbols, n, width, out, at):
-    if width == 8:
-        for i in range(n):
-            out[at + i] = min(symbols[i], np.uint16(255))
-        return at + n
+def _put_lanes(symbols, width, out, at):
+    n = len(symbols)
     if width == 0:
         return at
-    escape = np.uint16((1 << width) - 1)
-    each = 8 // width
-    byte = at + (n + each - 1) // each
-    i = 0
-    for place in range(at, byte):
-        packed, used = np.uint16(0), np.uint16(0)
-        for k in range(i, min(i + each, n)):
-            symbol = symbols[k]
-            # written always, kept only where it is needed: a branch would be guessed wrong too often
-            out[byte] = min(symbol, np.uint16(255))
-            byte += symbol >= escape
-            packed |= min(symbol, escape) << used
-            used += np.uint16(width)
-        out[place] = packed
-        i += each
-    return byte
+    if width == 8:
+        lane = out[at : at + n]
+        for i in range(n):
+            lane[i] = symbols[i]
+        return at + n
+    each, escape = 8 // width, np.uint8((1 << width) - 1)
+    n_whole = n // each
+    lane = out[at : at + n_whole]
+    # written out for each width: a loop over the numbers of a byte takes twice as long
+    if width == 4:
+        for i in range(n_whole):
+            lane[i] = _lower(symbols, 2 * i, escape, 4)
+    elif width == 2:
+        for i in range(n_whole):
+            lane[i] = _lower(symbols, 4 * i, escape, 2) | (_lower(symbols, 4 * i + 2, escape, 2) << 4)
+    else:
+        for i in range(n_whole):
+            lower = _lower(symbols, 8 * i, escape, 1) | (_lower(symbols, 8 * i + 2, escape, 1) << 2)
+            upper = _lower(symbols, 8 * i + 4, escape, 1) | (_lower(symbols, 8 * i + 6, escape, 1) << 2)
+            lane[i] = lower | (upper << 4)
+    byte = np.uint64(at + n_whole)
+    if n_whole * each < n:
+        rest = 0
+        for i in range(n_whole * each, n):
+            rest |= min(symbols[i], escape) << (width * (i - n_whole * each))
+        out[byte] = rest
+        byte += np.uint64(1)
+    for i in range(n):
+        # written always, kept only where it is needed: a branch would be guessed wrong too often
+        out[byte] = symbols[i]
+        byte += np.uint64(symbols[i] >= escape)
+    return np.int64(byte)
 
 
 @jit
-def _put_words(words, n, out, at):
-    for i in range(n):
-        out[at], out[at + 1] = words[i] & 255, words[i] >> 8
-        at += 2
-    return at
+def _lower(symbols, i, escape, width):
+    """Return two numbers side by side."""
+    return min(symbols[i], escape) | (min(symbols[i + 1], escape) << width)
 
 
 @jit
@@ -334,111 +369,49 @@ def _put(number, n_bytes, out, at):
     return at
 
 
-def header_of(segment: bytes) -> tuple[int, int]:
-    """Return how many values a segment has, and whether a row has several of them."""
-    n_values, repeats = HEADER_STRUCT.unpack_from(segment)
-    return n_values, repeats
-
-
-# -- unpacking --------------------------------------------------------------------------------------------
+# -- sums -------------------------------------------------------------------------------------------------
 
 
 @jit
-def unpack(segment, book, shift, n_rows, rows, bits):
-    """Fill the rows, below `n_rows`, and the values' bits of a segment, `(n_values,)`; return whether it was whole.
+def sum_column(numbers):
+    """Return the sum, the sum of squares and the number of values other than 0, added in float64 in their order."""
+    total, square, n = 0.0, 0.0, 0
+    for i in range(len(numbers)):
+        number = np.float64(numbers[i])
+        total += number
+        square += number * number
+        n += number != 0
+    return total, square, n
 
-    Nothing outside of the arrays is touched whatever the bytes are: a checksum tells the owner of a file from chance,
-    not from malice.
+
+@jit
+def sum_narrow_column(numbers):
+    """Do the same for narrow numbers, in any order."""
+    total, square, n = np.uint64(0), np.uint64(0), np.uint64(0)
+    for i in range(len(numbers)):
+        number = np.uint64(numbers[i])
+        total += number
+        square += number * number
+        n += np.uint64(number != 0)
+    return float(total), float(square), np.int64(n)
+
+
+@jit
+def sum_repeated_column(rows, numbers, repeated):
+    """Do the same where values that one cell has several of count as their sum.
+
+    `repeated` `(n_rows,)` gets how many each row has too many in `sorting.sum_rows`.
     """
-    n = len(rows)
-    row_bytes, row_wide, value_bytes, value_wide = (
-        _get(segment, 4, 4),
-        _get(segment, 8, 4),
-        _get(segment, 12, 4),
-        _get(segment, 16, 4),
-    )
-    row_width, value_width = np.int64(segment[20]), np.int64(segment[21])
-    as_they_are = row_width == ROWS_AS_THEY_ARE and row_wide == n and row_bytes == 0
-    if not (as_they_are or row_width <= 8) or value_width > 8:
-        return False
-    key_bytes = bits.itemsize - shift // 8
-    row_byte = HEADER_SIZE + (0 if as_they_are else (n * row_width + 7) // 8)
-    wide = row_byte + row_bytes
-    values = wide + 2 * row_wide
-    value_byte = values + (n * value_width + 7) // 8
-    keys = value_byte + value_bytes
-    lower = keys + key_bytes * value_wide
-    if lower + n * (shift // 8) != len(segment):
-        return False
-    if as_they_are:
-        for i in range(n):
-            rows[i] = _get(segment, wide + 2 * i, 2)
-            if rows[i] >= n_rows:
-                return False
-    elif not _unpack_rows(segment, row_width, row_byte, wide, values, n_rows, rows):
-        return False
-    return _unpack_values(segment, value_width, values, value_byte, keys, lower, book, shift, bits)
-
-
-@jit
-def _unpack_rows(segment, width, byte, wide, end, n_rows, rows):
-    first_wide = wide
-    row = np.int64(-1)
-    for i in range(len(rows)):
-        gap, byte = _next(segment, HEADER_SIZE, i, width, byte, first_wide)
-        if gap == ESCAPE:
-            if wide >= end:
-                return False
-            gap = _get(segment, wide, 2)
-            wide += 2
-        if gap < 0:
-            return False
-        row += gap + 1
-        if row >= n_rows:
-            return False
-        rows[i] = row
-    return True
-
-
-@jit
-def _unpack_values(segment, width, lane, byte, wide, lower, book, shift, bits):
-    first_wide, first_lower = wide, lower
-    key_bytes = bits.itemsize - shift // 8
-    for i in range(len(bits)):
-        code, byte = _next(segment, lane, i, width, byte, first_wide)
-        if code == ESCAPE:
-            if wide >= first_lower:
-                return False
-            key = np.uint64(_get(segment, wide, key_bytes))
-            wide += key_bytes
-        elif 0 <= code < len(book):
-            key = book[code]
-        else:
-            return False
-        if shift:
-            key = (key << np.uint64(shift)) | np.uint64(_get(segment, lower, shift // 8))
-            lower += shift // 8
-        bits[i] = key
-    return True
-
-
-@jit
-def _next(segment, lane, i, width, byte, end):
-    """Return number `i` of a stream and where its byte lane goes on; -1 when that ends before."""
-    if width == 0:
-        return np.int64(0), byte
-    mask = (1 << width) - 1
-    number = (np.int64(segment[lane + i * width // 8]) >> (i * width % 8)) & mask
-    if number < mask or width == 8:
-        return number, byte
-    if byte >= end:
-        return np.int64(-1), byte
-    return np.int64(segment[byte]), byte + 1
-
-
-@jit
-def _get(segment, at, n_bytes):
-    number = np.uint64(0)
-    for i in range(n_bytes):
-        number |= np.uint64(segment[at + i]) << np.uint64(8 * i)
-    return np.int64(number)
+    total, square, n = 0.0, 0.0, 0
+    i = 0
+    while i < len(rows):
+        row, cell, counted = rows[i], 0.0, 0
+        while i < len(rows) and rows[i] == row:
+            cell += numbers[i]
+            counted += numbers[i] != 0
+            i += 1
+        total += cell
+        square += cell * cell
+        n += cell != 0
+        repeated[row] += counted - (cell != 0)
+    return total, square, n
