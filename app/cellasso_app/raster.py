@@ -280,7 +280,7 @@ def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
     words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
     sums = np.zeros((*words.shape, 3), dtype=np.uint64)
     table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark))
-    aggregate.add_mixture(
+    n_visible = aggregate.add_mixture(
         cells.plane.points,
         cells.codes,
         table,
@@ -292,7 +292,6 @@ def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
         words,
     )
     counts = words >> aggregate.COUNT
-    n_visible = int(counts.sum())
     drawn = counts > 0
     mixture = np.zeros((*words.shape, 3), dtype=np.uint8)
     mixture[drawn] = np.rint(sums[drawn] / counts[drawn][:, None])
@@ -307,7 +306,7 @@ def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
 def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
     words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
     sums, known = np.zeros(words.shape), np.zeros(words.shape, dtype=np.int64)
-    aggregate.add_values(
+    n_visible = aggregate.add_values(
         cells.plane.points,
         cells.values,
         states,
@@ -324,7 +323,6 @@ def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
         aggregate.to_steps(mean.ravel(), float(low), float(high), cells.scale.log, steps)
     codes = steps.reshape(words.shape).astype(np.int64)
     counts = words >> aggregate.COUNT
-    n_visible = int(counts.sum())
     state = words & (1 << aggregate.SELECTED)
     rank = np.where(codes == MISSING_CODE, 0, codes + 1) << aggregate.RANK
     words = np.where(counts > 0, (counts << aggregate.COUNT) | state | rank | codes, 0)
@@ -378,7 +376,7 @@ def _collect(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
     at, words = found[:n][order], words[:n][order]
     faded = (words >> aggregate.SELECTED) & 1 == 0 if style.fade else np.zeros(0, dtype=np.bool_)
     points = cells.plane.points[at]
-    x, y = points.T
+    x, y = points.T.astype(np.float64)  # comparing them with the edges must not round these
     n_visible = int(
         np.count_nonzero(
             (x >= viewport.x_low) & (x <= viewport.x_high) & (y >= viewport.y_low) & (y <= viewport.y_high)
