@@ -676,6 +676,13 @@ def test_the_soft_edge_of_a_dot_has_its_full_colour():
     assert {tuple(color) for color in seen[edge][:, :3]} == {(255, 128, 0)}
 
 
+def test_mixed_colours_are_of_the_colours_that_the_user_chose():
+    coloring = categories([0, 1], 2, ("#ff0000", "#0000ff"))
+    style = Style(size=1, order="mixed", chosen={"0": "#00ff00"})
+    drawn = picture(sort_cells([[0.5, 0.5]] * 2, coloring), style)
+    assert list(drawn.mixture[15, 20]) == [0, 128, 128]
+
+
 def test_only_values_have_a_mean():
     with pytest.raises(TypeError, match="only values have a mean"):
         sort_cells([[0, 0]], categories([0], 1)).values  # noqa: B018 - read on demand

@@ -182,8 +182,8 @@ def add_values(
 ) -> int:
     """Add up the values of the cells of each pixel, of the selected ones alone where there are some.
 
-    Returns as `add_mixture` does. `sums` and `known` `(height, width)` take the values and their number, without those that are NaN; `words` are as
-    for `add_mixture`.
+    Returns as `add_mixture` does. `sums` and `known` `(height, width)` take the values and their number, without those
+    that are NaN; `words` are as for `add_mixture`.
     """
     x_low, x_high, y_low, y_high = viewport
     height, width = words.shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ from cellasso_app.dots import disc
 from cellasso_app.palettes import Scale, color_table, rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -89,12 +89,15 @@ class Style:
         Codes of the categories that are not drawn.
     fade
         Whether the cells that are not selected are faded.
+    chosen
+        Colours by label in place of a category's own; only mixed colours have to know them.
     """
 
     size: float | None = None
     order: Order = "random"
     hidden: frozenset[int] = frozenset()
     fade: bool = False
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -279,7 +282,7 @@ def _top(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
 def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
     words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
     sums = np.zeros((*words.shape, 3), dtype=np.uint64)
-    table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark))
+    table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark, chosen=style.chosen))
     n_visible = aggregate.add_mixture(
         cells.plane.points,
         cells.codes,
