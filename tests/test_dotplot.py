@@ -18,7 +18,7 @@ import cellasso
 from cellasso.summarise import summarise_groups
 from cellasso_app.dotplot import MIN_ROW, color_limits, dot_size, dotplot, largest_dot
 from cellasso_app.genes import GenesView, _axis_names, _summarise
-from cellasso_app.raster import COLOR_MAPS
+from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import Session, Source
 from conftest import make_mdata, write
 

@@ -123,8 +123,10 @@ def add_mixture(
     viewport: tuple[float, float, float, float],
     sums: NDArray[np.uint64],
     words: NDArray[np.int64],
-) -> None:
+) -> int:
     """Add up the colours of the cells of each pixel, of the selected ones alone where there are some.
+
+    Returns how many cells were drawn, with those below the selected ones.
 
     Parameters
     ----------
@@ -139,6 +141,7 @@ def add_mixture(
     height, width = words.shape
     x_scale, y_scale = width / (x_high - x_low), height / (y_high - y_low)
     some, coded = len(states) > 0, len(codes) > 0
+    n = 0
     for span in range(len(spans)):
         whole = spans[span, 2] != 0
         for i in range(spans[span, 0], spans[span, 1]):
@@ -151,7 +154,10 @@ def add_mixture(
             row, column = _pixel(y, y_low, y_scale, height), _pixel(x, x_low, x_scale, width)
             state = np.int64(states[i]) if some else np.int64(0)
             before = words[row, column]
-            if state > 1 or state < (before >> SELECTED) & 1:
+            if state > 1:
+                continue
+            n += 1
+            if state < (before >> SELECTED) & 1:
                 continue
             if state > (before >> SELECTED) & 1:  # the first selected cell: what was here lies below it
                 before = np.int64(0)
@@ -160,6 +166,7 @@ def add_mixture(
             words[row, column] = (before & ~TOP) + (1 << COUNT) | (state << SELECTED) | 1
             for channel in range(3):
                 sums[row, column, channel] += np.uint64(colors[code, channel])
+    return n
 
 
 @njit(nogil=True, cache=True)
@@ -172,16 +179,17 @@ def add_values(
     sums: NDArray[np.float64],
     known: NDArray[np.int64],
     words: NDArray[np.int64],
-) -> None:
+) -> int:
     """Add up the values of the cells of each pixel, of the selected ones alone where there are some.
 
-    `sums` and `known` `(height, width)` take the values and their number, without those that are NaN; `words` are as
-    for `add_mixture`.
+    Returns as `add_mixture` does. `sums` and `known` `(height, width)` take the values and their number, without those
+    that are NaN; `words` are as for `add_mixture`.
     """
     x_low, x_high, y_low, y_high = viewport
     height, width = words.shape
     x_scale, y_scale = width / (x_high - x_low), height / (y_high - y_low)
     some = len(states) > 0
+    n = 0
     for span in range(len(spans)):
         whole = spans[span, 2] != 0
         for i in range(spans[span, 0], spans[span, 1]):
@@ -191,7 +199,10 @@ def add_values(
             row, column = _pixel(y, y_low, y_scale, height), _pixel(x, x_low, x_scale, width)
             state = np.int64(states[i]) if some else np.int64(0)
             before = words[row, column]
-            if state > 1 or state < (before >> SELECTED) & 1:
+            if state > 1:
+                continue
+            n += 1
+            if state < (before >> SELECTED) & 1:
                 continue
             if state > (before >> SELECTED) & 1:
                 before = np.int64(0)
@@ -200,6 +211,7 @@ def add_values(
             if not np.isnan(values[i]):
                 sums[row, column] += values[i]
                 known[row, column] += 1
+    return n
 
 
 @njit(nogil=True, cache=True)

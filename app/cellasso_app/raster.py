@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ from cellasso_app.dots import disc
 from cellasso_app.palettes import Scale, color_table, rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -89,12 +89,15 @@ class Style:
         Codes of the categories that are not drawn.
     fade
         Whether the cells that are not selected are faded.
+    chosen
+        Colours by label in place of a category's own; only mixed colours have to know them.
     """
 
     size: float | None = None
     order: Order = "random"
     hidden: frozenset[int] = frozenset()
     fade: bool = False
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -279,8 +282,8 @@ def _top(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
 def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
     words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
     sums = np.zeros((*words.shape, 3), dtype=np.uint64)
-    table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark))
-    aggregate.add_mixture(
+    table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark, chosen=style.chosen))
+    n_visible = aggregate.add_mixture(
         cells.plane.points,
         cells.codes,
         table,
@@ -292,7 +295,6 @@ def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
         words,
     )
     counts = words >> aggregate.COUNT
-    n_visible = int(counts.sum())
     drawn = counts > 0
     mixture = np.zeros((*words.shape, 3), dtype=np.uint8)
     mixture[drawn] = np.rint(sums[drawn] / counts[drawn][:, None])
@@ -307,7 +309,7 @@ def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
 def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
     words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
     sums, known = np.zeros(words.shape), np.zeros(words.shape, dtype=np.int64)
-    aggregate.add_values(
+    n_visible = aggregate.add_values(
         cells.plane.points,
         cells.values,
         states,
@@ -324,7 +326,6 @@ def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
         aggregate.to_steps(mean.ravel(), float(low), float(high), cells.scale.log, steps)
     codes = steps.reshape(words.shape).astype(np.int64)
     counts = words >> aggregate.COUNT
-    n_visible = int(counts.sum())
     state = words & (1 << aggregate.SELECTED)
     rank = np.where(codes == MISSING_CODE, 0, codes + 1) << aggregate.RANK
     words = np.where(counts > 0, (counts << aggregate.COUNT) | state | rank | codes, 0)
@@ -378,7 +379,7 @@ def _collect(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
     at, words = found[:n][order], words[:n][order]
     faded = (words >> aggregate.SELECTED) & 1 == 0 if style.fade else np.zeros(0, dtype=np.bool_)
     points = cells.plane.points[at]
-    x, y = points.T
+    x, y = points.T.astype(np.float64)  # comparing them with the edges must not round these
     n_visible = int(
         np.count_nonzero(
             (x >= viewport.x_low) & (x <= viewport.x_high) & (y >= viewport.y_low) & (y <= viewport.y_high)

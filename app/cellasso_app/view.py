@@ -343,7 +343,8 @@ class EmbeddingView:
         hidden = session.hidden.get(self._legend_column, frozenset())
         codes = codes_of(coloring, hidden) if isinstance(coloring, Categories) else frozenset()
         order = session.order.get(type(coloring).__name__, "random" if isinstance(coloring, Categories) else "high")
-        return Style(session.dot_size, order, codes, session.selection is not None)
+        chosen = session.recolored.get(self._legend_column, {})
+        return Style(session.dot_size, order, codes, session.selection is not None, chosen)
 
     def _others(self) -> Filter:
         """Return what is hidden by other columns than the one whose legend is shown."""

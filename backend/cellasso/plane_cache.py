@@ -81,13 +81,14 @@ def write_plane(root: Path, key: str, plane: Plane, about: dict[str, Any]) -> No
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trim(root, keep=folder, room=sum(part.nbytes for part in parts))
+        partial_about.write_bytes(sealed({**stated, "checksum": checksum}))
+        partial_about.replace(folder / ABOUT)  # first: what a crash leaves is then listed, and can be cleared
         with partial.open("wb") as file:
             for part in parts:
                 file.write(part.data)
         partial.replace(folder / PLANE)  # one that was cut off by a crash has another checksum
-        partial_about.write_bytes(sealed({**stated, "checksum": checksum}))
-        partial_about.replace(folder / ABOUT)
     except OSError as error:
         logger.info("The order of %s was not kept (%s)", about["matrix"], error.strerror)
         for path in (partial, partial_about):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # where there can be no such folder
+                path.unlink(missing_ok=True)
