@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cellasso.plane import Viewport
 from cellasso_app.figure import INKS, ColorBar, Design, Label, Legend, Row, clean, number, render
-from cellasso_app.raster import COLOR_MAPS, Viewport
+from cellasso_app.palettes import COLOR_MAPS
 
 SVG = "{http://www.w3.org/2000/svg}"
 VIEW = Viewport(-10.0, 10.0, 0.0, 5_000.0)

@@ -93,14 +93,14 @@ def test_the_report_is_made_when_it_is_asked_for(dataset, tmp_path):
     explorer._on_message({"type": "inspect"})
     until(lambda: explorer.inspection.report)
     assert explorer.inspection.report["file"] == dataset.file_path.name
-    until(lambda: not explorer.view.bar.busy)
+    until(lambda: not explorer.views.active.bar.busy)
 
 
 def test_an_inspection_that_fails_is_a_sentence(dataset, tmp_path, monkeypatch):
     from test_selecting import until
 
     explorer = Explorer(dataset, export_dir=tmp_path)
-    until(lambda: not explorer.view.bar.busy)
+    until(lambda: not explorer.views.active.bar.busy)
     dataset.close()
     explorer._on_message({"type": "inspect"})
     until(lambda: explorer.inspection.report)

@@ -53,7 +53,7 @@ def explorer(dataset: Dataset, tmp_path: Path, pieces) -> Iterator[Explorer]:
     (tmp_path / "out").mkdir()
     made = Explorer(dataset, export_dir=tmp_path / "out")
     yield made
-    until(lambda: not made.view.bar.busy)  # it reads from a file that is closed next
+    until(lambda: not made.views.active.bar.busy)  # it reads from a file that is closed next
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_the_open_file_is_never_replaced(dataset, pieces):
     say(explorer, "export", name=dataset.file_path.name)
     assert "is the file that is open" in finish(explorer)["message"]
     assert dataset.file_path.read_bytes() == before
-    until(lambda: not explorer.view.bar.busy)
+    until(lambda: not explorer.views.active.bar.busy)
 
 
 def test_the_next_selection_clears_the_outcome_and_proposes_a_free_name(explorer, folder):
@@ -340,7 +340,7 @@ def test_parquet_is_offered_only_where_it_can_be_written(dataset, tmp_path, monk
     assert [offered["value"] for offered in explorer.selecting.panel.formats] == ["h5ad", "csv", "txt"]
     say(explorer, "format", value="parquet", name="x")
     assert explorer.selecting.panel.format == "h5ad"
-    until(lambda: not explorer.view.bar.busy)
+    until(lambda: not explorer.views.active.bar.busy)
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ def test_genes_of_modalities_without_the_chosen_matrix_come_from_their_own(multi
         for gene in genes:
             expected = dataset.read_feature(gene, session.layer_of(gene))[::3]
             np.testing.assert_array_equal(found[gene], expected)
-        until(lambda: not explorer.view.bar.busy)
+        until(lambda: not explorer.views.active.bar.busy)
 
 
 def test_names_are_written_one_a_line_and_downloaded(explorer, folder, plain, pieces):
@@ -438,7 +438,7 @@ def test_a_cancelled_table_leaves_nothing_behind(explorer, folder, monkeypatch):
         return read_features(*arguments, **options)
 
     explorer.session.add_gene("g1")
-    until(lambda: not explorer.view.bar.busy and not explorer.genes.bar.busy)
+    until(lambda: not explorer.views.active.bar.busy and not explorer.genes.bar.busy)
     monkeypatch.setattr(dataset, "read_features", slow)
     choose(explorer)
     say(explorer, "format", value="csv", name="x")
@@ -605,7 +605,7 @@ def test_each_session_downloads_only_its_own_export(explorer, dataset, folder, p
     finish(explorer)
     other = Explorer(dataset, export_dir=folder)
     say(other, "download", number=0, offset=0)
-    until(lambda: not other.view.bar.busy)
+    until(lambda: not other.views.active.bar.busy)
     assert not pieces
 
 
