@@ -41,15 +41,18 @@ FLAGS = [
 SIZE = (800, 700)  # of the plot
 GENE = "CD8A"
 COLUMN, OTHER_COLUMN = "cell_type", "sample"  # of 24 and of 8 categories
-FEW_PAGES = 4
+FURTHER_PAGES = 8
 QUIET = 1.5
 """Seconds without a new pixel after which the picture counts as final: longer than any delay of either side."""
 
 PATIENCE = 60.0  # seconds
+PICTURE = 50_000
+"""Bytes over the websocket that can only be a picture."""
 
 WATCH = """() => {
     const seen = window.seen = {input: 0, pixels: 0, text: 0, started: performance.now()};
-    for (const type of ["wheel", "pointerup", "click", "change", "keydown"])
+    // events that are heard outside of a shadow root, as "change" is not
+    for (const type of ["wheel", "pointerup", "click", "input", "keydown"])
         window.addEventListener(type, (event) => { seen.input = event.timeStamp; }, {capture: true, passive: true});
     const all = function* (root) {
         for (const element of root.querySelectorAll("*")) {
@@ -129,13 +132,23 @@ class Tab:
         seen: dict[str, float] = self.page.evaluate("seen")
         return seen
 
-    def measure(self, act: Callable[[], None], *, by: str = "pixels") -> Step:
-        """Do something and wait for what it changes; the last input is where the time begins."""
+    def measure(self, act: Callable[[], object], *, by: str = "pixels", picture: bool = False) -> Step:
+        """Do something and wait for what it changes; the last input is where the time begins.
+
+        With `picture` a new one has to arrive: the browser moves and stretches the old one by itself.
+        """
         before, received = self.settle(), self.received
         act()
+        deadline = time.monotonic() + PATIENCE
+        while picture and self.received - received < PICTURE:
+            if time.monotonic() > deadline:
+                sys.exit("No new picture arrived.")
+            self.page.wait_for_timeout(50)
         self.page.wait_for_function(f"seen.{by} > {before[by]}", polling=50)
         seen = self.settle()
-        return Step(max(0.0, seen[by] - seen["input"]), self.received - received)
+        if seen["input"] <= before["input"] or seen[by] < seen["input"]:
+            sys.exit(f"The page saw no input, or nothing changed after it: {before}, {seen}")
+        return Step(seen[by] - seen["input"], self.received - received)
 
     def box(self) -> dict[str, float]:
         box: dict[str, float] = self.page.evaluate(BOX)
@@ -196,10 +209,10 @@ def steps_of_holoviews(tab: Tab, turn: int) -> dict[str, Step]:
 
 
 def common_steps(tab: Tab, turn: int, recolour: Callable[[str], object]) -> dict[str, Step]:
-    found = {"wheel zoom": tab.measure(lambda: tab.wheel(-200))}
+    found = {"wheel zoom": tab.measure(lambda: tab.wheel(-200), picture=True)}
     there = [(0.6 - 0.02 * n, 0.55 - 0.01 * n) for n in range(11)]
-    found["pan, from the release"] = tab.measure(lambda: tab.drag(there if turn % 2 else there[::-1]))
-    tab.measure(lambda: tab.wheel(200))
+    found["pan, from the release"] = tab.measure(lambda: tab.drag(there if turn % 2 else there[::-1]), picture=True)
+    tab.measure(lambda: tab.wheel(200), picture=True)
     found["recolour by another column"] = tab.measure(lambda: recolour(OTHER_COLUMN))
     tab.measure(lambda: recolour(COLUMN))
     return found
@@ -295,8 +308,8 @@ def run_side(
             measured.setdefault(name, []).append(step)
             print(f"{turn + 1}/{n_repeats} {name}: {step}", file=sys.stderr, flush=True)
     before = memory("VmRSS", str(pid))
-    further = [Tab(browser, url, viewport) for _ in range(FEW_PAGES)]
-    per_page = (memory("VmRSS", str(pid)) - before) / FEW_PAGES
+    further = [Tab(browser, url, viewport) for _ in range(FURTHER_PAGES)]
+    per_page = (memory("VmRSS", str(pid)) - before) / FURTHER_PAGES
     for page in (tab, *further):
         page.context.close()
     return measured, per_page
