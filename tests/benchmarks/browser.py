@@ -1,0 +1,404 @@
+"""What a user waits for in a real Chromium, from the input to the last new pixel, beside HoloViews with datashader.
+
+Both sides show the same cells of the synthetic file in a plot of the same size, each from a server process of its
+own. A script in the page looks at the pixels of the plot's canvas in every animation frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from measuring import duration, machine, memory, number
+from playwright.sync_api import sync_playwright
+
+from cellasso_app.demo import synthetic_folder, write_synthetic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Page
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+SIZE = (800, 700)  # of the plot
+GENE = "CD8A"
+COLUMN, OTHER_COLUMN = "cell_type", "sample"  # of 24 and of 8 categories
+FURTHER_PAGES = 8
+QUIET = 1.5
+"""Seconds without a new pixel after which the picture counts as final: longer than any delay of either side."""
+
+PATIENCE = 60.0  # seconds
+PICTURE = 50_000
+"""Bytes over the websocket that can only be a picture."""
+
+WATCH = """() => {
+    const seen = window.seen = {input: 0, pixels: 0, text: 0, started: performance.now()};
+    // events that are heard outside of a shadow root, as "change" is not
+    for (const type of ["wheel", "pointerup", "click", "input", "keydown"])
+        window.addEventListener(type, (event) => { seen.input = event.timeStamp; }, {capture: true, passive: true});
+    const all = function* (root) {
+        for (const element of root.querySelectorAll("*")) {
+            yield element;
+            if (element.shadowRoot) yield* all(element.shadowRoot);
+        }
+    };
+    let canvases = [], status = null, hash = 0, words = "", looked = -1e9;
+    const look = (now) => {
+        if (now - looked > 1000) { // the page builds itself, and may build parts of it anew
+            looked = now;
+            const elements = [...all(document)];
+            const area = (canvas) => canvas.width * canvas.height;
+            canvases = elements.filter((element) => element instanceof HTMLCanvasElement);
+            canvases = canvases.filter((c) => area(c) && area(c) === Math.max(...canvases.map(area)));
+            status = elements.find((element) => element.getAttribute("aria-label") === "Cells" && element.role);
+        }
+        let fresh = 0;
+        for (const {width, height, ...rest} of canvases.map((c) => ({
+            width: c.width, height: c.height, data: c.getContext("2d").getImageData(0, 0, c.width, c.height).data})))
+            for (let view = new Uint32Array(rest.data.buffer), i = 0; i < view.length; i += 7)
+                fresh = (Math.imul(fresh, 31) + view[i]) | 0;
+        if (fresh !== hash) { hash = fresh; seen.pixels = performance.now(); }
+        const text = status ? status.textContent : "";
+        if (text !== words) { words = text; seen.text = performance.now(); }
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+}"""
+BOX = """() => {
+    const all = function* (root) {
+        for (const element of root.querySelectorAll("*")) {
+            yield element;
+            if (element.shadowRoot) yield* all(element.shadowRoot);
+        }
+    };
+    const canvases = [...all(document)].filter((element) => element instanceof HTMLCanvasElement);
+    const frames = canvases.map((canvas) => canvas.getBoundingClientRect());
+    const [frame] = frames.sort((a, b) => b.width * b.height - a.width * a.height);
+    return frame && {x: frame.x, y: frame.y, width: frame.width, height: frame.height};
+}"""
+
+
+class Step(NamedTuple):
+    """What one input took: milliseconds to the last new pixel (or word), and bytes over the websocket."""
+
+    ms: float
+    received: int
+
+
+class Tab:
+    """A page that is watched."""
+
+    def __init__(self, browser: Browser, address: str, viewport: tuple[int, int]) -> None:
+        self.context = browser.new_context(viewport={"width": viewport[0], "height": viewport[1]}, color_scheme="light")
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(1e3 * PATIENCE)
+        self.received = 0
+        network = self.context.new_cdp_session(self.page)
+        network.send("Network.enable")
+        network.on("Network.webSocketFrameReceived", self._count)
+        self.page.goto(address)
+        self.page.wait_for_function(f"({BOX})()?.width > 300")
+        self.page.evaluate(WATCH)
+        self.settle()
+
+    def _count(self, event: dict[str, Any]) -> None:
+        data, binary = event["response"]["payloadData"], event["response"]["opcode"] == 2  # binary ones come as base64
+        self.received += len(data) * 3 // 4 if binary else len(data)
+
+    def settle(self) -> dict[str, float]:
+        """Wait until pixels and words have been the same for a while."""
+        self.page.wait_for_function(
+            f"performance.now() - Math.max(seen.pixels, seen.text, seen.input, seen.started) > {1e3 * QUIET}",
+            polling=50,
+        )
+        seen: dict[str, float] = self.page.evaluate("seen")
+        return seen
+
+    def measure(self, act: Callable[[], object], *, by: str = "pixels", picture: bool = False) -> Step:
+        """Do something and wait for what it changes; the last input is where the time begins.
+
+        With `picture` a new one has to arrive: the browser moves and stretches the old one by itself.
+        """
+        before, received = self.settle(), self.received
+        act()
+        deadline = time.monotonic() + PATIENCE
+        while picture and self.received - received < PICTURE:
+            if time.monotonic() > deadline:
+                sys.exit("No new picture arrived.")
+            self.page.wait_for_timeout(50)
+        self.page.wait_for_function(f"seen.{by} > {before[by]}", polling=50)
+        seen = self.settle()
+        if seen["input"] <= before["input"] or seen[by] < seen["input"]:
+            sys.exit(f"The page saw no input, or nothing changed after it: {before}, {seen}")
+        return Step(seen[by] - seen["input"], self.received - received)
+
+    def box(self) -> dict[str, float]:
+        box: dict[str, float] = self.page.evaluate(BOX)
+        return box
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Return a point of the screen, given as parts of the plot."""
+        box = self.box()
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def wheel(self, delta: float) -> None:
+        self.page.mouse.move(*self.at(0.5, 0.5))
+        self.page.mouse.wheel(0, delta)
+
+    def drag(self, points: list[tuple[float, float]]) -> None:
+        places = [self.at(*point) for point in points]
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*place)
+        self.page.mouse.up()
+
+
+# -- the two sides -----------------------------------------------------------------------------------------------
+
+
+def steps_of_cellasso(tab: Tab, turn: int) -> dict[str, Step]:
+    page = tab.page
+
+    def click(name: str, role: Any = "button") -> None:
+        page.get_by_role(role, name=name, exact=True).click()
+
+    found = common_steps(tab, turn, lambda column: click(f"Colour by {column}"))
+    hide = page.get_by_role("button", name=re.compile("^Hide "))
+    if hide.count():
+        found["hide a category"] = tab.measure(hide.first.click)
+        page.get_by_role("button", name=re.compile("^Show ")).first.click()
+        tab.settle()
+    if not page.get_by_role("button", name=f"Colour by {GENE}", exact=True).count():
+        search = page.get_by_role("combobox", name="Find a gene")
+        search.fill(GENE)
+        page.get_by_role("option", name=GENE, exact=True).wait_for()
+        tab.measure(lambda: search.press("Enter"))
+        tab.measure(lambda: click(f"Colour by {COLUMN}"))
+    found["colour by an indexed gene"] = tab.measure(lambda: click(f"Colour by {GENE}"))
+    tab.measure(lambda: click(f"Colour by {COLUMN}"))
+    click("Lasso")
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    ring = np.stack([0.5 + 0.25 * np.cos(angle), 0.5 + 0.25 * np.sin(angle)], axis=1)
+    found["lasso until the count shows"] = tab.measure(lambda: tab.drag(list(map(tuple, ring))), by="text")
+    tab.measure(lambda: page.keyboard.press("Escape"), by="text")
+    click("Pan")
+    return found
+
+
+def steps_of_holoviews(tab: Tab, turn: int) -> dict[str, Step]:
+    return common_steps(tab, turn, tab.page.get_by_role("combobox").select_option)
+
+
+def common_steps(tab: Tab, turn: int, recolour: Callable[[str], object]) -> dict[str, Step]:
+    found = {"wheel zoom": tab.measure(lambda: tab.wheel(-200), picture=True)}
+    there = [(0.6 - 0.02 * n, 0.55 - 0.01 * n) for n in range(11)]
+    found["pan, from the release"] = tab.measure(lambda: tab.drag(there if turn % 2 else there[::-1]), picture=True)
+    tab.measure(lambda: tab.wheel(200), picture=True)
+    found["recolour by another column"] = tab.measure(lambda: recolour(OTHER_COLUMN))
+    tab.measure(lambda: recolour(COLUMN))
+    return found
+
+
+def serve_peer(path: Path) -> None:
+    """Show the same cells as the documentation of HoloViews does for large data."""
+    import datashader as ds
+    import holoviews as hv
+    import pandas as pd
+    import panel as pn
+    from holoviews.operation.datashader import datashade, dynspread
+
+    import cellasso
+    from cellasso_app.coloring import palette
+
+    hv.extension("bokeh")
+    with cellasso.open(path) as dataset:
+        points = dataset.read_embedding("X_umap")
+        table = pd.DataFrame(
+            {"x": points[:, 0], "y": points[:, 1], **{c: dataset.read_obs(c).array for c in (COLUMN, OTHER_COLUMN)}}
+        )
+    colors = list(palette(max(table[column].nunique() for column in (COLUMN, OTHER_COLUMN))))
+    cells = hv.Points(table, ["x", "y"], [COLUMN, OTHER_COLUMN])
+
+    def app() -> pn.Column:
+        column = pn.widgets.Select(options={name: ds.by(name, ds.count()) for name in (COLUMN, OTHER_COLUMN)})
+        width, height = SIZE
+        picture = dynspread(
+            datashade(cells, aggregator=column.param.value, color_key=colors, width=width, height=height)
+        )
+        options = {
+            "frame_width": width,
+            "frame_height": height,
+            "xaxis": None,
+            "yaxis": None,
+            "active_tools": ["wheel_zoom"],
+        }
+        return pn.Column(column, picture.opts(hv.opts.RGB(**options)))
+
+    pn.serve({"peer": app}, port=0, address="127.0.0.1", show=False, verbose=True)
+
+
+@contextmanager
+def served(command: list[str], log: Path) -> Iterator[tuple[str, int]]:
+    """Run a server; yield its address and its process."""
+    with log.open("w+") as output:
+        process = subprocess.Popen([sys.executable, "-W", "ignore", *command], stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield address(process, log), process.pid
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def address(process: subprocess.Popen[bytes], log: Path) -> str:
+    started = time.monotonic()
+    while time.monotonic() - started < PATIENCE:
+        if found := re.search(r"http://(?:127\.0\.0\.1|localhost):\d+", log.read_text()):
+            return found.group().replace("localhost", "127.0.0.1")
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    sys.exit(f"The server did not start:\n{log.read_text()}")
+
+
+# -- running -----------------------------------------------------------------------------------------------------
+
+
+def viewport_for(browser: Browser, url: str, start: tuple[int, int] = (1460, 812)) -> tuple[int, int]:
+    """Return the window's size at which the plot has the size that it is to have."""
+    tab = Tab(browser, url, start)
+    box = tab.box()
+    tab.context.close()
+    return round(start[0] + SIZE[0] - box["width"]), round(start[1] + SIZE[1] - box["height"])
+
+
+def run_side(
+    browser: Browser,
+    url: str,
+    pid: int,
+    viewport: tuple[int, int],
+    steps: Callable[[Tab, int], dict[str, Step]],
+    *,
+    n_repeats: int,
+) -> tuple[dict[str, list[Step]], float]:
+    """Return what the steps took, by their names, and MB that each further page takes in the server."""
+    tab = Tab(browser, url, viewport)
+    steps(tab, 1)  # compiles, and fills what is kept
+    measured: dict[str, list[Step]] = {}
+    for turn in range(n_repeats):
+        for name, step in steps(tab, turn).items():
+            measured.setdefault(name, []).append(step)
+            print(f"{turn + 1}/{n_repeats} {name}: {step}", file=sys.stderr, flush=True)
+    before = memory("VmRSS", str(pid))
+    further = [Tab(browser, url, viewport) for _ in range(FURTHER_PAGES)]
+    per_page = (memory("VmRSS", str(pid)) - before) / FURTHER_PAGES
+    for page in (tab, *further):
+        page.context.close()
+    return measured, per_page
+
+
+TABLE = """\
+# In the browser: {cells:,} synthetic cells
+
+| input | cellasso | range | HoloViews | range | HoloViews / cellasso | received, kB |
+|---|---:|---:|---:|---:|---:|---:|
+{rows}
+| one more page, MB in the server | {memory} | | {memory_peer} | | | |
+
+Medians of {repeats} turns in a real Chromium without a GPU, from the browser's time stamp of the input to the first
+frame that has the final pixels (of a lasso: the final count), plot of {width} by {height} pixels, coloured by {types}
+categories. Received: over the websocket, cellasso / HoloViews. A delay that a side waits for further inputs counts. The
+picture is final when it has not changed for {quiet} s. HoloViews: `dynspread(datashade(points, aggregator=by(column)))`
+with its own settings, served by Panel, same file, same browser. {missing}
+
+{machine}
+
+```
+python tests/benchmarks/browser.py --cells {cells} --repeats {repeats} --write
+```
+"""
+LIBRARIES = ("cellasso", "holoviews", "datashader", "panel", "bokeh", "numba", "playwright")
+
+
+def row(name: str, ours: list[Step], theirs: list[Step]) -> str:
+    def shown(steps: list[Step]) -> tuple[str, str]:
+        if not steps:
+            return "", ""
+        ms = [step.ms for step in steps]
+        return duration(median(ms)), f"{duration(min(ms))} to {duration(max(ms))}"
+
+    received = " / ".join(number(median(step.received for step in side) / 1e3) for side in (ours, theirs) if side)
+    ratio = number(median(s.ms for s in theirs) / median(s.ms for s in ours)) if theirs else ""
+    return f"| {' | '.join((name, *shown(ours), *shown(theirs), ratio, received))} |"
+
+
+def main() -> None:
+    """Measure and print the table, or serve the other side."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cells", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="save the table beside this script")
+    parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peer:
+        serve_peer(options.peer)
+        return
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("no chromium on the PATH (Debian: apt install chromium)")
+    load = os.getloadavg()[0]
+    path = write_synthetic(synthetic_folder(), options.cells)
+    cli = ["-c", "import sys; from cellasso_app.cli import main; sys.exit(main())"]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        index = ["--index-dir", folder]
+        subprocess.run(
+            [sys.executable, "-W", "ignore", *cli, "index", str(path), *index], check=True, stdout=sys.stderr
+        )
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        serve = [*cli, "serve", str(path), "--no-browser", *index, "--export-dir", folder]
+        with served(serve, Path(folder, "cellasso.log")) as (url, pid):
+            viewport = viewport_for(browser, url)
+            ours, memory_ours = run_side(browser, url, pid, viewport, steps_of_cellasso, n_repeats=options.repeats)
+        with served([__file__, "--peer", str(path)], Path(folder, "peer.log")) as (url, pid):
+            theirs, memory_theirs = run_side(
+                browser, f"{url}/peer", pid, (1000, 900), steps_of_holoviews, n_repeats=options.repeats
+            )
+        browser.close()
+    table = TABLE.format(
+        rows="\n".join(row(name, steps, theirs.get(name, [])) for name, steps in ours.items()),
+        cells=options.cells,
+        repeats=options.repeats,
+        memory=number(memory_ours),
+        memory_peer=number(memory_theirs),
+        width=SIZE[0],
+        height=SIZE[1],
+        types=24,
+        quiet=QUIET,
+        missing="" if "hide a category" in ours else "The page has no button to hide a category yet.",
+        machine=machine(load, LIBRARIES),
+    )
+    print(table)
+    if options.write:
+        Path(__file__).with_suffix(".md").write_text(table)
+
+
+if __name__ == "__main__":
+    main()
