@@ -57,8 +57,9 @@ class EmbeddingPlot:
     name
         Of the figure; those of its tools begin with it.
     on_view
-        Called when another part was made visible here, or the size of the figure changed; what the browser moves
-        comes through `moved`: Bokeh tells of a turned wheel half a second later, of a drag at its end.
+        Called when another part is to be made visible, or the size of the figure changed. The layer sets the figure's
+        ranges in the browser, and what it moves there comes through `moved`: Bokeh tells of a turned wheel half a
+        second later, of a drag at its end.
     on_stroke
         Called with the polygon of a finished lasso or box, `(m, 2)` in data units.
     """
@@ -73,6 +74,8 @@ class EmbeddingPlot:
         self._dark = False
         self._size = {"inner_width": 0, "inner_height": 0}  # pixels of the screen
         self._equal = True
+        self._fits = True  # all cells are shown, also when the figure's size changes
+        self.n_set = 0  # views that were set here, not by the browser
         still = {"continuous": False, "renderers": [], "persistent": False}
         self._lasso = LassoSelectTool(name=f"{name}-tool-lasso", **still)
         self._box = BoxSelectTool(name=f"{name}-tool-box", **still)
@@ -88,10 +91,15 @@ class EmbeddingPlot:
         """What is visible now."""
         return self._viewport
 
-    def moved(self, viewport: Viewport) -> bool:
-        """Take over where the browser has moved the view; say whether it is not where it was set."""
-        moved, self._viewport = viewport != self._viewport, viewport
-        return moved
+    def moved(self, viewport: Viewport, number: int) -> bool:
+        """Take over where the browser has moved the view; say whether it is elsewhere now.
+
+        `number` is that of the last view which was set here and which the browser knew of then.
+        """
+        if number != self.n_set or viewport == self._viewport:
+            return False
+        self._viewport, self._fits = viewport, False
+        return True
 
     def canvas(self, pixel_ratio: float) -> Canvas | None:
         """Return the size to draw at; `None` until the browser has laid the figure out."""
@@ -119,6 +127,7 @@ class EmbeddingPlot:
         x_low, x_high, y_low, y_high = self._bounds
         margin = 1 / (1 - 2 * MARGIN)
         self._set_view((x_low + x_high) / 2, (y_low + y_high) / 2, (x_high - x_low) * margin, (y_high - y_low) * margin)
+        self._fits = True
 
     def zoom(self, factor: float) -> None:
         """Show `factor` times the extent around the same middle."""
@@ -223,7 +232,10 @@ class EmbeddingPlot:
         """Keep the size the browser reports (Bokeh refuses to read it before) and the unit's aspect."""
         self._size[name] = int(new or 0)
         if min(self._size.values()) >= 2:
-            self.zoom(1.0)  # the same middle, and again a unit as long on both axes
+            if self._fits:
+                self.fit()
+            else:
+                self.zoom(1.0)  # the same middle, and again a unit as long on both axes
 
     def _stroked(self, event: SelectionGeometry) -> None:
         geometry = event.geometry
@@ -242,6 +254,6 @@ class EmbeddingPlot:
             unit = max(width / columns, height / rows)
             width, height = unit * columns, unit * rows
         self._viewport = Viewport(x - width / 2, x + width / 2, y - height / 2, y + height / 2)
-        self.figure.x_range.update(start=self._viewport.x_low, end=self._viewport.x_high)
-        self.figure.y_range.update(start=self._viewport.y_low, end=self._viewport.y_high)
+        self.n_set += 1
+        self._fits = False
         self._on_view()

@@ -115,7 +115,7 @@ class EmbeddingView:
         self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
         self.turns = turns or Turns(self._fail_turn)
         name = f"view{number}"
-        self.plot = EmbeddingPlot(name, on_view=self._draw, on_stroke=self._select_inside)
+        self.plot = EmbeddingPlot(name, on_view=self._set_view, on_stroke=self._select_inside)
         self.layer = CellsLayer(
             on_message=self._on_message,
             figure=name,
@@ -370,9 +370,15 @@ class EmbeddingView:
 
         self._drawing.submit(job)
 
-    def _move(self, viewport: Viewport) -> None:
+    def _set_view(self) -> None:
+        if self._ready:
+            self.layer.send({"type": "view", "view": list(self.plot.viewport), "number": self.plot.n_set})
+            self._draw()
+
+    def _move(self, viewport: Viewport, number: int) -> None:
         x_low, x_high, y_low, y_high = viewport
-        if x_low < x_high and y_low < y_high and all(map(math.isfinite, viewport)) and self.plot.moved(viewport):
+        valid = x_low < x_high and y_low < y_high and all(map(math.isfinite, viewport))
+        if valid and self.plot.moved(viewport, number):
             self._draw()
 
     def _show_drawn(self, drawn: _Drawn) -> None:
@@ -508,11 +514,11 @@ class EmbeddingView:
             case {"type": "ready", "pixel_ratio": float(ratio) | int(ratio)}:
                 self._pixel_ratio, self._ready = float(ratio), True
                 if self.has_begun or self._on_arrange is None:
-                    self._draw()
+                    self._set_view()
                 else:
                     self._on_arrange("ready")
-            case {"type": "moved", "view": list(ends)} if len(ends) == 4:
-                self._move(Viewport(*map(float, ends)))
+            case {"type": "moved", "view": list(ends), "number": int(n)} if len(ends) == 4:
+                self._move(Viewport(*map(float, ends)), n)
             case {"type": "point", "x": float(x) | int(x), "y": float(y) | int(y), "reach": [rx, ry], "number": int(n)}:
                 self._point(float(x), float(y), (abs(float(rx)) or 1.0, abs(float(ry)) or 1.0), n)
             case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:

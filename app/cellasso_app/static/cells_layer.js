@@ -78,14 +78,19 @@ export function render({ model }) {
   };
 
   // The server is told where the view is, once more when it has answered: what it draws meanwhile would be old.
-  let unanswered = false, again = false;
+  let unanswered = false, again = false, told = 0;
+  const setView = ({ view: [x0, x1, y0, y1], number }) => {
+    told = number;
+    figure.x_range.setv({ start: x0, end: x1 });
+    figure.y_range.setv({ start: y0, end: y1 });
+  };
   const move = () => {
     again = unanswered;
     if (unanswered) return;
     unanswered = true;
     requestAnimationFrame(() => {
       const { x0, x1, y0, y1 } = ends();
-      model.send_msg({ type: "moved", view: [x0, x1, y0, y1] });
+      model.send_msg({ type: "moved", view: [x0, x1, y0, y1], number: told });
       clearTimeout(patience);
       patience = setTimeout(answered, 400); // nothing had to be drawn, or it takes long
     });
@@ -245,6 +250,7 @@ export function render({ model }) {
     if (message.type === "picture" || message.type === "dots") show(message);
     else if (message.type === "colors") { setColors(message.colors, message.hidden); recolor(); }
     else if (message.type === "clear") { newest++; shown = null; labels = []; leave(); paint(); }
+    else if (message.type === "view") setView(message);
     else if (message.type === "tip") tell(message);
     else if (message.type === "file") {
       const url = URL.createObjectURL(new Blob([message.bytes]));
