@@ -440,7 +440,7 @@ class EmbeddingView:
                 "operation": "replace" | "add" | "subtract" | "intersect" as operation,
             }:
                 self._select_category(column, label, operation)
-            case {"type": "hide", "label": str(label), "hidden": bool(hidden)} if self._rows:
+            case {"type": "hide", "label": str(label), "hidden": bool(hidden)} if label in self._rows:
                 session.hide(self._legend_column, [label], hidden=hidden)
             case {"type": "isolate", "label": str(label)} if label in self._rows:
                 session.isolate(self._legend_column, label, self._rows)
@@ -501,7 +501,7 @@ class EmbeddingView:
             case {"labelled": bool(labelled)}:
                 session.labelled = labelled
             case {"hover": list(names)}:
-                known = {column["name"] for column in session.columns()}
+                known = [column["name"] for column in session.columns()]
                 session.hover_columns = tuple(name for name in names if name in known)[:8]
             case {"clip": float() | int() as clip} if clip in CLIPS:
                 self._set_scale(clip=float(clip))
