@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_nothing_behind(root, monkeypatch, fails):
     path = type(root)
     if fails == "write":
         opened = path.open
-        monkeypatch.setattr(path, "open", lambda self, *mode: Full(opened(self, *mode)))
+        monkeypatch.setattr(path, "open", lambda self, *mode, **options: Full(opened(self, *mode, **options)))
     else:
         monkeypatch.setattr(path, fails, full)
     write_plane(root, KEY, some(), ABOUT)

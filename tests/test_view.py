@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.palettes import Viridis256
 
 import cellasso
 from cellasso.errors import ElementError
-from cellasso.selection import Where
+from cellasso.selection import Where, dump, load
+from cellasso_app import raster
+from cellasso_app.components import CellsLayer
+from cellasso_app.palettes import rgb
 from cellasso_app.session import ColorBy, Session
 from cellasso_app.view import EmbeddingView
 from conftest import write
@@ -229,3 +234,377 @@ def test_only_columns_of_numbers_are_taken_as_categories(dataset):
     for name in ("kind", "no such column"):
         session.treat_as_categories(name, value=True)
     assert session.as_categories == frozenset()
+
+
+# -- drawing ---------------------------------------------------------------------------------------------
+
+
+class Screen:
+    """A browser's side of the layer: what the cells look like after the messages it got."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def take(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+
+    def last(self, *kinds: str) -> dict[str, Any]:
+        return next((message for message in reversed(self.messages) if message["type"] in kinds), {})
+
+    @property
+    def colors(self) -> list[str]:
+        return next((message["colors"] for message in reversed(self.messages) if "colors" in message), [])
+
+    @property
+    def hidden(self) -> list[int]:
+        return next((message["hidden"] for message in reversed(self.messages) if "hidden" in message), [])
+
+    @property
+    def dots(self) -> dict[tuple[float, float], tuple[int, bool]]:
+        """Code and fading of each cell by its place, of the last dots that came."""
+        message = self.last("dots")
+        stored, n = zlib.decompress(message["bytes"]), message["n"]
+        points = np.frombuffer(stored[: 8 * n], dtype="<f4").reshape(-1, 2)
+        faded = stored[9 * n :] if message["some"] else bytes(n)
+        return {
+            tuple(point): (code, bool(pale)) for point, code, pale in zip(points, stored[8 * n :], faded, strict=False)
+        }
+
+    @property
+    def mixture(self) -> set[tuple[int, ...]]:
+        """Colours of the last picture, where it is fully opaque."""
+        message = self.last("picture")
+        stored = np.frombuffer(zlib.decompress(message["bytes"]), dtype=np.uint8)
+        n = message["width"] * message["height"]
+        return {tuple(map(int, color)) for color in stored[n:].reshape(-1, 3)[stored[:n] == 255]}
+
+
+@pytest.fixture
+def screen(monkeypatch) -> Screen:
+    found = Screen()
+    monkeypatch.setattr(CellsLayer, "_send_msg", lambda _layer, message: found.take(message))
+    return found
+
+
+def lay_out(view: EmbeddingView) -> None:
+    """Give the figure a size, as a browser does."""
+    for side, pixels in (("inner_width", 200), ("inner_height", 150)):
+        view.plot._resized(side, 0, pixels)
+
+
+def drawn(view: EmbeddingView, screen: Screen) -> EmbeddingView:
+    """Draw for the first time."""
+    lay_out(view)
+    view._on_message({"type": "ready", "pixel_ratio": 1})
+    until(lambda: bool(screen.last("dots", "picture")))
+    return view
+
+
+def after(screen: Screen, view: EmbeddingView, message: dict[str, Any]) -> None:
+    """Do what a message asks, and wait until the cells are drawn anew."""
+    before = screen.last("dots", "picture").get("number", 0)
+    view._on_message(message)
+    until(lambda: screen.last("dots", "picture")["number"] > before)
+
+
+def cells(dataset: cellasso.dataset.Dataset) -> tuple[pd.DataFrame, list[tuple[float, float]]]:
+    obs = pd.DataFrame({name: dataset.read_obs(name) for name in ("kind", "leiden", "depth")})
+    return obs, [tuple(point) for point in dataset.read_embedding("X_umap")]
+
+
+def test_nothing_is_drawn_before_the_browser_is_ready_and_has_a_size(dataset, screen):
+    view = show(dataset)
+    view._on_message({"type": "ready", "pixel_ratio": 1})
+    assert screen.last("dots", "picture") == {}  # without a size
+    lay_out(view)
+    until(lambda: bool(screen.last("dots")))
+    obs, places = cells(dataset)
+    expected = {place: (["a", "b"].index(kind), False) for place, kind in zip(places, obs["kind"], strict=True)}
+    assert screen.dots == expected
+    until(lambda: view.status.text == f"{N} cells in view · random order · exact")
+
+
+def test_a_layer_that_is_not_ready_is_drawn_nothing_for(dataset, screen, monkeypatch):
+    view = show(dataset)
+    asked: list[object] = []
+    monkeypatch.setattr(view._drawing, "submit", asked.append)
+    lay_out(view)
+    view._session.dot_size = 3.0
+    assert asked == []
+    view._on_message({"type": "ready", "pixel_ratio": 1})
+    assert len(asked) == 1
+
+
+def test_hidden_categories_leave_the_picture_and_come_back(dataset, screen):
+    view = drawn(show(dataset), screen)
+    obs, places = cells(dataset)
+    after(screen, view, {"type": "hide", "label": "a", "hidden": True})
+    assert set(screen.dots) == {place for place, kind in zip(places, obs["kind"], strict=True) if kind == "b"}
+    assert screen.hidden == [0]
+    assert view.cells_panel.hidden == {"kind": ["a"]}
+    until(lambda: view.status.text.startswith("30 cells in view"))
+    after(screen, view, {"type": "hide", "label": "a", "hidden": False})
+    assert set(screen.dots) == set(places)
+    assert screen.hidden == []
+    after(screen, view, {"type": "isolate", "label": "a"})
+    assert {code for code, _ in screen.dots.values()} == {0}
+    assert view.cells_panel.hidden == {"kind": ["b"]}
+    after(screen, view, {"type": "show_all", "column": "kind"})
+    assert set(screen.dots) == set(places)
+    assert view.cells_panel.hidden == {}
+
+
+def test_hidden_cells_stay_hidden_when_another_column_colours(dataset, screen):
+    view = drawn(show(dataset), screen)
+    obs, places = cells(dataset)
+    after(screen, view, {"type": "isolate", "label": "b"})
+    after(screen, view, {"type": "color", "column": "depth"})
+    until(lambda: view.bar.color == "depth" and not view.bar.busy)
+    assert set(screen.dots) == {place for place, kind in zip(places, obs["kind"], strict=True) if kind == "b"}
+    assert screen.hidden == []  # no colour of this legend
+    after(screen, view, {"type": "show_all", "column": "kind"})
+    assert set(screen.dots) == set(places)
+
+
+def test_a_chosen_colour_needs_no_new_drawing(dataset, screen):
+    view = drawn(show(dataset), screen)
+    number, own = screen.last("dots")["number"], screen.colors
+    view._on_message({"type": "recolor", "label": "b", "color": "#010203"})
+    assert screen.last("colors")["colors"][:2] == [own[0], "#010203"]
+    assert screen.last("colors")["colors"][2:] == own[2:]
+    assert view.cells_panel.colors == {"b": "#010203"}
+    assert screen.last("dots")["number"] == number
+    view._session.dark = True  # the choice stays
+    assert screen.colors[1] == "#010203"
+
+
+def test_mixed_colours_are_mixed_of_the_chosen_ones(dataset, screen, monkeypatch):
+    monkeypatch.setattr(raster, "N_DOTS", 0)
+    view = drawn(show(dataset), screen)
+    after(screen, view, {"type": "drawing", "choice": {"order": "mixed"}})
+    assert {tuple(color) for color in rgb(screen.colors[:2])} <= screen.mixture
+    after(screen, view, {"type": "recolor", "label": "b", "color": "#010203"})
+    assert (1, 2, 3) in screen.mixture
+    assert tuple(rgb([screen.colors[0]])[0]) in screen.mixture
+
+
+def test_selected_cells_are_bright_and_the_others_faded(dataset, screen):
+    view = drawn(show(dataset), screen)
+    obs, places = cells(dataset)
+    after(screen, view, {"type": "category", "column": "kind", "label": "b", "operation": "replace"})
+    faded = {place for place, (_, pale) in screen.dots.items() if pale}
+    assert faded == {place for place, kind in zip(places, obs["kind"], strict=True) if kind == "a"}
+    after(screen, view, {"type": "clear"})
+    assert not any(pale for _, pale in screen.dots.values())
+
+
+# -- options ---------------------------------------------------------------------------------------------
+
+
+def test_options_of_drawing_are_taken_over(dataset, screen):
+    view = drawn(show(dataset), screen)
+    after(screen, view, {"type": "drawing", "choice": {"size": 8}})
+    assert screen.last("dots")["radius"] == 4
+    after(screen, view, {"type": "drawing", "choice": {"size": None}})
+    after(screen, view, {"type": "drawing", "choice": {"order": "legend"}})
+    assert [code for code, _ in screen.dots.values()] == [0] * 30 + [1] * 30
+    assert view.bar.drawing["order"] == "legend"
+    view._on_message({"type": "drawing", "choice": {"labelled": False}})
+    assert view.bar.drawing["labelled"] is False
+    view._on_message({"type": "color", "column": "depth"})
+    until(lambda: view.bar.color == "depth" and not view.bar.busy)
+    assert view.bar.drawing["order"] == "high"
+    after(screen, view, {"type": "drawing", "choice": {"clip": 100.0}})
+    after(screen, view, {"type": "drawing", "choice": {"log": True}})
+    after(screen, view, {"type": "drawing", "choice": {"color_map": "viridis"}})
+    after(screen, view, {"type": "drawing", "choice": {"reverse": True}})
+    scale = view._session.scales[ColorBy("obs", "depth")]
+    assert scale == view._loaded.cells.scale == (100.0, True, True, False, "viridis")
+    assert {name: view.bar.drawing["scale"][name] for name in scale._fields} == scale._asdict()
+    assert screen.colors[0] == scale.colors(dark=False)[0] == Viridis256[-1]  # the highest of viridis is now the lowest
+    until(lambda: "log scale" in view.status.text)
+    after(screen, view, {"type": "drawing", "choice": {"order": "low"}})
+    assert view._session.order == {"Categories": "legend", "Values": "low"}  # each kind of colouring has its own
+
+
+def test_options_of_one_colour_are_not_those_of_another(dataset, screen):
+    view = drawn(show(dataset), screen)
+    for column, reverse in (("depth", True), ("leiden", False)):
+        view._on_message({"type": "color", "column": column})
+        until(lambda column=column: view.bar.color == column and not view.bar.busy)
+        if reverse:
+            after(screen, view, {"type": "drawing", "choice": {"reverse": True}})
+        assert view._loaded.cells.scale.reverse == reverse
+        assert view.bar.drawing["scale"]["reverse"] == reverse
+
+
+FORGED = [
+    {"type": "hide", "label": "no such row", "hidden": True},
+    {"type": "hide", "label": "a", "hidden": 1},
+    {"type": "hide", "label": ["a"], "hidden": True},
+    {"type": "isolate", "label": "no such row"},
+    {"type": "show_all", "column": 3},
+    {"type": "recolor", "label": "no such row", "color": "#000000"},
+    *(
+        {"type": "recolor", "label": "a", "color": color}
+        for color in ("red", "#12345", "#1234567", "#12345G", "#ABCDEF", 7, "#12 456", "url(x)")
+    ),
+    *(
+        {"type": "drawing", "choice": choice}
+        for choice in (
+            {},
+            {"order": "high"},
+            {"order": "first"},
+            {"order": ["random"]},
+            {"size": 5.5},
+            {"size": -1},
+            {"size": float("nan")},
+            {"size": "3"},
+            {"labelled": "no"},
+            {"hover": "kind"},
+            {"hover": ["no such column", 3, ["kind"], {}]},
+            {"clip": 42.0},
+            {"clip": "99"},
+            {"color_map": "jet"},
+            {"log": 1},
+            {"log": True, "colors": "all"},
+            {"centre": None},
+            {"_replace": True},
+        )
+    ),
+    {"type": "drawing", "choice": ["order"]},
+    {"type": "drawing"},
+    {"type": "embedding", "value": "X_nothing"},
+    {"type": "dims", "x": 0, "y": 0},
+    {"type": "dims", "x": 0, "y": 2},
+    {"type": "dims", "x": -1, "y": 0},
+    {"type": "color", "column": "no such column"},
+    {"type": "category", "column": "leiden", "label": "a", "operation": "replace"},
+    {"type": "category", "column": "kind", "label": "a", "operation": "union"},
+    {"type": "zoom", "factor": 0},
+    {"type": "zoom", "factor": float("nan")},
+    {"type": "as_categories", "column": "kind", "value": True},
+    {"type": "nothing of this name"},
+    {},
+]
+
+
+@pytest.mark.parametrize("color", ["kind", "depth"])
+def test_forged_messages_change_nothing(dataset, screen, color):
+    view = drawn(show(dataset), screen)
+    view._on_message({"type": "color", "column": color})
+    until(lambda: view.bar.color == color and not view.bar.busy)
+    session = view._session
+
+    def state() -> tuple[Any, ...]:
+        return {name: getattr(session, name) for name in session.param if name != "name"}, view.plot.viewport
+
+    before = state()
+    for message in FORGED:
+        if color == "depth" and message.get("choice") == {"order": "high"}:
+            continue  # values do have it
+        view._on_message(message)
+        assert state() == before, message
+    assert view.status.warning == ""
+
+
+# -- the cell under the pointer ---------------------------------------------------------------------------
+
+
+def point_at(view: EmbeddingView, screen: Screen, place: tuple[float, float], number: int, reach: float = 1e-4):
+    view._on_message(
+        {"type": "point", "x": float(place[0]), "y": float(place[1]), "reach": [reach, reach], "number": number}
+    )
+    until(lambda: screen.last("tip").get("number") == number)
+    return screen.last("tip")
+
+
+def test_the_cell_under_the_pointer_is_told_of(dataset, screen):
+    view = drawn(show(dataset), screen)
+    obs, places = cells(dataset)
+    view._on_message({"type": "drawing", "choice": {"hover": ["leiden", "kind"]}})
+    assert view._session.hover_columns == ("leiden", "kind")
+    for cell in (0, 7, 59):
+        tip = point_at(view, screen, places[cell], cell)
+        assert tip["name"] == f"c{cell}"
+        assert (tip["x"], tip["y"]) == places[cell]
+        expected = [("kind", obs["kind"].iloc[cell]), ("leiden", str(obs["leiden"].iloc[cell]))]
+        assert [tuple(row) for row in tip["rows"]] == expected
+    assert "rows" not in point_at(view, screen, (9.0, 9.0), 60)
+
+
+def test_hidden_cells_are_not_told_of(dataset, screen):
+    view = drawn(show(dataset), screen)
+    obs, places = cells(dataset)
+    after(screen, view, {"type": "hide", "label": "a", "hidden": True})
+    assert "rows" not in point_at(view, screen, places[0], 1)  # c0 is of a
+    nearest = point_at(view, screen, places[0], 2, reach=2.0)
+    distance = np.hypot(*(np.array(places) - places[0]).T) + np.where(obs["kind"] == "a", np.inf, 0)
+    assert nearest["name"] == f"c{np.argmin(distance)}"
+    after(screen, view, {"type": "color", "column": "depth"})
+    until(lambda: view.bar.color == "depth" and not view.bar.busy)
+    assert "rows" not in point_at(view, screen, places[0], 3)
+
+
+# -- lasso -----------------------------------------------------------------------------------------------
+
+POLYGON = [(-0.1, -0.1), (0.8, 0.0), (0.9, 0.7), (0.1, 1.1)]
+
+
+def inside(dataset: cellasso.dataset.Dataset) -> np.ndarray:
+    import matplotlib.path
+
+    points = dataset.read_embedding("X_umap").astype("f8")
+    return matplotlib.path.Path([*POLYGON, POLYGON[0]], closed=True).contains_points(points)
+
+
+def stroke(view: EmbeddingView, operation: str = "replace") -> Any:
+    session, before = view._session, view._session.selection
+    view._on_message({"type": "operation", "operation": operation})
+    view._select_inside(POLYGON)
+    until(lambda: session.selection is not before)
+    return session.selection
+
+
+def test_a_lasso_selects_the_cells_that_are_seen_and_its_recipe_finds_them_again(dataset, screen):
+    view = drawn(show(dataset), screen)
+    obs, _ = cells(dataset)
+    within = inside(dataset)
+    seen = np.ones(N, dtype=bool)
+    view._session.treat_as_categories("leiden", True)
+    steps: list[tuple[dict[str, Any], Any]] = [
+        ({}, seen),
+        ({"type": "hide", "label": "a", "hidden": True}, obs["kind"] == "b"),
+        ({"type": "color", "column": "leiden"}, obs["kind"] == "b"),
+        ({"type": "isolate", "label": "3"}, (obs["kind"] == "b") & (obs["leiden"] == 3)),
+        ({"type": "show_all", "column": "kind"}, obs["leiden"] == 3),
+        ({"type": "show_all", "column": "leiden"}, seen),
+    ]
+    for message, shown in steps:
+        view._on_message(message)
+        until(lambda: not view.bar.busy)
+        selection = stroke(view)
+        np.testing.assert_array_equal(selection.mask, within & shown)
+        np.testing.assert_array_equal(load(dump(selection.recipe)).mask(dataset), selection.mask)
+        assert selection.mask.any()
+
+
+@pytest.mark.parametrize(
+    ("operation", "combined"),
+    [
+        ("add", lambda before, fresh: before | fresh),
+        ("subtract", lambda before, fresh: before & ~fresh),
+        ("intersect", lambda before, fresh: before & fresh),
+    ],
+)
+def test_a_lasso_over_hidden_cells_is_combined_with_what_is_selected(dataset, screen, operation, combined):
+    view = drawn(show(dataset), screen)
+    obs, _ = cells(dataset)
+    after(screen, view, {"type": "category", "column": "kind", "label": "b", "operation": "replace"})
+    after(screen, view, {"type": "hide", "label": "a", "hidden": True})
+    view._on_message({"type": "color", "column": "depth"})
+    until(lambda: view.bar.color == "depth" and not view.bar.busy)
+    kind_b = (obs["kind"] == "b").to_numpy()
+    selection = stroke(view, operation)
+    np.testing.assert_array_equal(selection.mask, combined(kind_b, inside(dataset) & kind_b))
+    np.testing.assert_array_equal(load(dump(selection.recipe)).mask(dataset), selection.mask)

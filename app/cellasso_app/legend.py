@@ -83,10 +83,12 @@ def visible_expression(column: str, hidden: Collection[str], categories: Categor
     gone = [label for label in categories.labels if label in hidden]
     if not gone:
         return f"{name} is not null"
-    if categories.n_folded and categories.labels[-1] in hidden:  # "other" has no names of its own
-        kept = [label for label in categories.labels if label not in hidden]
-        return f"({name} in {_list(kept, categories)}{without})"
-    return f"({name} not in {_list(gone, categories)}{without})"
+    kept = [label for label in categories.labels if label not in hidden]
+    named = len(kept) < len(gone)
+    if categories.n_folded:  # "other" has no names of its own
+        named = categories.labels[-1] in hidden
+    test, labels = ("in", kept) if named else ("not in", gone)
+    return f"({name} {test} {_list(labels, categories)}{without})"
 
 
 def _list(labels: Collection[str], categories: Categories) -> str:

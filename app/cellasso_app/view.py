@@ -623,7 +623,7 @@ class EmbeddingView:
             case {"labelled": bool(labelled)}:
                 session.labelled = labelled
             case {"hover": list(names)}:
-                known = {column["name"] for column in session.columns()}
+                known = [column["name"] for column in session.columns()]
                 session.hover_columns = tuple(name for name in names if name in known)[:8]
             case {"clip": float() | int() as clip} if clip in CLIPS:
                 self._set_scale(clip=float(clip))
