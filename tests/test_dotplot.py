@@ -81,7 +81,7 @@ def drawn(plot: hv.Points) -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.mark.parametrize("genes", [GENES, GENES[::-1][:3], GENES[1:2]], ids=["all", "some", "one"])
 def test_dots_are_scanpys(adata, path, layer, genes):
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, genes, [Source(layer)] * len(genes), "kind", lambda _: None)
+        summed = _summarise(dataset, genes, [Source(layer)] * len(genes), "kind", known={}, progress=lambda _: None)
     color, size = scanpys(adata, genes, layer=layer)
     mean, fraction = drawn(dotplot(summed.summary, genes, summed.groups, dark=False))
     assert list(mean.columns) == list(color.columns) == list(genes)
@@ -94,7 +94,9 @@ def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
     import scanpy as sc
 
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, GENES, [Source(None, normalised=True)] * len(GENES), "kind", lambda _: None)
+        summed = _summarise(
+            dataset, GENES, [Source(None, normalised=True)] * len(GENES), "kind", known={}, progress=lambda _: None
+        )
     normalised = adata.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some cells have no counts
@@ -107,7 +109,9 @@ def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
 
 def test_genes_of_different_matrices_come_from_their_own(adata, path):
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, GENES[:3], [Source(None), Source("other"), Source(None)], "kind", lambda _: None)
+        summed = _summarise(
+            dataset, GENES[:3], [Source(None), Source("other"), Source(None)], "kind", known={}, progress=lambda _: None
+        )
     plain, other = scanpys(adata, GENES[:3])[0], scanpys(adata, GENES[:3], layer="other")[0]
     expected = np.stack([plain.iloc[:, 0], other.iloc[:, 1], plain.iloc[:, 2]], axis=1)
     np.testing.assert_allclose(summed.summary.mean, expected, rtol=1e-6)
@@ -116,7 +120,7 @@ def test_genes_of_different_matrices_come_from_their_own(adata, path):
 def test_groups_beyond_what_fits_are_counted_and_their_cells_in_no_row(path, adata, monkeypatch):
     monkeypatch.setattr("cellasso_app.genes.MAX_GROUPS", 2)
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, GENES[:2], [Source(None)] * 2, "kind", lambda _: None)
+        summed = _summarise(dataset, GENES[:2], [Source(None)] * 2, "kind", known={}, progress=lambda _: None)
     assert summed.groups == (HOSTILE, "T")
     assert summed.n_cut == 1
     np.testing.assert_allclose(summed.summary.mean, scanpys(adata, GENES[:2])[0].iloc[:2], rtol=1e-6)

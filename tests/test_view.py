@@ -512,9 +512,7 @@ def test_forged_messages_change_nothing(dataset, screen, color):
 
 
 def point_at(view: EmbeddingView, screen: Screen, place: tuple[float, float], number: int, reach: float = 1e-4):
-    view._on_message(
-        {"type": "point", "x": float(place[0]), "y": float(place[1]), "reach": [reach, reach], "number": number}
-    )
+    view._on_message({"type": "point", "at": [float(place[0]), float(place[1]), reach, reach], "number": number})
     until(lambda: screen.last("tip").get("number") == number)
     return screen.last("tip")
 

@@ -133,9 +133,10 @@ def color_by_obs(dataset: Dataset, column: str, *, as_categories: bool = False) 
 
 def _few_whole_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return the different values, ascending, if all are whole and no more than a legend has rows."""
-    known = numbers[~np.isnan(numbers)]
     # most columns of measurements show in their first values that they are none
-    for part in (known[:1000], known):
+    for n in (1_000, 100_000, len(numbers)):
+        part = numbers[:n]
+        part = part[~np.isnan(part)]
         if not len(part) or not np.isfinite(part).all() or np.any(part != np.rint(part)) or np.abs(part).max() > 2**53:
             return None
         distinct = np.unique(part)

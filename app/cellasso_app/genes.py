@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import panel as pn
+from cachetools import LRUCache
 
 from cellasso.summarise import GroupSummary, count_groups
 from cellasso_app.coloring import Categories, color_by_obs
@@ -17,7 +17,7 @@ from cellasso_app.session import MAX_GENES, ColorBy
 from cellasso_app.work import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
@@ -29,6 +29,9 @@ MAX_GROUPS = 60
 
 BAR_HEIGHT, BAR_WITH_MESSAGE = 38, 80  # pixels
 SCALE_HEIGHT = 28  # pixels; of the choice between counts and log-normalised ones
+MAX_KNOWN = 1000
+"""Genes whose summaries are kept, so that a further gene costs only its own; 10 KB each for 255 groups."""
+
 ROWS_SHOWN = 6
 """Genes listed without scrolling; the dotplot below needs the room more."""
 
@@ -65,6 +68,7 @@ class GenesView:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._summed: _Summed | None = None
+        self._known: LRUCache[tuple[str, Source, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
         self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
@@ -185,8 +189,10 @@ class GenesView:
             return
         self.bar.param.update(busy=True, fraction=0.0, message="", height=BAR_HEIGHT)
         sources = [session.source_of(gene) for gene in genes]
-        dataset = session.dataset
-        self._summing.submit(lambda progress: _summarise(dataset, genes, sources, group_by, progress), long=True)
+        dataset, known = session.dataset, self._known
+        self._summing.submit(
+            lambda progress: _summarise(dataset, genes, sources, group_by, known=known, progress=progress), long=True
+        )
 
     def _show(self, summed: _Summed) -> None:
         self._summed = summed
@@ -218,7 +224,13 @@ class GenesView:
 
 
 def _summarise(
-    dataset: Dataset, genes: tuple[str, ...], sources: Sequence[Source], group_by: str, progress: Progress
+    dataset: Dataset,
+    genes: tuple[str, ...],
+    sources: Sequence[Source],
+    group_by: str,
+    *,
+    known: MutableMapping[tuple[str, Source, str], GroupSummary],
+    progress: Progress,
 ) -> _Summed:
     import cellasso_app.dotplot  # noqa: F401, PLC0415 - HoloViews takes a second: here, beside the first picture
 
@@ -227,15 +239,16 @@ def _summarise(
         raise TypeError(f"{group_by} was offered as a grouping column but holds numbers")
     n_groups = min(len(groups.labels), MAX_GROUPS)
     codes = groups.codes if n_groups == len(groups.labels) else _within(groups.codes, n_groups)
-    order: list[int] = []
-    parts = []
     for source in dict.fromkeys(sources):  # one pass for all genes of a matrix
-        slots = [slot for slot, its in enumerate(sources) if its == source]
-        names, (layer, normalised) = [genes[slot] for slot in slots], source
-        parts.append(dataset.summarise(names, codes, n_groups, layer=layer, normalised=normalised, progress=progress))
-        order += slots
-    together = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
-    summary = together.of_features(np.argsort(order).tolist())
+        names = [gene for gene, its in zip(genes, sources, strict=True) if its == source]
+        fresh = [gene for gene in names if (gene, source, group_by) not in known]
+        if fresh:
+            layer, normalised = source
+            found = dataset.summarise(fresh, codes, n_groups, layer=layer, normalised=normalised, progress=progress)
+            for slot, gene in enumerate(fresh):
+                known[gene, source, group_by] = found.of_features([slot])
+    parts = [known[gene, source, group_by] for gene, source in zip(genes, sources, strict=True)]
+    summary = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
     n_all = len(groups.labels) + max(0, groups.n_folded - 1)  # "other" is one of the labels
     return _Summed(genes, groups.labels[:n_groups], summary, n_all - n_groups)
 

@@ -53,39 +53,45 @@ class Filter(NamedTuple):
 
     def mask(self, dataset: Dataset, *, progress: Progress) -> NDArray[np.bool_] | None:
         """Return which cells are hidden by none, `(n_obs,)`; `None` when nothing is hidden."""
+        return self.find(dataset, progress=progress)[0]
+
+    def recipe(self, dataset: Dataset, *, progress: Progress) -> Recipe | None:
+        """Return the recipe of what `mask` returns."""
+        return self.find(dataset, progress=progress)[1]
+
+    def find(self, dataset: Dataset, *, progress: Progress) -> tuple[NDArray[np.bool_] | None, Recipe | None]:
+        """Return mask and recipe of the visible cells, with one reading of the columns."""
         visible: NDArray[np.bool_] | None = None
+        recipe: Recipe | None = None
         for column, labels in self.hidden:
             found = read_coloring(dataset, column, progress=progress)
             if not isinstance(found, Categories):
                 continue
             shown = np.ones(256, dtype=np.bool_)
             shown[list(codes_of(found, labels))] = False
-            mask = shown[found.codes.astype(np.uint8)]
+            mask, step = shown[found.codes.astype(np.uint8)], Where(visible_expression(column.name, labels, found))
             visible = mask if visible is None else visible & mask
-        return visible
-
-    def recipe(self, dataset: Dataset, *, progress: Progress) -> Recipe:
-        """Return the recipe of what `mask` returns; something must be hidden."""
-        steps: list[Recipe] = []
-        for column, labels in self.hidden:
-            found = read_coloring(dataset, column, progress=progress)
-            if isinstance(found, Categories):
-                steps.append(Where(visible_expression(column.name, labels, found)))
-        first, *others = steps
-        for other in others:
-            first = Combined("intersect", first, other)
-        return first
+            recipe = step if recipe is None else Combined("intersect", recipe, step)
+        return visible, recipe
 
 
 class States:
     """Finds which cells of a view are selected or hidden, and keeps it for as long as that is the same.
 
-    For one thread at a time.
+    `of` is for one thread at a time.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
+        self._visible: tuple[Filter, NDArray[np.bool_] | None, Recipe | None] = (Filter(), None, None)
         self._known: tuple[Plane, Selection | None, Filter, NDArray[np.uint8] | None] | None = None
+
+    def visible(self, hidden: Filter, *, progress: Progress) -> tuple[NDArray[np.bool_] | None, Recipe | None]:
+        """Return mask and recipe of the cells that are not hidden; as `Filter.find`, kept."""
+        kept = self._visible
+        if kept[0] != hidden:
+            self._visible = kept = (hidden, *hidden.find(self._dataset, progress=progress))
+        return kept[1:]
 
     def of(
         self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
@@ -100,7 +106,7 @@ class States:
     def _find_states(
         self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
     ) -> NDArray[np.uint8] | None:
-        visible = others.mask(self._dataset, progress=progress)
+        visible, _ = self.visible(others, progress=progress)
         if selection is None and visible is None:
             return None
         states = np.zeros(plane.n_obs, dtype=np.uint8) if selection is None else selection.mask.view(np.uint8).copy()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 import param
 
+from cellasso.errors import CellassoError
 from cellasso.selection import Combined, Inverted, Lasso, Operation, Recipe, Where, combine
 from cellasso_app.gene_list import find_genes
 
@@ -215,6 +216,15 @@ class Session(param.Parameterized):
         if color.kind == "sum":
             return Column("sum", color.name, Source(self.matrix), modality=self.modality)
         return Column("obs", color.name, as_categories=color.name in self.as_categories)
+
+    def needs_scan(self, column: Column) -> bool:
+        """Whether reading a column goes through a whole matrix, and so may take seconds."""
+        if column.kind != "gene":
+            return column.kind == "sum"
+        try:
+            return not self.dataset.owner(column.name)[0].has_columns(column.source.layer)
+        except CellassoError:  # reading it will say why
+            return True
 
     def find_number(self, typed: str) -> tuple[ColorBy, str]:
         """Return what of each cell's numbers is called so, and what people call it: a column of obs, a sum, or a gene.

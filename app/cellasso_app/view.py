@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -105,6 +104,7 @@ class EmbeddingView:
         self._loaded: Loaded | None = None
         self._complete: Loaded | None = None  # what was last read to its end
         self._states = States(session.dataset)
+        self._hidden = States(session.dataset)  # by all columns, also the one that colours the cells
         self._told: dict[str, pd.Series] = {}  # columns that are told of under the pointer
         self._pixel_ratio = 1.0
         self._ready = False
@@ -228,8 +228,8 @@ class EmbeddingView:
         def job(reports: Reports[Loaded]) -> Loaded:
             return load(session.dataset, asked, scale, plane, reports)
 
-        kinds = {column.kind for column in (asked.color, *(asked.axes.columns or ())) if column is not None}
-        self._reading.submit(job, long=kinds > {"obs"} or kinds in ({"gene"}, {"sum"}))
+        columns = [column for column in (asked.color, *(asked.axes.columns or ())) if column is not None]
+        self._reading.submit(job, long=any(map(session.needs_scan, columns)))
 
     def _rescale(self, *_events: object) -> None:
         """Put the values that are on the screen on another scale; nothing is read for it."""
@@ -377,8 +377,7 @@ class EmbeddingView:
 
     def _move(self, viewport: Viewport, number: int) -> None:
         x_low, x_high, y_low, y_high = viewport
-        valid = x_low < x_high and y_low < y_high and all(map(math.isfinite, viewport))
-        if valid and self.plot.moved(viewport, number):
+        if x_low < x_high and y_low < y_high and self.plot.moved(viewport, number):
             self._draw()
 
     def _show_drawn(self, drawn: _Drawn) -> None:
@@ -511,16 +510,17 @@ class EmbeddingView:
     def _on_message(self, message: dict[str, Any]) -> None:  # noqa: PLR0912 - one case a message
         """Do what the browser tells of the picture itself; the rest are choices."""
         match message:
-            case {"type": "ready", "pixel_ratio": float(ratio) | int(ratio)}:
+            case {"type": "ready", "pixel_ratio": float(ratio) | int(ratio)} if 0 < ratio <= 16:
                 self._pixel_ratio, self._ready = float(ratio), True
                 if self.has_begun or self._on_arrange is None:
                     self._set_view()
                 else:
                     self._on_arrange("ready")
-            case {"type": "moved", "view": list(ends), "number": int(n)} if len(ends) == 4:
+            case {"type": "moved", "view": list(ends), "number": int(n)} if len(ends) == 4 and _finite(ends):
                 self._move(Viewport(*map(float, ends)), n)
-            case {"type": "point", "x": float(x) | int(x), "y": float(y) | int(y), "reach": [rx, ry], "number": int(n)}:
-                self._point(float(x), float(y), (abs(float(rx)) or 1.0, abs(float(ry)) or 1.0), n)
+            case {"type": "point", "at": list(at), "number": int(n)} if len(at) == 4 and _finite(at):
+                x, y, reach_x, reach_y = map(float, at)
+                self._point(x, y, (abs(reach_x) or 1.0, abs(reach_y) or 1.0), n)
             case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:
                 self._operation = operation
             case {"type": "add" | "remove" as what}:
@@ -689,9 +689,9 @@ class EmbeddingView:
 
         def prepare(progress: Progress) -> Callable[[], None]:
             mask, what = plane.inside(polygon, progress=progress), recipe
-            shown = visible.mask(session.dataset, progress=progress)
-            if shown is not None:  # what is not seen is not selected
-                what = Combined("intersect", what, visible.recipe(session.dataset, progress=progress))
+            shown, seen = self._hidden.visible(visible, progress=progress)
+            if shown is not None and seen is not None:  # what is not seen is not selected
+                what = Combined("intersect", what, seen)
                 mask &= shown
             return partial(session.select, operation, what, mask)
 
@@ -717,6 +717,11 @@ class EmbeddingView:
         names = {column["name"] for column in known}
         sums = [{"name": name, "kind": "sum"} for name in self._session.cell_sums() if name not in names]
         self.cells_panel.columns = known + sums
+
+
+def _finite(numbers: list[Any]) -> bool:
+    """Whether all that a browser sent are numbers that can be reckoned with."""
+    return all(isinstance(number, (int, float)) and abs(number) < 1e300 for number in numbers)
 
 
 def _chosen(session: Session) -> _Choice:

@@ -173,6 +173,11 @@ class Modality:
             raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs and var have {expected}.")
         return matrix
 
+    def has_columns(self, layer: str | None = None) -> bool:
+        """Whether a feature of a matrix is read in its own bytes: it is stored by columns, or its index is complete."""
+        matrix = self.fitting_matrix(layer)
+        return matrix.storage == "csc" or (matrix.index is not None and matrix.index.fraction == 1)
+
     def features(self, layer: str | None = None) -> Features:
         """Return the features of a matrix: those of var, or raw's own; without a name those of `matrix()`."""
         name = layer if layer is not None else next(iter(self._matrix_paths), None)

@@ -275,7 +275,7 @@ export function render({ model }) {
     const sx = event.clientX - edge.left - box.left, sy = event.clientY - edge.top - box.top;
     if (sx < 0 || sy < 0 || sx > box.width || sy > box.height) return leave();
     const kx = (at.x1 - at.x0) / box.width, ky = (at.y1 - at.y0) / box.height, reach = 10;
-    wanted = { type: "point", x: at.x0 + sx * kx, y: at.y1 - sy * ky, reach: [reach * kx, reach * ky] };
+    wanted = { type: "point", at: [at.x0 + sx * kx, at.y1 - sy * ky, reach * kx, reach * ky] };
     ask();
   };
   const ask = () => {
