@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 from cellasso import index_block, indexing
+from cellasso.chunks import Chunks
 from cellasso.errors import ElementError
 from cellasso.handle import Handle
 from cellasso.index import IncompleteIndexError
@@ -193,6 +194,40 @@ def test_each_modality_has_an_index_of_its_own(multimodal, tmp_path):
 
 
 # -- sums -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", [0.5, -0.0, 70_000.0])
+def test_a_block_of_counts_whose_last_value_is_none_is_kept_bit_for_bit(tmp_path, last):
+    counts = np.random.default_rng(5).poisson(2, (N_ROWS, N_COLUMNS)).astype("f4")
+    counts[-1, -1] = 1
+    matrix = csr(counts)
+    matrix.data[-1] = last
+    path = write_matrix(tmp_path / "x.h5", matrix)
+    index = build(path, tmp_path / "index")
+    expected = counts.copy()
+    expected[-1, -1] = last
+    assert read(path, tmp_path / "index")[0].tobytes("F") == expected.tobytes("F")
+    np.testing.assert_array_equal(index.read_sums("totals"), expected.sum(axis=1, dtype="f8"))
+    np.testing.assert_array_equal(index.read_sums("sums"), expected.sum(axis=0, dtype="f8"))
+
+
+def test_chunks_that_pieces_share_are_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("cellasso.indexing.MAX_ROWS", N_ROWS)  # one block
+    monkeypatch.setattr("cellasso.block_building.STRETCH", 1)
+    counts = np.random.default_rng(5).poisson(1, (N_ROWS, N_COLUMNS)).astype("f4")
+    path = write_matrix(tmp_path / "x.h5", csr(counts), chunks=(64,), compression="gzip")
+    places = []
+    inflate = Chunks._read_chunk
+
+    def counted(self, at):
+        places.append((self.place, at))
+        return inflate(self, at)
+
+    monkeypatch.setattr(Chunks, "_read_chunk", counted)
+    with Handle(path) as handle:
+        build_index(open_matrix(handle, "/X"), tmp_path / "index", threads=1)
+    assert len(places) == 2 * -(-np.count_nonzero(counts) // 64)
+    assert len(places) == len(set(places))
 
 
 @pytest.mark.parametrize(
