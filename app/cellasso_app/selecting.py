@@ -14,7 +14,7 @@ from cellasso_app.components import SelectionPanel
 from cellasso_app.work import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from cellasso.dataset import Dataset
@@ -70,7 +70,7 @@ class SelectionView:
             height=IDLE_HEIGHT,
             margin=0,
         )
-        session.param.watch(self._refresh, ["selection", "composition_by", "modality", "as_categories"])
+        session.param.watch(self._refresh, ["selection", "composition_by", "modality", "as_categories", "recolored"])
         session.param.watch(self._tell_contents, ["genes", "matrix"])
         self._refresh()
         self._idle()
@@ -88,7 +88,8 @@ class SelectionView:
             self.panel.param.update(rows=[], height=IDLE_HEIGHT)
         else:
             dataset, column = session.dataset, session.composition_by
-            self._breakdown.submit(lambda _: _compose(dataset, column, selection))
+            chosen = session.recolored.get(column, {})
+            self._breakdown.submit(lambda _: _compose(dataset, column, selection, chosen))
         if self.panel.export["state"] in {"done", "failed", "exists"}:
             self._idle()
 
@@ -278,14 +279,14 @@ def free_name(folder: Path, stem: str, file_format: str) -> str:
     return name
 
 
-def _compose(dataset: Dataset, column: str, selection: Selection) -> list[dict[str, Any]]:
+def _compose(dataset: Dataset, column: str, selection: Selection, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
     """Count the selected cells of each category, largest part first; only those that occur."""
     categories = color_by_obs(dataset, column, as_categories=True)
     if not isinstance(categories, Categories):
         return []
     counts = count_groups(categories.codes, len(categories.labels), selection.mask)
     rows = [
-        {"label": label, "color": color, "n": int(n), "total": int(total)}
+        {"label": label, "color": chosen.get(label, color), "n": int(n), "total": int(total)}
         for label, color, n, total in zip(categories.labels, categories.colors, counts, categories.counts, strict=True)
         if n
     ]

@@ -253,7 +253,8 @@ class Session(param.Parameterized):
         embedding = next(iter(own or self.dataset.embeddings), "")
         with param.parameterized.batch_call_watchers(self):
             self.modality = name
-            self.embedding = self.embedding if self.embedding and not own else embedding
+            if own or not self.embedding:
+                self.param.update(embedding=embedding, dims=(0, 1), pair=None)
             self.matrix = next(iter(modality.matrices), "")
             columns = self.category_columns()
             best = _preferred(columns)

@@ -26,7 +26,9 @@ from cellasso_app.work import Lane, Turns, when_live
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from cellasso.matrix import Progress
     from cellasso.selection import Operation, Recipe
@@ -526,6 +528,10 @@ class EmbeddingView:
             case {"type": "add" | "remove" as what}:
                 if self._on_arrange is not None:
                     self._on_arrange(what)
+            case {"type": "polygon", "polygon": list(corners)} if all(
+                isinstance(corner, list) and len(corner) == 2 and _finite(corner) for corner in corners
+            ):
+                self._select_inside([(float(x), float(y)) for x, y in corners])
             case {"type": "fit"}:
                 self.plot.fit()
             case {"type": "zoom", "factor": float(factor) | int(factor)} if 0.01 <= factor <= 100:
@@ -684,18 +690,22 @@ class EmbeddingView:
             recipe = Region(axis_of(axes.columns[0]), axis_of(axes.columns[1]), tuple(polygon))
         else:
             recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
-        plane, hidden = loaded.cells.plane, dict(session.hidden)
-        visible = self._filter_of(hidden)
+        plane, visible = loaded.cells.plane, self._filter_of(session.hidden)
 
         def prepare(progress: Progress) -> Callable[[], None]:
-            mask, what = plane.inside(polygon, progress=progress), recipe
-            shown, seen = self._hidden.visible(visible, progress=progress)
-            if shown is not None and seen is not None:  # what is not seen is not selected
-                what = Combined("intersect", what, seen)
-                mask &= shown
-            return partial(session.select, operation, what, mask)
+            mask = plane.inside(polygon, progress=progress)
+            return partial(session.select, operation, *self._within(visible, recipe, mask, progress))
 
         self.turns.take(prepare)
+
+    def _within(
+        self, visible: Filter, recipe: Recipe, mask: NDArray[np.bool_], progress: Progress
+    ) -> tuple[Recipe, NDArray[np.bool_]]:
+        """Leave out what is not seen."""
+        shown, seen = self._hidden.visible(visible, progress=progress)
+        if shown is None or seen is None:
+            return recipe, mask
+        return Combined("intersect", recipe, seen), mask & shown
 
     def _select_category(self, column: str, label: str, operation: Operation) -> None:
         loaded, dataset = self._loaded, self._session.dataset
@@ -706,7 +716,13 @@ class EmbeddingView:
             return
         recipe = Where(category_expression(color.name, label, loaded.cells.coloring))
         session = self._session
-        self.turns.take(lambda _: partial(session.select, operation, recipe, recipe.mask(dataset)))
+        # the column's own rows are as good as clicked on when they are shown
+        visible = self._filter_of({name: labels for name, labels in session.hidden.items() if name != column})
+
+        def prepare(progress: Progress) -> Callable[[], None]:
+            return partial(session.select, operation, *self._within(visible, recipe, recipe.mask(dataset), progress))
+
+        self.turns.take(prepare)
 
     def in_turn(self, step: Callable[[], None]) -> None:
         """Run a step of selecting (clear, undo, …) after the strokes and clicks before it."""

@@ -33,11 +33,20 @@ export function render({ model }) {
     view.el.addEventListener("pointermove", point);
     view.el.addEventListener("pointerleave", leave);
     view.el.addEventListener("pointerdown", () => { leave(); model.send_msg({ type: "touched" }); }, { capture: true });
-    view.el.addEventListener("dblclick", () => { if (!drawing()) model.send_msg({ type: "clear" }); });
+    view.el.addEventListener("dblclick", close);
     resize();
     model.send_msg({ type: "ready", pixel_ratio: ratio() });
   };
-  const drawing = () => window.Bokeh.documents.some((doc) => doc.get_model_by_name(`${model.figure}-tool-polygon`)?.active);
+  // a double click ends a polygon by clicks (Bokeh itself knows Enter and a long press), or clears the selection
+  const close = () => {
+    const tool = window.Bokeh.documents.map((doc) => doc.get_model_by_name(`${model.figure}-tool-polygon`)).find((found) => found);
+    if (!tool?.active) return model.send_msg({ type: "clear" });
+    const { xs, ys } = tool.overlay;
+    const polygon = Array.from(xs, (x, i) => [x, ys[i]]);
+    tool.active = false;
+    tool.active = true; // begins anew
+    if (polygon.length > 2) model.send_msg({ type: "polygon", polygon });
+  };
   const ratio = () => window.devicePixelRatio || 1;
   const resize = () => {
     const { clientWidth: width, clientHeight: height } = root;
