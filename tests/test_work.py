@@ -80,15 +80,30 @@ def settle(lane: Lane, reports: Reports) -> None:
     reports.wait_for("done", "settled")
 
 
-def test_a_result_and_its_progress_are_reported_in_order(reports):
+def test_a_result_and_its_progress_are_reported_in_order(reports, monkeypatch):
+    monkeypatch.setattr(work, "PACE", 0.0)
+
     def job(progress: Callable[[float], None]) -> str:
         progress(0.25)
-        progress(1.0)
+        progress(0.75)
+        progress(1.0)  # told by the result
         return "result"
 
     reports.lane().submit(job)
     reports.wait_for("done", "result")
-    assert reports.all == [("progressed", 0.25), ("progressed", 1.0), ("done", "result")]
+    assert reports.all == [("progressed", 0.25), ("progressed", 0.75), ("done", "result")]
+
+
+def test_progress_is_told_at_a_pace(reports):
+    def job(progress: Callable[[float], None]) -> str:
+        for part in range(50):
+            progress(part / 100)
+        return "result"
+
+    reports.lane().submit(job)
+    reports.wait_for("done", "result")
+    assert reports.all[0] == ("progressed", 0.0)
+    assert len(reports.all) < 50
 
 
 def test_jobs_run_off_the_callers_thread(reports):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache, partial
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+PACE = 0.1
+"""Seconds between two words of progress: a bar needs no more, and each is a message to the browser."""
 
 UNEXPECTED = "Something went wrong here; the server's log says what. The rest of the page still works."
 
@@ -190,6 +194,7 @@ class Lane(_Ends, Generic[Result]):
         self._progressed = progressed
         self._lock = threading.Lock()
         self._newest = 0
+        self._told = 0.0  # when progress was last told
         self._waiting: tuple[Callable[[Reports[Result]], Result], Executor] | None = None
         self._running = False
 
@@ -246,7 +251,10 @@ class Lane(_Ends, Generic[Result]):
     def _progress(self, number: int, fraction: float) -> None:
         if number != self._newest or _stopping.is_set():
             raise Cancelled("A newer request took its place.")
-        if self._progressed is not None:
+        # the end is told by what is done: of two words at once Panel may send the browser the first one last
+        now = time.monotonic()
+        if self._progressed is not None and fraction < 1 and now - self._told >= PACE:
+            self._told = now
             self._report(number, partial(self._progressed, fraction))
 
     def _show(self, number: int, result: Result) -> None:

@@ -626,7 +626,7 @@ def test_hidden_cells_are_not_drawn_not_selected_and_the_recipe_says_so(page: Pa
         stated = load(ad.read_h5ad(recipe).uns["cellasso"]["recipe"])
         np.testing.assert_array_equal(stated.mask(dataset), inside & visible)
     page.get_by_role("button", name="Show all of cell_type").click()
-    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Clear").click()
     until_pixels(page, CD4_T, some=True)
 
 
@@ -677,7 +677,7 @@ def test_a_polygon_by_clicks_selects_what_is_inside(page: Page, server: str, fol
     ]
     source = ad.read_h5ad(folder / "cells.h5ad")
     assert selected(page) == Polygon(polygon).contains_points(source.obsm["X_umap"]).sum() > 0
-    page.get_by_role("button", name="Pan").click()
+    page.get_by_role("button", name="Pan", exact=True).click()
     page.mouse.dblclick(box["x"] + 30, box["y"] + 30)
     cells(page).filter(has_not_text="selected").wait_for()
 
