@@ -11,15 +11,16 @@ import panel as pn
 from cellasso.plane import Viewport
 from cellasso.selection import Combined, Lasso, Region, Where
 from cellasso_app.axes import Axes, axis_of
-from cellasso_app.coloring import CLIPS, Categories, Values
+from cellasso_app.coloring import Categories, Values
 from cellasso_app.components import CellsLayer, CellsPanel, PlotBar, StatusLine
+from cellasso_app.drawing_options import SAID, choose, offered
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.figure import render
 from cellasso_app.legend import category_expression, codes_of
 from cellasso_app.loading import Asked, Loaded, load, rescaled
 from cellasso_app.painting import Filter, States, describe_cell, design_figure, name_categories, pack
-from cellasso_app.palettes import NAMED, STANDARD, Scale, color_table
-from cellasso_app.raster import ORDERS, Canvas, Dots, Style, draw
+from cellasso_app.palettes import Scale, color_table
+from cellasso_app.raster import Canvas, Dots, Style, draw
 from cellasso_app.session import ColorBy
 from cellasso_app.work import Lane, Turns, when_live
 
@@ -39,20 +40,6 @@ NO_EMBEDDING = (
     "This file has no embedding to draw: obsm holds no array of two or more columns with a row per cell."
     " Select by category on the left."
 )
-
-SAID = {
-    "random": "random order",
-    "legend": "last category on top",
-    "rare": "rarest category on top",
-    "mixed": "colours mixed",
-    "high": "highest value on top",
-    "low": "lowest value on top",
-    "mean": "mean of each pixel",
-}
-"""How the status line calls the orders of drawing."""
-
-SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
-"""Diameters of cells that can be chosen, in pixels."""
 
 
 class _Choice(NamedTuple):
@@ -619,47 +606,13 @@ class EmbeddingView:
         self._session.recolored = {**recolored, column: {**recolored.get(column, {}), label: color}}
 
     def _choose_drawing(self, choice: dict[str, Any]) -> None:
-        """Take over what was chosen of how cells are drawn, as far as it can be chosen."""
-        session, kind = self._session, self._coloring_kind
-        match choice:
-            case {"order": str(order)} if kind is not None and order in ORDERS[kind]:
-                session.order = {**session.order, kind.__name__: order}
-            case {"size": None | float() | int() as size} if size is None or size in SIZES:
-                session.dot_size = size
-            case {"labelled": bool(labelled)}:
-                session.labelled = labelled
-            case {"hover": list(names)}:
-                known = [column["name"] for column in session.columns()]
-                session.hover_columns = tuple(name for name in names if name in known)[:8]
-            case {"clip": float() | int() as clip} if clip in CLIPS:
-                self._set_scale(clip=float(clip))
-            case {"color_map": str(name)} if name in {STANDARD, *NAMED}:
-                self._set_scale(color_map=name)
-            case {"log": bool()} | {"reverse": bool()} | {"centre": bool()} if len(choice) == 1:
-                self._set_scale(**choice)
+        choose(self._session, self._coloring_kind, self._choice.color, choice)
         self.bar.drawing = self._options()
 
-    def _set_scale(self, **changes: Any) -> None:
-        color = self._choice.color
-        if color is not None:
-            self._session.scales = {**self._session.scales, color: self._scale._replace(**changes)}
-
     def _options(self) -> dict[str, Any]:
-        """Return how cells are drawn and can be drawn, for the panel of options."""
-        session, kind, loaded = self._session, self._coloring_kind, self._loaded
-        options: dict[str, Any] = {
-            "size": session.dot_size,
-            "sizes": list(SIZES),
-            "labelled": session.labelled,
-            "hover": list(session.hover_columns),
-            "columns": [column["name"] for column in session.columns()],
-            "orders": [{"value": order, "label": SAID[order]} for order in ORDERS.get(kind, ())] if kind else [],
-            "order": loaded.cells.order(self._style(loaded).order) if loaded is not None else "",
-        }
-        if kind is Values:
-            scale = self._scale
-            options["scale"] = {**scale._asdict(), "clips": list(CLIPS), "color_maps": [STANDARD, *NAMED]}
-        return options
+        loaded = self._loaded
+        order = loaded.cells.order(self._style(loaded).order) if loaded is not None else ""
+        return offered(self._session, self._coloring_kind, self._scale, order)
 
     def _list_axes(self) -> None:
         session = self._session
