@@ -275,7 +275,7 @@ def _top(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
     for more, n in others:
         aggregate.join_tops(words, more)
         n_visible += n
-    words, alpha = _sized(words, n_visible, canvas, style, fade=style.fade)
+    words, alpha = _sized(words, n_visible, canvas, style)
     return Picture(viewport, (words & 0xFF).astype(np.uint8), alpha, n_visible)
 
 
@@ -301,7 +301,7 @@ def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
     # a dot shows the colour of the pixel that it grew from: its number takes the place of the code
     state = words & (1 << aggregate.SELECTED)
     words = np.where(drawn, (counts << aggregate.COUNT) | state | np.arange(words.size).reshape(words.shape), 0)
-    words, alpha = _sized(words, n_visible, canvas, style, fade=style.fade)
+    words, alpha = _sized(words, n_visible, canvas, style)
     origin = words & ((1 << aggregate.RANK) - 1)
     return Picture(viewport, np.zeros_like(alpha), alpha, n_visible, mixture.reshape(-1, 3)[origin])
 
@@ -329,16 +329,16 @@ def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
     state = words & (1 << aggregate.SELECTED)
     rank = np.where(codes == MISSING_CODE, 0, codes + 1) << aggregate.RANK
     words = np.where(counts > 0, (counts << aggregate.COUNT) | state | rank | codes, 0)
-    words, alpha = _sized(words, n_visible, canvas, style, fade=style.fade)
+    words, alpha = _sized(words, n_visible, canvas, style)
     return Picture(viewport, (words & 0xFF).astype(np.uint8), alpha, n_visible)
 
 
 def _sized(
-    words: NDArray[np.int64], n_visible: int, canvas: Canvas, style: Style, *, fade: bool
+    words: NDArray[np.int64], n_visible: int, canvas: Canvas, style: Style
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Grow pixels to dots; return the words on top and their opacity, faded where others are selected."""
     radius = _radius(n_visible, canvas, style)
-    opaque = FADED if fade else 1.0
+    opaque = FADED if style.fade else 1.0
     alpha = np.zeros(words.shape, dtype=np.uint8)
     if not radius:
         opacity = opacities(aggregate.crowd(words))
@@ -350,7 +350,7 @@ def _sized(
     aggregate.spread_dots(words, np.rint(disc(radius) * 15).astype(np.uint8), marks, steps)
     lit = (marks >> aggregate.SELECTED).astype(np.uint8) & 1
     np.multiply(steps, 17, out=alpha)
-    if fade:
+    if style.fade:
         alpha = np.where(lit == 1, alpha, np.rint(alpha * opaque)).astype(np.uint8)
     return marks, alpha
 

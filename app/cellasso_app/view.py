@@ -386,7 +386,7 @@ class EmbeddingView:
             if scale.log:
                 parts.append("log scale")
         unread = ""
-        if loaded.is_coarse and loaded.cells.plane is not None and loaded.legend is None:
+        if loaded.is_coarse and loaded.legend is None:
             parts.append("sharpening…" if len(loaded.cells.plane) < loaded.cells.plane.n_obs // 8 else "exact")
         elif loaded.read < 1:
             parts.append("sharpening…")
