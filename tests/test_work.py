@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,12 +87,12 @@ def test_a_result_and_its_progress_are_reported_in_order(reports, monkeypatch):
     def job(progress: Callable[[float], None]) -> str:
         progress(0.25)
         progress(0.75)
-        progress(1.0)  # told by the result
+        progress(1.0)
         return "result"
 
     reports.lane().submit(job)
     reports.wait_for("done", "result")
-    assert reports.all == [("progressed", 0.25), ("progressed", 0.75), ("done", "result")]
+    assert reports.all == [("progressed", 0.25), ("progressed", 0.75), ("progressed", 1.0), ("done", "result")]
 
 
 def test_progress_is_told_at_a_pace(reports):
@@ -319,15 +320,13 @@ def test_a_lane_changes_its_pool_with_its_job(reports):
     assert not reports.all[0][1].startswith("cellasso-long")
 
 
-class Context:
-    """A session, as far as a document knows it."""
-
-
 @pytest.fixture
 def session(monkeypatch):
     """A document of a live session, whose callbacks run at once."""
     document = Document()
-    document._session_context = Context
+    loop = SimpleNamespace(add_callback=lambda callback, *values: callback(*values))
+    context = SimpleNamespace(server_context=SimpleNamespace(application_context=SimpleNamespace(io_loop=loop)))
+    document._session_context = lambda: context
     monkeypatch.setattr(document, "add_next_tick_callback", lambda callback: callback())
     monkeypatch.setattr("cellasso_app.work.curdoc", lambda: document)
     return document

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import param
-from bokeh.io import curdoc
 from panel.custom import JSComponent
+
+from cellasso_app.work import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,15 +35,12 @@ class Part(JSComponent):
     def __init__(self, *, on_message: Callable[[dict[str, Any]], None] | None = None, **params: Any) -> None:
         super().__init__(**params)
         self._on_message = on_message
-        self._session_document = curdoc()  # when a message comes, it may not be this session's
+        self._steps = Steps()
 
     def _handle_msg(self, data: Any) -> None:
         if self._on_message is None or not isinstance(data, dict):
             return
-        if self._session_document.session_context is None:
-            self._on_message(data)
-        else:  # Panel calls without the document's lock, which changing a figure needs
-            self._session_document.add_next_tick_callback(partial(self._on_message, data))
+        self._steps.take(partial(self._on_message, data))  # Panel calls without the document's lock
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to this part in the browser."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bokeh.events import SelectionGeometry
+from bokeh.io import curdoc
 from bokeh.models import (
     Arrow,
     BoxSelectTool,
@@ -20,6 +21,7 @@ from bokeh.plotting import figure
 
 from cellasso.plane import Viewport
 from cellasso_app.raster import Canvas
+from cellasso_app.work import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,10 +234,11 @@ class EmbeddingPlot:
         """Keep the size the browser reports (Bokeh refuses to read it before) and the unit's aspect."""
         self._size[name] = int(new or 0)
         if min(self._size.values()) >= 2:
-            if self._fits:
-                self.fit()
-            else:
-                self.zoom(1.0)  # the same middle, and again a unit as long on both axes
+            with together(curdoc()):
+                if self._fits:
+                    self.fit()
+                else:
+                    self.zoom(1.0)  # the same middle, and again a unit as long on both axes
 
     def _stroked(self, event: SelectionGeometry) -> None:
         geometry = event.geometry

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import panel as pn
-from bokeh.io import curdoc
 from bokeh.util.browser import view
 from panel.io.server import get_server
 
@@ -90,16 +89,12 @@ def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
     )
     # the event loop reads nothing, not even a file's structure: on a slow disk all sessions would stand still
     opened = pool().submit(_open, catalogue, name)
-    document = curdoc()
 
     def fill(dataset: Dataset) -> None:
         from cellasso_app.explorer import Explorer  # noqa: PLC0415 - imported by _open already
 
         explorer = Explorer(dataset, export_dir=export_dir, files=catalogue.names)
-        # held, it goes Bokeh's own way: on Panel's the first changes of the explorer may overtake it to the browser
-        document.hold()
         frame[:] = [explorer]
-        document.unhold()
         _set_title(f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso")
 
     def say(sentence: str) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -17,9 +18,10 @@ from bokeh.io import curdoc
 from cellasso.errors import Cancelled, CellassoError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bokeh.application.application import SessionContext
+    from bokeh.document import Document
 
     from cellasso.matrix import Progress
 
@@ -68,16 +70,62 @@ def when_live(callback: Callable[[], None]) -> None:
     if curdoc().session_context is None:
         callback()
     else:
-        pn.state.onload(callback)
+        pn.state.onload(partial(Steps().take, callback))
+
+
+@contextmanager
+def together(document: Document) -> Iterator[None]:
+    """Send the browser what a document changes by in here when it is left, as one, by Bokeh's own way.
+
+    Panel writes each change to the socket at once, or, when Bokeh is writing, later; of those for later the last
+    can stay behind (Panel 1.9: `_dispatch_msgs` ends a block that a newer message relies on). While a document is
+    held Panel leaves the writing to Bokeh, which waits its turn and keeps the order.
+    """
+    if document.session_context is None or document.callbacks.hold_value is not None:
+        yield
+        return
+    document.hold()
+    try:
+        yield
+    finally:
+        document.unhold()
+
+
+class Steps:
+    """Runs steps of a session on its event loop, in the order they are given, document locked; from any thread.
+
+    Must be made inside a session. Without one (a notebook's or a test's document) a step runs at once.
+    """
+
+    def __init__(self) -> None:
+        self.document = curdoc()
+        context = self.document.session_context
+        self._loop = None if context is None else context.server_context.application_context.io_loop
+
+    def take(self, step: Callable[[], None]) -> None:
+        """Run `step()` on the loop; what it changes reaches the browser together."""
+        if self._loop is None:
+            step()
+        else:  # the document itself is for the loop alone: what a thread adds while it is held can be lost
+            self._loop.add_callback(self._schedule, step)
+
+    def _schedule(self, step: Callable[[], None]) -> None:
+        if self.document.session_context is not None:  # else the browser went away meanwhile
+            self.document.add_next_tick_callback(partial(self._run, step))
+
+    def _run(self, step: Callable[[], None]) -> None:
+        with together(self.document):
+            step()
 
 
 class _Ends:
     """Ends with its session: the browser went away, nobody waits for what it still had to do."""
 
     def __init__(self) -> None:
-        self._document = curdoc()
-        if self._document.session_context is not None:
-            self._document.on_session_destroyed(self._end)
+        self._steps = Steps()
+        document = self._steps.document
+        if document.session_context is not None:
+            document.on_session_destroyed(self._end)
 
     def _end(self, session_context: SessionContext) -> None:
         raise NotImplementedError
@@ -131,10 +179,7 @@ class Turns(_Ends):
             except Exception:  # one step must not end the others; what is not ours is logged in full
                 logger.exception("A step failed")
                 step = partial(self._failed, UNEXPECTED)
-            if self._document.session_context is None:
-                step()
-            else:
-                self._document.add_next_tick_callback(step)
+            self._steps.take(step)
 
     def _progress(self, _fraction: float) -> None:
         if self._ended or _stopping.is_set():
@@ -251,9 +296,8 @@ class Lane(_Ends, Generic[Result]):
     def _progress(self, number: int, fraction: float) -> None:
         if number != self._newest or _stopping.is_set():
             raise Cancelled("A newer request took its place.")
-        # the end is told by what is done: of two words at once Panel may send the browser the first one last
         now = time.monotonic()
-        if self._progressed is not None and fraction < 1 and now - self._told >= PACE:
+        if self._progressed is not None and now - self._told >= PACE:
             self._told = now
             self._report(number, partial(self._progressed, fraction))
 
@@ -267,10 +311,7 @@ class Lane(_Ends, Generic[Result]):
             if number == self._newest:
                 callback()
 
-        if self._document.session_context is None:  # no server: a notebook's or a test's document
-            try:
-                on_loop()
-            except Exception:  # as Tornado does with what fails on its loop: the lane goes on
-                logger.exception("A result could not be shown")
-        else:
-            self._document.add_next_tick_callback(on_loop)
+        try:
+            self._steps.take(on_loop)
+        except Exception:  # as Tornado does with what fails on its loop: the lane goes on
+            logger.exception("A result could not be shown")
