@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import warnings
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import anndata as ad
-import holoviews as hv
 import mudata as md
 import numpy as np
 import pandas as pd
@@ -16,11 +16,18 @@ from bokeh.models import Scatter
 
 import cellasso
 from cellasso.summarise import summarise_groups
-from cellasso_app.dotplot import MIN_ROW, color_limits, dot_size, dotplot, largest_dot
+from cellasso_app.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
 from cellasso_app.genes import GenesView, _axis_names, _summarise
 from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import Session, Source
 from conftest import make_mdata, write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bokeh.plotting import figure
+
+    from cellasso.summarise import GroupSummary
 
 GENES = ("zeta", "alpha", "mid", "never", "HLA:DRA")
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -61,9 +68,16 @@ def rows(figure) -> list[str]:
     return list(figure.y_range.factors)[::-1]
 
 
-def drawn(plot: hv.Points) -> tuple[pd.DataFrame, pd.DataFrame]:
+def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], *, dark: bool = False) -> figure:
+    """The figure of a dotplot."""
+    plot = Dotplot(dark=not dark)
+    plot.set_theme(dark=dark)
+    plot.show(summary, genes, groups)
+    return plot.figure
+
+
+def drawn(figure: figure) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Means and fractions, groups by genes, as the browser gets them."""
-    figure = hv.render(plot, backend="bokeh")
     (renderer,) = figure.renderers
     data = renderer.data_source.data
     at = {name: np.asarray(data[name]).tolist() for name in ("gene", "group")}
@@ -126,6 +140,18 @@ def test_groups_beyond_what_fits_are_counted_and_their_cells_in_no_row(path, ada
     np.testing.assert_allclose(summed.summary.mean, scanpys(adata, GENES[:2])[0].iloc[:2], rtol=1e-6)
 
 
+def test_the_figure_stays_and_shows_what_was_summed_last():
+    plot = Dotplot(dark=False)
+    plot.show(summary(3, 4), ["a", "b", "c", "d"], ["x", "y", "z"])
+    found, before = summary(2, 1, seed=1), plot.figure.renderers[0]
+    plot.show(found, ["e"], ["v", "w"])
+    assert plot.figure.renderers == [before]
+    mean, fraction = drawn(plot.figure)
+    assert (list(mean.columns), list(mean.index)) == (["e"], ["v", "w"])
+    np.testing.assert_array_equal(mean, found.mean)
+    np.testing.assert_array_equal(fraction, found.fraction)
+
+
 def summary(rows: int = 3, columns: int = 2, seed: int = 0):
     rng = np.random.default_rng(seed)
     return summarise_groups(list(rng.random((columns, 60)).astype("f4")), rng.integers(0, rows, 60), rows)
@@ -136,9 +162,7 @@ def test_it_renders_with_area_in_proportion_to_the_fraction(dark):
     values = np.zeros((2, 60), dtype="f4")
     values[0, :30] = 1  # half of the cells
     values[1] = 2  # all
-    figure = hv.render(
-        dotplot(summarise_groups(list(values), np.zeros(60, dtype=int), 1), ["a", "b"], ["x"], dark=dark)
-    )
+    figure = dotplot(summarise_groups(list(values), np.zeros(60, dtype=int), 1), ["a", "b"], ["x"], dark=dark)
     (renderer,) = figure.renderers
     assert isinstance(renderer.glyph, Scatter)
     half, whole = np.asarray(renderer.data_source.data["size"])
@@ -152,26 +176,26 @@ def test_it_renders_with_area_in_proportion_to_the_fraction(dark):
 def test_a_group_without_cells_has_no_dot_and_no_number():
     found = summarise_groups([np.ones(4, dtype="f4")], np.zeros(4, dtype=int), 2)
     plot = dotplot(found, ["a"], ["full", "empty"], dark=False)
-    data = hv.render(plot).renderers[0].data_source.data
+    data = plot.renderers[0].data_source.data
     assert list(data["size"] > 0) == [True, False]
     assert np.isnan(data["mean"][1])
     assert list(data["cells"]) == [4, 0]
 
 
 def test_groups_read_from_top_to_bottom():
-    figure = hv.render(dotplot(summary(), ["a", "b"], ["first", "second", "third"], dark=False))
+    figure = dotplot(summary(), ["a", "b"], ["first", "second", "third"], dark=False)
     assert rows(figure) == ["first", "second", "third"]
 
 
 def test_numbers_as_names_stay_names_in_their_order():
     groups = ["10", "9", "0"]
-    figure = hv.render(dotplot(summary(), ["2", "1"], groups, dark=False))
+    figure = dotplot(summary(), ["2", "1"], groups, dark=False)
     assert list(figure.x_range.factors) == ["2", "1"]
     assert rows(figure) == groups
 
 
 def test_hovering_shows_names_as_text():
-    figure = hv.render(dotplot(summary(), [HOSTILE, "b"], [HOSTILE, "x", "y"], dark=False))
+    figure = dotplot(summary(), [HOSTILE, "b"], [HOSTILE, "x", "y"], dark=False)
     (hover,) = [tool for tool in figure.tools if type(tool).__name__ == "HoverTool"]
     # Bokeh escapes what stands for @name, unless it is marked as safe
     assert all("safe" not in template and "<" not in template for _, template in hover.tooltips)
@@ -246,13 +270,13 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
         session.add_gene("alpha")
         session.add_gene("mid")
         end = time.monotonic() + 20
-        while (view.bar.busy or view._pane.object is None) and time.monotonic() < end:
+        while (view.bar.busy or not view._pane.visible) and time.monotonic() < end:
             time.sleep(0.01)
-        mean, _ = drawn(view._pane.object)
+        mean, _ = drawn(view._dotplot.figure)
         np.testing.assert_allclose(mean, scanpys(adata, ["alpha", "mid"])[0], rtol=1e-6)
         assert view.key.visible
         session.remove_gene("alpha")
         session.remove_gene("mid")
-        assert view._pane.object is None
+        assert not view._pane.visible
         assert not view.key.visible
         assert view.bar.message

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import holoviews as hv
 import numpy as np
-import pandas as pd
+from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LinearColorMapper
+from bokeh.plotting import figure
 
 from cellasso_app.embedding_plot import FONT, INKS
 from cellasso_app.palettes import COLOR_MAPS
@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
     from cellasso.summarise import GroupSummary
 
-hv.extension("bokeh")
-
 LONGEST = 32
 """Letters of a group's name on the axis; the whole name stands in the tooltip."""
+
+COLUMNS = ("gene", "group", "name", "mean", "fraction", "cells", "size")
+
+TOOLTIPS = [
+    ("", "@gene in @name"),
+    ("mean", "@mean{0.000}"),
+    ("above 0", "@fraction{0.0%}"),
+    ("cells", "@cells{0,0}"),
+]
 
 MIN_ROW, MAX_ROW = 13, 22
 """Height of a row in pixels; below the smaller the panel scrolls."""
@@ -35,53 +42,75 @@ def largest_dot(n_genes: int, width: int = 230) -> float:
     return float(min(MIN_ROW + 3, max(5.0, width / max(n_genes, 1) - 2)))
 
 
-def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], *, dark: bool) -> hv.Points:
-    """Return the dotplot of a summary `(n_groups, n_genes)`; colour is the mean, area the fraction above 0.
+class Dotplot:
+    """The figure, kept for the life of a session: a further gene changes its data, axes and height."""
 
-    `genes` are what the screen calls them, each another name.
-    """
-    largest = largest_dot(len(genes))
-    table = pd.DataFrame(
-        {
-            "gene": np.tile(np.array(genes, dtype=object), len(groups)),
-            "group": np.repeat(np.array(short_names(groups), dtype=object), len(genes)),
-            "name": np.repeat(np.array(groups, dtype=object), len(genes)),
-            "mean": summary.mean.ravel(),
-            "fraction": summary.fraction.ravel(),
-            "cells": np.repeat(summary.n_cells, len(genes)),
-        }
-    )
-    table["size"] = dot_size(table["fraction"].fillna(0).to_numpy(), largest)
-    low, high = color_limits(summary)
-    return hv.Points(table, ["gene", "group"], ["mean", "fraction", "cells", "size", "name"]).opts(
-        hv.opts.Points(
-            color="mean",
-            cmap=list(COLOR_MAPS[dark]),
-            clim=(low, high),
-            size="size",
-            line_color=INKS[dark].line,
-            line_width=0.5,
-            tools=["hover"],
-            hover_tooltips=[
-                ("", "@gene in @name"),
-                ("mean", "@mean{0.000}"),
-                ("above 0", "@fraction{0.0%}"),
-                ("cells", "@cells{0,0}"),
-            ],
-            xaxis="top",  # where it stays in sight when many groups scroll
-            xrotation=90,
-            invert_yaxis=True,
-            xlabel="",
-            ylabel="",
-            toolbar=None,
-            default_tools=[],
-            responsive=True,
-            min_height=_height(groups, genes, MIN_ROW),
-            max_height=_height(groups, genes, MAX_ROW),
-            fontsize={"ticks": "11px"},
-            hooks=[_theme(dark=dark)],
+    def __init__(self, *, dark: bool) -> None:
+        self._mapper = LinearColorMapper()
+        self._dots = ColumnDataSource({name: [] for name in COLUMNS})
+        self.figure = figure(
+            x_range=FactorRange(),
+            y_range=FactorRange(),
+            x_axis_location="above",  # where it stays in sight when many groups scroll
+            tools=[HoverTool(tooltips=TOOLTIPS)],
+            toolbar_location=None,
+            sizing_mode="stretch_both",
+            background_fill_alpha=0,
+            border_fill_alpha=0,
+            outline_line_color=None,
+            min_border_left=8,
+            min_border_right=12,
+            html_attributes={"role": "img", "aria-label": "Dotplot"},
         )
-    )
+        self._scatter = self.figure.scatter(
+            "gene",
+            "group",
+            size="size",
+            fill_color={"field": "mean", "transform": self._mapper},
+            line_width=0.5,
+            source=self._dots,
+        )
+        self.figure.xaxis.major_label_orientation = "vertical"
+        for axis in self.figure.axis:
+            axis.update(
+                axis_line_color=None,
+                major_tick_line_color=None,
+                major_label_text_font=FONT,
+                major_label_text_font_size="11px",
+                major_label_standoff=2,
+            )
+        self.set_theme(dark=dark)
+
+    def set_theme(self, *, dark: bool) -> None:
+        """Draw in the inks and colours of the light or the dark page."""
+        ink = INKS[dark]
+        self._mapper.palette = list(COLOR_MAPS[dark])
+        self._scatter.glyph.line_color = ink.line
+        for grid in self.figure.grid:
+            grid.grid_line_color = None
+        for axis in self.figure.axis:
+            axis.major_label_text_color = ink.text
+
+    def show(self, summary: GroupSummary, genes: Sequence[str], groups: Sequence[str]) -> None:
+        """Show a summary `(n_groups, n_genes)`; colour is the mean, area the fraction above 0.
+
+        `genes` are what the screen calls them, each another name.
+        """
+        rows = short_names(groups)
+        fraction = summary.fraction.ravel()
+        self._mapper.low, self._mapper.high = color_limits(summary)
+        self.figure.x_range.factors = list(genes)
+        self.figure.y_range.factors = rows[::-1]  # Bokeh counts from the bottom
+        self._dots.data = {
+            "gene": list(genes) * len(groups),
+            "group": np.repeat(np.array(rows, dtype=object), len(genes)).tolist(),
+            "name": np.repeat(np.array(groups, dtype=object), len(genes)).tolist(),
+            "mean": summary.mean.ravel(),
+            "fraction": fraction,
+            "cells": np.repeat(summary.n_cells, len(genes)),
+            "size": dot_size(np.nan_to_num(fraction), largest_dot(len(genes))),
+        }
+        self.figure.update(min_height=_height(groups, genes, MIN_ROW), max_height=_height(groups, genes, MAX_ROW))
 
 
 def short_names(names: Sequence[str], longest: int = LONGEST) -> list[str]:
@@ -102,28 +131,3 @@ def color_limits(summary: GroupSummary) -> tuple[float, float]:
 def _height(groups: Sequence[str], genes: Sequence[str], row: int) -> int:
     """Return the height of the rows, and of the genes' names below."""
     return row * (len(groups) + 1) + 8 * min(max(map(len, genes), default=0), 20) + 30
-
-
-def _theme(*, dark: bool) -> Any:
-    ink = INKS[dark]
-
-    def apply(plot: Any, _element: object) -> None:
-        figure = plot.state
-        figure.update(
-            html_attributes={"role": "img", "aria-label": "Dotplot"},
-            background_fill_alpha=0,
-            border_fill_alpha=0,
-            outline_line_color=None,
-            min_border_left=8,
-            min_border_right=12,
-        )
-        for axis in figure.axis:
-            axis.update(
-                axis_line_color=None,
-                major_tick_line_color=None,
-                major_label_text_color=ink.text,
-                major_label_text_font=FONT,
-                major_label_standoff=2,
-            )
-
-    return apply

@@ -159,8 +159,8 @@ class EmbeddingPlot:
     def _make_figure(self) -> figure:
         pan, wheel = PanTool(name=f"{self.name}-tool-pan"), WheelZoomTool(zoom_on_axis=False)
         plot = figure(
-            x_range=Range1d(0, 1),
-            y_range=Range1d(0, 1),
+            x_range=Range1d(0, 1, syncable=False),  # the layer says where it is: a message, not three
+            y_range=Range1d(0, 1, syncable=False),
             tools=[pan, wheel, self._lasso, self._box, self._polygon],
             active_drag=pan,
             active_scroll=wheel,

@@ -11,13 +11,14 @@ from cachetools import LRUCache
 from cellasso.summarise import GroupSummary, count_groups
 from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
+from cellasso_app.dotplot import Dotplot, color_limits, largest_dot
 from cellasso_app.gene_list import find_genes, not_found
 from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import MAX_GENES, ColorBy
-from cellasso_app.work import Lane
+from cellasso_app.work import Lane, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
@@ -67,17 +68,21 @@ class GenesView:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._summed: _Summed | None = None
         self._known: LRUCache[tuple[str, Source, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
         self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
+        self._steps = Steps()
+        self._to_sum: Callable[[Progress], _Summed] | None = None
         self.panel = GenesPanel(
             on_message=self._on_message, sizing_mode="stretch_width", height=_panel_height(0), margin=0
         )
         self.bar = PlotsBar(on_message=self._on_message, sizing_mode="stretch_width", height=BAR_HEIGHT, margin=0)
-        self.key = DotplotKey(sizing_mode="stretch_width", height=32, margin=0, visible=False)
-        self._pane = pn.pane.HoloViews(None, sizing_mode="stretch_both", margin=0)
+        self.key = DotplotKey(
+            colors=list(COLOR_MAPS[session.dark][::12]), sizing_mode="stretch_width", height=32, margin=0, visible=False
+        )
+        self._dotplot = Dotplot(dark=session.dark)
+        self._pane = pn.pane.Bokeh(self._dotplot.figure, sizing_mode="stretch_both", margin=0, visible=False)
         self._scroll = pn.Column(
             self._pane, sizing_mode="stretch_both", margin=0, styles={"overflow-y": "auto", "overflow-x": "hidden"}
         )
@@ -92,7 +97,8 @@ class GenesView:
         )
         session.param.watch(self._list, ["modality", "matrix", "normalise", "genes", "color", "as_categories"])
         session.param.watch(self._sum, ["genes", "matrix", "normalise", "group_by"])
-        session.param.watch(lambda _: self._redraw(), ["dark"])
+        session.param.watch(lambda _: self._start_summing(), ["settled"])
+        session.param.watch(self._change_theme, ["dark"])
         self._list()
         self._sum()
 
@@ -181,40 +187,39 @@ class GenesView:
         genes, group_by = tuple(session.genes), session.group_by
         if not genes or not group_by:
             self._summing.cancel()
-            self._summed = None
-            self._pane.object = None
-            self.key.visible = False
+            self._to_sum = None
+            self._pane.visible = self.key.visible = False
             no_groups = "This file's obs has no column of categories to group cells by."
             self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups, height=BAR_WITH_MESSAGE)
             return
         self.bar.param.update(busy=True, fraction=0.0, message="", height=BAR_HEIGHT)
         sources = [session.source_of(gene) for gene in genes]
         dataset, known = session.dataset, self._known
-        self._summing.submit(
-            lambda progress: _summarise(dataset, genes, sources, group_by, known=known, progress=progress), long=True
-        )
+
+        def job(progress: Progress) -> _Summed:
+            return _summarise(dataset, genes, sources, group_by, known=known, progress=progress)
+
+        self._to_sum = job
+        self._steps.take(self._start_summing)  # when the picture, too, has heard of the change
+
+    def _start_summing(self) -> None:
+        """Begin when the picture of the cells has come: it shall not wait for the dots."""
+        if self._to_sum is not None and self._session.settled:
+            self._summing.submit(self._to_sum, long=True)
+            self._to_sum = None
 
     def _show(self, summed: _Summed) -> None:
-        self._summed = summed
         cut = f"The first {MAX_GROUPS} of {MAX_GROUPS + summed.n_cut:,} groups are shown." if summed.n_cut else ""
         self.bar.param.update(busy=False, message=cut, height=BAR_WITH_MESSAGE if cut else BAR_HEIGHT)
-        self._redraw()
-
-    def _redraw(self) -> None:
-        from cellasso_app.dotplot import color_limits, dotplot, largest_dot  # noqa: PLC0415 - see _summarise
-
-        summed, dark = self._summed, self._session.dark
-        if summed is None:
-            return
-        self._pane.object = dotplot(summed.summary, _axis_names(self._session, summed.genes), summed.groups, dark=dark)
+        self._dotplot.show(summed.summary, _axis_names(self._session, summed.genes), summed.groups)
         low, high = color_limits(summed.summary)
-        self.key.param.update(
-            low=low,
-            high=high,
-            largest=largest_dot(len(summed.genes)),
-            colors=list(COLOR_MAPS[dark][::12]),
-            visible=True,
-        )
+        self.key.param.update(low=low, high=high, largest=largest_dot(len(summed.genes)), visible=True)
+        self._pane.visible = True
+
+    def _change_theme(self, _event: object) -> None:
+        dark = self._session.dark
+        self._dotplot.set_theme(dark=dark)
+        self.key.colors = list(COLOR_MAPS[dark][::12])
 
     def _show_progress(self, fraction: float) -> None:
         self.bar.fraction = fraction
@@ -232,8 +237,6 @@ def _summarise(
     known: MutableMapping[tuple[str, Source, str], GroupSummary],
     progress: Progress,
 ) -> _Summed:
-    import cellasso_app.dotplot  # noqa: F401, PLC0415 - HoloViews takes a second: here, beside the first picture
-
     groups = color_by_obs(dataset, group_by, as_categories=True)
     if not isinstance(groups, Categories):
         raise TypeError(f"{group_by} was offered as a grouping column but holds numbers")

@@ -149,6 +149,7 @@ class Session(param.Parameterized):
     labelled = param.Boolean(True, doc="Whether categories are named in the picture.")
     hover_columns = param.Parameter((), doc="Columns of obs that are told of the cell under the pointer.")
     active = param.Integer(0, doc="Which of the pictures side by side the choices are for.")
+    settled = param.Boolean(True, doc="Whether the picture shows what was chosen last; what can wait does until then.")
     dark = param.Boolean()
 
     def __init__(self, dataset: Dataset) -> None:

@@ -207,6 +207,7 @@ class EmbeddingView:
             self._reading.cancel()
             self._show_loaded(before)
             return
+        self._settle(done=False)
         plane = before.cells.plane if before is not None and before.asked.axes == asked.axes else None
         active = asked.color.name if asked.color is not None and asked.color.kind != "gene" else ""
         self.bar.param.update(busy=True, fraction=0.0)
@@ -235,6 +236,8 @@ class EmbeddingView:
         self._loaded = loaded
         if loaded.complete:
             self._complete = loaded
+        if not moved:
+            self._draw()  # beside what follows
         coloring = loaded.cells.coloring
         self.bar.param.update(
             busy=not loaded.complete,
@@ -248,8 +251,6 @@ class EmbeddingView:
         if moved:
             self.layer.send({"type": "clear"})  # the old picture means nothing on the new axes
             self.plot.set_bounds(loaded.cells.plane.bounds, asked.axes, self._axis_names(loaded))
-        else:
-            self._draw()
         if not asked.axes:
             n_obs = loaded.cells.plane.n_obs
             self.status.param.update(text=f"{n_obs:,} cells", warning=loaded.problem or NO_EMBEDDING)
@@ -285,7 +286,13 @@ class EmbeddingView:
     def _show_progress(self, fraction: float) -> None:
         self.bar.fraction = fraction
 
+    def _settle(self, *, done: bool = True) -> None:
+        """Tell the session whether its choices are on the screen, or are not going to be."""
+        if self.is_active:
+            self._session.settled = done
+
     def _fail(self, sentence: str) -> None:
+        self._settle()
         self._stay()
         self.status.warning = sentence
 
@@ -347,6 +354,7 @@ class EmbeddingView:
     def _draw(self) -> None:
         loaded, canvas = self._loaded, self.plot.canvas(self._pixel_ratio)
         if loaded is None or canvas is None or not self._ready or not loaded.asked.axes:
+            self._settle()
             return
         viewport, selection = self.plot.viewport, self._session.selection
         style, others, labelled = self._style(loaded), self._others(), self._session.labelled
@@ -395,6 +403,8 @@ class EmbeddingView:
             parts.append("exact")
         self.status.text = " · ".join(parts)
         self.status.warning = loaded.problem or unread or loaded.notes
+        if loaded.complete:
+            self._settle()
 
     def _colors(self, loaded: Loaded) -> dict[str, Any]:
         chosen = self._session.recolored.get(self._legend_column, {})
