@@ -28,13 +28,8 @@ SUGGESTIONS = 30
 MAX_GROUPS = 60
 """Rows of a dotplot; a column with more categories says that only its first ones are shown."""
 
-BAR_HEIGHT, BAR_WITH_MESSAGE = 38, 80  # pixels
-SCALE_HEIGHT = 28  # pixels; of the choice between counts and log-normalised ones
 MAX_KNOWN = 1000
 """Genes whose summaries are kept, so that a further gene costs only its own; 10 KB each for 255 groups."""
-
-ROWS_SHOWN = 6
-"""Genes listed without scrolling; the dotplot below needs the room more."""
 
 TEACHING = "Choose genes above: each becomes a column of dots here."
 
@@ -74,10 +69,8 @@ class GenesView:
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self._steps = Steps()
         self._to_sum: Callable[[Progress], _Summed] | None = None
-        self.panel = GenesPanel(
-            on_message=self._on_message, sizing_mode="stretch_width", height=_panel_height(0), margin=0
-        )
-        self.bar = PlotsBar(on_message=self._on_message, sizing_mode="stretch_width", height=BAR_HEIGHT, margin=0)
+        self.panel = GenesPanel(on_message=self._on_message, sizing_mode="stretch_width", margin=0)
+        self.bar = PlotsBar(on_message=self._on_message, sizing_mode="stretch_width", margin=0)
         self.key = DotplotKey(
             colors=list(COLOR_MAPS[session.dark][::12]), sizing_mode="stretch_width", height=32, margin=0, visible=False
         )
@@ -115,7 +108,6 @@ class GenesView:
             scale=("log" if session.normalise else "counts") if counts else "",
             n_features=len(modality.features(session.matrix)) if modality.matrices else modality.n_vars,
             message="",
-            height=_panel_height(len(session.genes)) + (SCALE_HEIGHT if counts else 0),
         )
         self.bar.param.update(columns=session.category_columns(), group_by=session.group_by)
 
@@ -177,8 +169,7 @@ class GenesView:
         self.panel.send(found)
 
     def _fail_gene(self, sentence: str) -> None:
-        height = _panel_height(len(self._session.genes) + 2) + (SCALE_HEIGHT if self.panel.scale else 0)
-        self.panel.param.update(message=sentence, height=height)
+        self.panel.message = sentence
 
     # -- dotplot --------------------------------------------------------------------------------------
 
@@ -190,9 +181,9 @@ class GenesView:
             self._to_sum = None
             self._pane.visible = self.key.visible = False
             no_groups = "This file's obs has no column of categories to group cells by."
-            self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups, height=BAR_WITH_MESSAGE)
+            self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups)
             return
-        self.bar.param.update(busy=True, fraction=0.0, message="", height=BAR_HEIGHT)
+        self.bar.param.update(busy=True, fraction=0.0, message="")
         sources = [session.source_of(gene) for gene in genes]
         dataset, known = session.dataset, self._known
 
@@ -210,7 +201,7 @@ class GenesView:
 
     def _show(self, summed: _Summed) -> None:
         cut = f"The first {MAX_GROUPS} of {MAX_GROUPS + summed.n_cut:,} groups are shown." if summed.n_cut else ""
-        self.bar.param.update(busy=False, message=cut, height=BAR_WITH_MESSAGE if cut else BAR_HEIGHT)
+        self.bar.param.update(busy=False, message=cut)
         self._dotplot.show(summed.summary, _axis_names(self._session, summed.genes), summed.groups)
         low, high = color_limits(summed.summary)
         self.key.param.update(low=low, high=high, largest=largest_dot(len(summed.genes)), visible=True)
@@ -225,7 +216,7 @@ class GenesView:
         self.bar.fraction = fraction
 
     def _fail(self, sentence: str) -> None:
-        self.bar.param.update(busy=False, message=sentence, height=BAR_WITH_MESSAGE)
+        self.bar.param.update(busy=False, message=sentence)
 
 
 def _summarise(
@@ -264,11 +255,6 @@ def _axis_names(session: Session, genes: Sequence[str]) -> list[str]:
     # several accessions may share one symbol; dots of equal names would lie upon each other
     shown = [label if labels.count(label) == 1 else gene for gene, label in zip(genes, labels, strict=True)]
     return [name.removeprefix(prefix) if prefix != ":" else name for name in shown]
-
-
-def _panel_height(n_rows: int) -> int:
-    """Return the height of the list with its head, in pixels."""
-    return 76 + 28 * min(max(n_rows, 2), ROWS_SHOWN)
 
 
 def _within(codes: Any, n_groups: int) -> Any:

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from cellasso.matrix import Progress
     from cellasso_app.session import Selection, Session
 
-IDLE_HEIGHT = 218  # pixels
-ROWS_SHOWN = 7
-"""Categories of the composition shown without scrolling."""
-
 MAX_NAME = 200
 """Bytes of a file name: file systems take 255, and a partial file's name is a little longer."""
 
@@ -67,7 +63,6 @@ class SelectionView:
             formats=[{"value": source, "label": f".{source}"}, *_tables()],
             format=source,
             sizing_mode="stretch_width",
-            height=IDLE_HEIGHT,
             margin=0,
         )
         session.param.watch(self._refresh, ["selection", "composition_by", "modality", "as_categories", "recolored"])
@@ -85,7 +80,7 @@ class SelectionView:
         )
         if selection is None or not session.composition_by:
             self._breakdown.cancel()
-            self.panel.param.update(rows=[], height=IDLE_HEIGHT)
+            self.panel.rows = []
         else:
             dataset, column = session.dataset, session.composition_by
             chosen = session.recolored.get(column, {})
@@ -94,7 +89,7 @@ class SelectionView:
             self._idle()
 
     def _show_rows(self, rows: list[dict[str, Any]]) -> None:
-        self.panel.param.update(rows=rows, height=IDLE_HEIGHT + 30 + 22 * min(len(rows), ROWS_SHOWN))
+        self.panel.rows = rows
 
     def _fail(self, sentence: str) -> None:
         self.panel.param.update(rows=[], export={"state": "failed", "message": sentence})

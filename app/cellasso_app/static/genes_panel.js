@@ -92,6 +92,7 @@ export function render({ model }) {
       }, h("span", { class: "drop" }), h("span", { class: "name" }, label)),
       iconButton("close", `Remove ${label}`, () => model.send_msg({ type: "remove", gene: name }))));
     rebuild(list, rows, input);
+    rows[model.genes.findIndex(({ name }) => name === model.active)]?.scrollIntoView({ block: "nearest" });
     if (model.message) list.prepend(h("div", { class: "error", role: "alert" }, model.message));
     if (!rows.length && !model.message) {
       list.append(h("div", { class: "empty" }, model.matrices.length
@@ -110,6 +111,6 @@ export function render({ model }) {
     if (model.scale) scale.value = model.scale;
   });
   watch(model, ["n_features"], () => { repeated = 0; countFeatures(); });
-  return h("section", { class: "part genes", "aria-label": "Genes" },
+  return h("section", { class: "part own genes", "aria-label": "Genes" },
     h("div", { class: "head" }, h("h2", {}, "Genes"), count), h("div", { class: "combo" }, input, matrix, suggestions), values, list);
 }

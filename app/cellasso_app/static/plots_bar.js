@@ -8,6 +8,6 @@ export function render({ model }) {
     note.textContent = model.message;
     note.hidden = !model.message;
   });
-  return h("section", { class: "part", "aria-label": "Dotplot" },
+  return h("section", { class: "part own", "aria-label": "Dotplot" },
     h("div", { class: "head" }, h("h2", {}, "Dotplot"), h("label", { class: "field", style: { marginLeft: "auto" } }, "by", choice)), bar, note);
 }

@@ -1,5 +1,5 @@
 export function render({ model }) {
-  const part = h("section", { class: "part selection", "aria-label": "Selection", tabindex: "-1" });
+  const part = h("section", { class: "part own selection", "aria-label": "Selection", tabindex: "-1" });
   const size = h("div", { class: "size", role: "status", "aria-label": "Selected cells" });
   const column = select("Composition by", [], "", (value) => model.send_msg({ type: "composition", value }));
   const by = h("label", { class: "by field" }, "by", column);
