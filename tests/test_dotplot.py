@@ -280,3 +280,20 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
         assert not view._pane.visible
         assert not view.key.visible
         assert view.bar.message
+
+
+def test_dots_wait_for_the_picture_of_the_cells(path):
+    with cellasso.open(path) as dataset:
+        session = Session(dataset)
+        view = GenesView(session)
+        session.settled = False
+        session.add_gene("alpha")
+        session.group_by = "kind"
+        time.sleep(0.3)
+        assert view.bar.busy
+        assert not view._pane.visible
+        session.settled = True
+        end = time.monotonic() + 20
+        while not view._pane.visible and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not view.bar.busy

@@ -16,8 +16,9 @@ from bokeh.palettes import Viridis256
 import cellasso
 from cellasso.errors import ElementError
 from cellasso.selection import Where, dump, load
-from cellasso_app import raster
+from cellasso_app import loading, raster
 from cellasso_app.components import CellsLayer
+from cellasso_app.legend import legend
 from cellasso_app.palettes import rgb
 from cellasso_app.session import ColorBy, Session
 from cellasso_app.view import EmbeddingView
@@ -324,6 +325,30 @@ def test_nothing_is_drawn_before_the_browser_is_ready_and_has_a_size(dataset, sc
     until(lambda: view.status.text == f"{N} cells in view · random order · exact")
 
 
+def test_values_are_drawn_before_their_legend_is_counted_and_once(dataset, screen, monkeypatch):
+    monkeypatch.setattr(loading, "LEGEND_LATER", 1)
+    counting = threading.Event()
+
+    def count(coloring: object) -> dict[str, Any] | None:
+        assert counting.wait(PATIENCE)
+        return legend(coloring)
+
+    view = drawn(show(dataset), screen)
+    session = view._session
+    until(lambda: session.settled)
+    monkeypatch.setattr(loading, "legend", count)
+    n_pictures = sum(message["type"] == "dots" for message in screen.messages)
+    session.color = ColorBy("obs", "depth")
+    until(lambda: sum(message["type"] == "dots" for message in screen.messages) > n_pictures)
+    assert view.cells_panel.legend is None
+    assert not session.settled
+    counting.set()
+    until(lambda: session.settled and not view.bar.busy)
+    assert sum(view.cells_panel.legend["histogram"]) == N
+    assert sum(message["type"] == "dots" for message in screen.messages) == n_pictures + 1
+    assert view.status.text.endswith("exact")
+
+
 def test_a_layer_that_is_not_ready_is_drawn_nothing_for(dataset, screen, monkeypatch):
     view = show(dataset)
     asked: list[object] = []
@@ -493,8 +518,8 @@ FORGED = [
 def test_forged_messages_change_nothing(dataset, screen, color):
     view = drawn(show(dataset), screen)
     view._on_message({"type": "color", "column": color})
-    until(lambda: view.bar.color == color and not view.bar.busy)
     session = view._session
+    until(lambda: view.bar.color == color and not view.bar.busy and session.settled)
 
     def state() -> tuple[Any, ...]:
         return {name: getattr(session, name) for name in session.param if name != "name"}, view.plot.viewport

@@ -18,6 +18,8 @@ from cellasso_app.work import Steps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bokeh.document import Document
+
 STATIC = Path(__file__).parent / "static"
 PAGE_STYLE = (STATIC / "page.css").read_text()
 
@@ -41,6 +43,10 @@ class Part(JSComponent):
         if self._on_message is None or not isinstance(data, dict):
             return
         self._steps.take(partial(self._on_message, data))  # Panel calls without the document's lock
+
+    def _update_properties(self, *events: param.parameterized.Event, doc: Document) -> dict[str, Any]:  # noqa: ARG002
+        """Return the changes alone: Panel derives the stylesheets of its theme with each of them, which takes 4 ms."""
+        return self._process_param_change({event.name: event.new for event in events})
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to this part in the browser."""

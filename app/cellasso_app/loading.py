@@ -9,7 +9,7 @@ import numpy as np
 
 from cellasso.errors import Cancelled, CellassoError
 from cellasso_app.axes import make_plane, read_coloring
-from cellasso_app.coloring import Categories
+from cellasso_app.coloring import Categories, Values
 from cellasso_app.labels import medians
 from cellasso_app.legend import legend
 from cellasso_app.raster import Cells
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from cellasso.dataset import Dataset
     from cellasso.plane import Plane
     from cellasso_app.axes import Axes
-    from cellasso_app.coloring import Coloring, Values
+    from cellasso_app.coloring import Coloring
     from cellasso_app.palettes import Scale
     from cellasso_app.session import Column
     from cellasso_app.work import Reports
 
 COARSE = 4_000_000
 """From so many cells on a first picture shows every sixteenth of them, while the others are put in order."""
+
+
+LEGEND_LATER = 200_000
+"""From so many values on the picture is begun before their legend is counted, which takes as long."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     if len(plane) >= COARSE:
         reports.show(_loaded(asked, Cells(plane.coarse, coloring, scale), problem, complete=False))
     cells = Cells(plane, coloring, scale)
-    if len(plane) >= COARSE:  # counting for the legend takes as long as drawing
+    if len(plane) >= (LEGEND_LATER if isinstance(coloring, Values) else COARSE):
         reports.show(_loaded(asked, cells, problem, complete=False))
     return _loaded(asked, cells, problem)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -20,7 +20,7 @@ from cellasso_app.legend import category_expression, codes_of
 from cellasso_app.loading import Asked, Loaded, load, rescaled
 from cellasso_app.painting import Filter, States, describe_cell, design_figure, name_categories, pack
 from cellasso_app.palettes import Scale, color_table
-from cellasso_app.raster import Canvas, Dots, Style, draw
+from cellasso_app.raster import Canvas, Cells, Dots, Style, draw
 from cellasso_app.session import ColorBy
 from cellasso_app.work import Lane, Turns, when_live
 
@@ -55,6 +55,7 @@ class _Choice(NamedTuple):
 class _Drawn:
     """What a drawing job brings back."""
 
+    cells: Cells
     message: dict[str, Any]
     n_visible: int
 
@@ -92,6 +93,7 @@ class EmbeddingView:
         self._choice = _chosen(session)
         self._loaded: Loaded | None = None
         self._complete: Loaded | None = None  # what was last read to its end
+        self._drawn: _Drawn | None = None  # the newest picture
         self._states = States(session.dataset)
         self._hidden = States(session.dataset)  # by all columns, also the one that colours the cells
         self._told: dict[str, pd.Series] = {}  # columns that are told of under the pointer
@@ -236,8 +238,10 @@ class EmbeddingView:
         self._loaded = loaded
         if loaded.complete:
             self._complete = loaded
-        if not moved:
-            self._draw()  # beside what follows
+        if not moved and (before is None or loaded.cells is not before.cells or loaded.middles is not None):
+            self._draw()  # beside what follows; not for a legend alone
+        elif self._drawn is not None and self._drawn.cells is loaded.cells:
+            self._show_status(loaded, self._drawn)
         coloring = loaded.cells.coloring
         self.bar.param.update(
             busy=not loaded.complete,
@@ -363,7 +367,7 @@ class EmbeddingView:
             states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
             drawn = draw(loaded.cells, viewport, canvas, style, states)
             labels = name_categories(loaded, viewport, canvas, style) if labelled else []
-            return _Drawn({**pack(drawn), "labels": labels}, drawn.n_visible)
+            return _Drawn(loaded.cells, {**pack(drawn), "labels": labels}, drawn.n_visible)
 
         self._drawing.submit(job)
 
@@ -382,7 +386,11 @@ class EmbeddingView:
         if loaded is None:
             return
         self._n_sent += 1
+        self._drawn = replace(drawn, message={})
         self.layer.send({**drawn.message, "number": self._n_sent, **self._colors(loaded)})
+        self._show_status(loaded, drawn)
+
+    def _show_status(self, loaded: Loaded, drawn: _Drawn) -> None:
         coloring = loaded.cells.coloring
         parts = [f"{drawn.n_visible:,} cells in view"]
         if coloring is not None:
