@@ -1,7 +1,7 @@
 """What a user waits for in a real Chromium, from the input to the last new pixel, beside HoloViews with datashader.
 
 Both sides show the same cells of the synthetic file in a plot of the same size, each from a server process of its
-own. A script in the page looks at the pixels of the plot's canvas in every animation frame.
+own. A script in the page looks at every sixteenth pixel of the plot in every animation frame.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FLAGS = [
 SIZE = (800, 700)  # of the plot
 GENE = "CD8A"
 COLUMN, OTHER_COLUMN = "cell_type", "sample"  # of 24 and of 8 categories
-FURTHER_PAGES = 8
+FIRST_PAGES, FURTHER_PAGES = 3, 10
 QUIET = 1.5
 """Seconds without a new pixel after which the picture counts as final: longer than any delay of either side."""
 
@@ -50,7 +50,7 @@ PICTURE = 50_000
 """Bytes over the websocket that can only be a picture."""
 
 WATCH = """() => {
-    const seen = window.seen = {input: 0, pixels: 0, text: 0, started: performance.now()};
+    const seen = window.seen = {input: 0, first: 0, pixels: 0, text: 0, started: performance.now()};
     // events that are heard outside of a shadow root, as "change" is not
     for (const type of ["wheel", "pointerup", "click", "input", "keydown"])
         window.addEventListener(type, (event) => { seen.input = event.timeStamp; }, {capture: true, passive: true});
@@ -60,6 +60,8 @@ WATCH = """() => {
             if (element.shadowRoot) yield* all(element.shadowRoot);
         }
     };
+    const glass = new OffscreenCanvas(200, 175).getContext("2d", {willReadFrequently: true});
+    glass.imageSmoothingEnabled = false;
     let canvases = [], status = null, hash = 0, words = "", looked = -1e9;
     const look = (now) => {
         if (now - looked > 1000) { // the page builds itself, and may build parts of it anew
@@ -71,11 +73,15 @@ WATCH = """() => {
             status = elements.find((element) => element.getAttribute("aria-label") === "Cells" && element.role);
         }
         let fresh = 0;
-        for (const {width, height, ...rest} of canvases.map((c) => ({
-            width: c.width, height: c.height, data: c.getContext("2d").getImageData(0, 0, c.width, c.height).data})))
-            for (let view = new Uint32Array(rest.data.buffer), i = 0; i < view.length; i += 7)
-                fresh = (Math.imul(fresh, 31) + view[i]) | 0;
-        if (fresh !== hash) { hash = fresh; seen.pixels = performance.now(); }
+        glass.clearRect(0, 0, 200, 175);
+        for (const canvas of canvases) glass.drawImage(canvas, 0, 0, 200, 175);
+        for (const pixel of new Uint32Array(glass.getImageData(0, 0, 200, 175).data.buffer))
+            fresh = (Math.imul(fresh, 31) + pixel) | 0;
+        if (fresh !== hash) {
+            hash = fresh;
+            if (seen.first <= seen.input) seen.first = performance.now();
+            seen.pixels = performance.now();
+        }
         const text = status ? status.textContent : "";
         if (text !== words) { words = text; seen.text = performance.now(); }
         requestAnimationFrame(look);
@@ -97,10 +103,11 @@ BOX = """() => {
 
 
 class Step(NamedTuple):
-    """What one input took: milliseconds to the last new pixel (or word), and bytes over the websocket."""
+    """What one input took: milliseconds to the last new pixel (or word), bytes received, ms to the first new pixel."""
 
     ms: float
     received: int
+    first: float
 
 
 class Tab:
@@ -148,7 +155,7 @@ class Tab:
         seen = self.settle()
         if seen["input"] <= before["input"] or seen[by] < seen["input"]:
             sys.exit(f"The page saw no input, or nothing changed after it: {before}, {seen}")
-        return Step(seen[by] - seen["input"], self.received - received)
+        return Step(seen[by] - seen["input"], self.received - received, seen["first"] - seen["input"])
 
     def box(self) -> dict[str, float]:
         box: dict[str, float] = self.page.evaluate(BOX)
@@ -184,7 +191,10 @@ def steps_of_cellasso(tab: Tab, turn: int) -> dict[str, Step]:
     found = common_steps(tab, turn, lambda column: click(f"Colour by {column}"))
     hide = page.get_by_role("button", name=re.compile("^Hide "))
     if hide.count():
-        found["hide a category"] = tab.measure(hide.first.click)
+        hide.first.hover()  # which brings the category out
+        step = tab.measure(hide.first.click)
+        found["hide a category, until it is gone"] = step._replace(ms=step.first)
+        found["hide a category, until what was under it is there"] = step
         page.get_by_role("button", name=re.compile("^Show ")).first.click()
         tab.settle()
     if not page.get_by_role("button", name=f"Colour by {GENE}", exact=True).count():
@@ -300,6 +310,12 @@ def run_side(
     n_repeats: int,
 ) -> tuple[dict[str, list[Step]], float]:
     """Return what the steps took, by their names, and MB that each further page takes in the server."""
+    pages = [Tab(browser, url, viewport) for _ in range(FIRST_PAGES)]
+    before = memory("VmRSS", str(pid))
+    pages += [Tab(browser, url, viewport) for _ in range(FURTHER_PAGES)]
+    per_page = (memory("VmRSS", str(pid)) - before) / FURTHER_PAGES
+    for page in pages:
+        page.context.close()
     tab = Tab(browser, url, viewport)
     steps(tab, 1)  # compiles, and fills what is kept
     measured: dict[str, list[Step]] = {}
@@ -307,11 +323,7 @@ def run_side(
         for name, step in steps(tab, turn).items():
             measured.setdefault(name, []).append(step)
             print(f"{turn + 1}/{n_repeats} {name}: {step}", file=sys.stderr, flush=True)
-    before = memory("VmRSS", str(pid))
-    further = [Tab(browser, url, viewport) for _ in range(FURTHER_PAGES)]
-    per_page = (memory("VmRSS", str(pid)) - before) / FURTHER_PAGES
-    for page in (tab, *further):
-        page.context.close()
+    tab.context.close()
     return measured, per_page
 
 
@@ -324,10 +336,11 @@ TABLE = """\
 | one more page, MB in the server | {memory} | | {memory_peer} | | | |
 
 Medians of {repeats} turns in a real Chromium without a GPU, from the browser's time stamp of the input to the first
-frame that has the final pixels (of a lasso: the final count), plot of {width} by {height} pixels, coloured by {types}
-categories. Received: over the websocket, cellasso / HoloViews. A delay that a side waits for further inputs counts. The
-picture is final when it has not changed for {quiet} s. HoloViews: `dynspread(datashade(points, aggregator=by(column)))`
-with its own settings, served by Panel, same file, same browser. {missing}
+frame that has the final pixels (of a lasso: the final count; of a category that is hidden also to the first frame with
+new ones), plot of {width} by {height} pixels, coloured by {types} categories. Received: over the websocket, cellasso /
+HoloViews. A delay that a side waits for further inputs counts. The picture is final when it has not changed for
+{quiet} s. HoloViews: `dynspread(datashade(points, aggregator=by(column)))` with its own settings, served by Panel, same
+file, same browser. Memory: resident, of {further} pages beyond the first {first}. {missing}
 
 {machine}
 
@@ -355,6 +368,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--alone", action="store_true", help="without HoloViews")
     parser.add_argument("--write", action="store_true", help="save the table beside this script")
     parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -377,22 +391,27 @@ def main() -> None:
         with served(serve, Path(folder, "cellasso.log")) as (url, pid):
             viewport = viewport_for(browser, url)
             ours, memory_ours = run_side(browser, url, pid, viewport, steps_of_cellasso, n_repeats=options.repeats)
-        with served([__file__, "--peer", str(path)], Path(folder, "peer.log")) as (url, pid):
-            theirs, memory_theirs = run_side(
-                browser, f"{url}/peer", pid, (1000, 900), steps_of_holoviews, n_repeats=options.repeats
-            )
+        theirs: dict[str, list[Step]] = {}
+        memory_theirs = float("nan")
+        if not options.alone:
+            with served([__file__, "--peer", str(path)], Path(folder, "peer.log")) as (url, pid):
+                theirs, memory_theirs = run_side(
+                    browser, f"{url}/peer", pid, (1000, 900), steps_of_holoviews, n_repeats=options.repeats
+                )
         browser.close()
     table = TABLE.format(
         rows="\n".join(row(name, steps, theirs.get(name, [])) for name, steps in ours.items()),
         cells=options.cells,
         repeats=options.repeats,
         memory=number(memory_ours),
-        memory_peer=number(memory_theirs),
+        memory_peer="" if options.alone else number(memory_theirs),
         width=SIZE[0],
         height=SIZE[1],
         types=24,
         quiet=QUIET,
-        missing="" if "hide a category" in ours else "The page has no button to hide a category yet.",
+        first=FIRST_PAGES,
+        further=FURTHER_PAGES,
+        missing="" if any("hide" in name for name in ours) else "The page has no button to hide a category yet.",
         machine=machine(load, LIBRARIES),
     )
     print(table)
