@@ -58,6 +58,8 @@ class EmbeddingPlot:
     ----------
     name
         Of the figure; those of its tools begin with it.
+    dark
+        Whether the page is.
     on_view
         Called when another part is to be made visible, or the size of the figure changed. The layer sets the figure's
         ranges in the browser, and what it moves there comes through `moved`: Bokeh tells of a turned wheel half a
@@ -67,13 +69,18 @@ class EmbeddingPlot:
     """
 
     def __init__(
-        self, name: str, *, on_view: Callable[[], None], on_stroke: Callable[[list[tuple[float, float]]], None]
+        self,
+        name: str,
+        *,
+        dark: bool,
+        on_view: Callable[[], None],
+        on_stroke: Callable[[list[tuple[float, float]]], None],
     ) -> None:
         self.name = name
         self._on_view = on_view
         self._on_stroke = on_stroke
         self._bounds = self._viewport = Viewport(0.0, 1.0, 0.0, 1.0)
-        self._dark = False
+        self._dark = dark
         self._size = {"inner_width": 0, "inner_height": 0}  # pixels of the screen
         self._equal = True
         self._fits = True  # all cells are shown, also when the figure's size changes
@@ -84,7 +91,7 @@ class EmbeddingPlot:
         self._polygon = PolySelectTool(name=f"{name}-tool-polygon", **still)
         self.figure = self._make_figure()
         self._arrows, self._labels = self._make_axis_glyph()
-        self.set_theme(dark=False)
+        self.set_theme(dark=dark)
 
     # -- what the session asks for ------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ class EmbeddingView:
         self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
         self.turns = turns or Turns(self._fail_turn)
         name = f"view{number}"
-        self.plot = EmbeddingPlot(name, on_view=self._set_view, on_stroke=self._select_inside)
+        self.plot = EmbeddingPlot(name, dark=session.dark, on_view=self._set_view, on_stroke=self._select_inside)
         self.layer = CellsLayer(
             on_message=self._on_message,
             figure=name,
