@@ -143,6 +143,7 @@ def test_ticks_are_round_values_where_they_belong(ends, log):
 
 def test_ticks_of_a_plain_scale():
     assert Scale().ticks(0.0, 4.0) == [(0.0, "0"), (0.25, "1"), (0.5, "2"), (0.75, "3"), (1.0, "4")]
+    assert [text for _, text in Scale().ticks(-0.5, 4.0)] == ["0", "1", "2", "3", "4"]
     assert [text for _, text in Scale(centre=True).ticks(-4.0, 4.0)] == ["-4", "-2", "0", "2", "4"]
     assert [text for _, text in Scale(log=True).ticks(0.0, 2000.0)] == ["0", "10", "100", "1000"]
 

@@ -115,7 +115,8 @@ class Scale(NamedTuple):
             rough = (high - low) / 4
             unit = 10.0 ** np.floor(np.log10(rough))
             step = unit * min((1, 2, 5, 10), key=lambda factor: abs(factor * unit - rough))
-            values = list(np.arange(np.ceil(low / step), np.floor(high / step * (1 + 1e-9)) + 1) * step)
+            ends = np.ceil(low / step), np.floor(high / step * (1 + 1e-9)) + 1
+            values = list(0.0 + np.arange(*ends) * step)  # never -0
         return [(self.step(float(value), low, high), f"{float(value):.4g}") for value in values]
 
 
