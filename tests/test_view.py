@@ -631,3 +631,19 @@ def test_a_lasso_over_hidden_cells_is_combined_with_what_is_selected(dataset, sc
     selection = stroke(view, operation)
     np.testing.assert_array_equal(selection.mask, combined(kind_b, inside(dataset) & kind_b))
     np.testing.assert_array_equal(load(dump(selection.recipe)).mask(dataset), selection.mask)
+
+
+def test_inverting_selects_the_others_that_are_seen(dataset, screen):
+    view = drawn(show(dataset), screen)
+    obs, _ = cells(dataset)
+    session = view._session
+    before = stroke(view)
+    view.invert()
+    until(lambda: session.selection is not before)
+    np.testing.assert_array_equal(session.selection.mask, ~before.mask)
+    session.undo()
+    view._on_message({"type": "hide", "label": "a", "hidden": True})
+    view.invert()
+    until(lambda: session.selection is not before)
+    np.testing.assert_array_equal(session.selection.mask, ~before.mask & (obs["kind"] == "b"))
+    np.testing.assert_array_equal(load(dump(session.selection.recipe)).mask(dataset), session.selection.mask)

@@ -53,7 +53,7 @@ class Explorer(pn.viewable.Viewer):
         self.session = session = Session(dataset)
         self.views = Views(session)
         self.genes = GenesView(session)
-        self.selecting = SelectionView(session, export_dir, in_turn=self.views.in_turn)
+        self.selecting = SelectionView(session, export_dir, in_turn=self.views.in_turn, invert=self.views.invert)
         self.app_bar = AppBar(
             on_message=self._on_message,
             files=list(files) or [dataset.file_path.name],

@@ -44,11 +44,21 @@ class SelectionView:
         The one folder into which exports are written.
     in_turn
         Runs a step of selecting after those before it.
+    invert
+        Selects all other cells that are seen.
     """
 
-    def __init__(self, session: Session, export_dir: Path, *, in_turn: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        export_dir: Path,
+        *,
+        in_turn: Callable[[Callable[[], None]], None],
+        invert: Callable[[], None],
+    ) -> None:
         self._session = session
         self._in_turn = in_turn
+        self._invert = invert
         self._export_dir = export_dir
         self._exports: list[Path] = []
         source = session.dataset.format
@@ -102,7 +112,7 @@ class SelectionView:
             case {"type": "composition", "value": str(name)} if name in session.category_columns():
                 session.composition_by = name
             case {"type": "invert"}:
-                self._in_turn(session.invert)
+                self._invert()
             case {"type": "clear"}:
                 self._in_turn(session.clear)
             case {"type": "format", "value": str(suffix), "name": str(name)}:

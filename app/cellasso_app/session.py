@@ -331,10 +331,12 @@ class Session(param.Parameterized):
         fresh = Selection.of(recipe, mask)
         self._change(fresh if before is None else before.then(operation, recipe, mask))
 
-    def invert(self) -> None:
-        """Select all other cells."""
-        if self.selection is not None:
-            self._change(self.selection.inverted())
+    def invert(self, among: tuple[Recipe, NDArray[np.bool_]] | None = None) -> None:
+        """Select all other cells, or all others among those of a recipe and its mask `(n_obs,)`."""
+        if self.selection is None:
+            return
+        others = self.selection.inverted()
+        self._change(others if among is None else others.then("intersect", *among))
 
     def clear(self) -> None:
         """Select nothing."""

@@ -669,6 +669,16 @@ class EmbeddingView:
 
         self.turns.take(prepare)
 
+    def invert(self) -> None:
+        """Select all other cells that are seen, after the strokes and clicks before."""
+        session, visible = self._session, self._filter_of(self._session.hidden)
+
+        def prepare(progress: Progress) -> Callable[[], None]:
+            shown, seen = self._hidden.visible(visible, progress=progress)
+            return partial(session.invert, None if shown is None or seen is None else (seen, shown))
+
+        self.turns.take(prepare)
+
     def _within(
         self, visible: Filter, recipe: Recipe, mask: NDArray[np.bool_], progress: Progress
     ) -> tuple[Recipe, NDArray[np.bool_]]:

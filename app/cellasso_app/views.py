@@ -47,6 +47,10 @@ class Views:
         """Run a step of selecting after the strokes and clicks before it, in whichever view those were."""
         self.views[0].in_turn(step)
 
+    def invert(self) -> None:
+        """Select all other cells that are seen."""
+        self.active.invert()
+
     def add(self) -> None:
         """Show the active view once more, to be changed."""
         if len(self.views) < MAX_VIEWS:
