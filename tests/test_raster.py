@@ -237,15 +237,26 @@ def test_opacity_rises_from_a_lone_cell_to_a_crowd(crowd):
 
 def test_a_pixel_with_millions_of_cells_counts_no_further():
     """Beyond, its count would run into the sign, and the picture would be empty there."""
-    full = np.array([[aggregate.MOST - (1 << aggregate.COUNT)]])
+    words = np.array([[aggregate.MOST - (1 << aggregate.COUNT)]])
     points = np.full((5, 2), 0.5, dtype="f4")
     none, ranks = np.zeros(0, dtype=np.uint8), np.ones(256, dtype=np.int16)
-    words = full.copy()
     spans = np.array([[0, 5, 1]])
-    assert aggregate.raise_top(points, none, ranks, none, spans, tuple(UNIT), words) == 5
+    assert aggregate.raise_top(points, none, ranks, none, spans, tuple(UNIT), 1, 0, words) == 5
     assert words[0, 0] >> aggregate.COUNT == aggregate.MOST >> aggregate.COUNT
     assert words[0, 0] & 0xFF == 255
-    aggregate.join_tops(words, words.copy())
+
+
+def test_a_pixel_with_millions_of_cells_mixes_no_further():
+    """Beyond, the sum of one colour would run into another's."""
+    points = np.full((5, 2), 0.5, dtype="f4")
+    none, ranks = np.zeros(0, dtype=np.uint8), np.ones(256, dtype=np.int16)
+    colors, spans = np.tile(np.array([255, 254, 253], dtype=np.uint8), (256, 1)), np.array([[0, 5, 1]])
+    n = (aggregate.FULL >> aggregate.UPPER) - 2
+    sums = np.array([[[n << aggregate.UPPER | 255 * n, 254 * n << aggregate.UPPER | 253 * n]]])
+    assert aggregate.add_mixture(points, none, colors, ranks, none, spans, tuple(UNIT), 1, 0, sums) == 5
+    words, mixture = np.zeros((1, 1), dtype=np.int64), np.zeros((1, 1, 3), dtype=np.uint8)
+    aggregate.divide_mixture(sums, 0, words, mixture)
+    assert list(mixture[0, 0]) == [255, 254, 253]
     assert words[0, 0] >> aggregate.COUNT == aggregate.MOST >> aggregate.COUNT
 
 
@@ -558,20 +569,35 @@ def test_several_cores_draw_what_one_does(monkeypatch, kind, order, n_cores):
         assert_same(picture(cells, style, states, viewport=view), expected)
 
 
-@pytest.mark.parametrize("n_parts", [1, 2, 3, 10])
-def test_spans_are_shared_out_evenly_and_each_point_once(n_parts):
-    spans = np.array([[0, 4096, 1], [8192, 8200, 0], [12288, 40960, 1], [45056, 45057, 0]])
-    parts = list(raster._shared(spans, n_parts))
-    covered = np.concatenate([np.arange(start, stop) for part in parts for start, stop, _ in part])
-    np.testing.assert_array_equal(covered, np.concatenate([np.arange(a, b) for a, b, _ in spans]))
-    sizes = [int((part[:, 1] - part[:, 0]).sum()) for part in parts]
-    assert len(parts) == n_parts
-    assert max(sizes) - min(sizes) <= 1
-    whole = {int(at): flag for a, b, flag in spans for at in (a, b - 1)}
-    for part in parts:
-        for start, _, flag in part:
-            if int(start) in whole:
-                assert flag == whole[int(start)]
+@pytest.mark.parametrize("viewport", [*VIEWPORTS, Viewport(5, 6, 5, 6)], ids=str)
+@pytest.mark.parametrize("n_cores", [1, 2, 3, 100])
+def test_strips_are_all_rows_and_have_all_their_points(monkeypatch, n_cores, viewport):
+    monkeypatch.setattr(raster, "SPLIT", 1)
+    monkeypatch.setattr(raster, "SAMPLED", 10)
+    monkeypatch.setattr(raster, "_n_cores", lambda: n_cores)
+    plane = Plane.of(crowded(5 * BLOCK))
+    strips = raster._strips(plane, viewport, CANVAS)
+    assert [row for rows in strips for row in range(rows.start, rows.stop)] == list(range(CANVAS.height))
+    assert all(rows.start < rows.stop for rows in strips)
+    x, y = plane.points.T.astype("f8")
+    inside = (x >= viewport.x_low) & (x <= viewport.x_high) & (y >= viewport.y_low) & (y <= viewport.y_high)
+    row = (y[inside] - viewport.y_low) * (CANVAS.height / (viewport.y_high - viewport.y_low))
+    row = np.minimum(row.astype(int), CANVAS.height - 1)
+    for rows in strips:
+        spans = plane.spans(raster._around(viewport, CANVAS, rows))
+        read = np.concatenate([np.arange(0), *(np.arange(start, stop) for start, stop, _ in spans)])
+        assert np.isin(np.flatnonzero(inside)[(row >= rows.start) & (row < rows.stop)], read).all()
+
+
+def test_strips_share_the_points_evenly(monkeypatch):
+    monkeypatch.setattr(raster, "SPLIT", 1)
+    monkeypatch.setattr(raster, "SAMPLED", 10)
+    monkeypatch.setattr(raster, "_n_cores", lambda: 3)
+    points = scatter(30_000) ** 2
+    rows = (points[:, 1] * 600).astype(int)
+    strips = raster._strips(Plane.of(points), UNIT, Canvas(800, 600))
+    shares = [np.mean((rows >= strip.start) & (rows < strip.stop)) for strip in strips]
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
 
 
 # -- dots for the browser -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Cells into pixels: the compiled loops of `raster`, with datashader's rules of which point is in which pixel.
 
-All walk over the points of a `Plane` in the spans of a viewport. What is on top in a pixel is the largest of the
+All walk over the points of a `Plane` in the spans of a viewport, for some rows of the picture: other threads draw the
+others. What is on top in a pixel is the largest of the
 words that its cells make, 40 bits: whether the cell is selected, the rank of its colour, 22 bits that look random but
 stay with the cell, and its colour. Above them the word of a pixel counts its cells.
 """
@@ -24,6 +25,19 @@ SELECTED, RANK, COUNT = 39, 30, 40
 TOP = (1 << COUNT) - 1
 MOST = 1 << 62
 """From here on a pixel counts no further: 4 million cells."""
+
+UPPER, CHOSEN = 32, 62
+"""Lowest bits of the number of cells in a sum of colours, and of whether they are selected."""
+
+COUNTED = (1 << CHOSEN) - 1
+FULL = 1 << (UPPER + 23)
+"""From here on a pixel mixes no further colours: 8 million cells, whose sums still fit."""
+
+BATCH = 1024
+"""Points that are drawn in several passes, what is noted of them in the fastest cache."""
+
+LANES = 4
+"""Parts of a batch that take turns: neighbours along the curve share a pixel, and each would wait for the last."""
 
 # datashader compiles as much anew in every process, for 3 s: these are kept on disk (cache=True)
 
@@ -50,6 +64,62 @@ def _marks(ranks: NDArray[np.int16]) -> NDArray[np.int64]:
 
 
 @njit(nogil=True, cache=True)
+def _locate(
+    points: NDArray[np.float32],
+    whole: bool,
+    viewport: tuple[float, float, float, float],
+    shape: tuple[int, int],
+    first_row: int,
+    pixels: NDArray[np.uint32],
+) -> None:
+    """Write the pixel of each point, counted from the start of a row; one beyond all for those outside the viewport.
+
+    Apart from all else and without a branch: so the compiler takes four points at a time.
+    """
+    x_low, x_high, y_low, y_high = viewport
+    x_scale, y_scale = shape[1] / (x_high - x_low), shape[0] / (y_high - y_low)
+    width, last_row, last_column = np.int32(shape[1]), np.int32(shape[0] - 1), np.int32(shape[1] - 1)
+    start = np.int32(first_row * shape[1])
+    for i in range(len(points)):
+        x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
+        inside = whole | ((x_low <= x) & (x <= x_high) & (y_low <= y) & (y <= y_high))
+        row, column = np.int32((y - y_low) * y_scale), np.int32((x - x_low) * x_scale)
+        pixel = min(row, last_row) * width + min(column, last_column) - start
+        pixels[i] = np.uint32(pixel if inside else -1)  # those below the row wrap around to the far end too
+
+
+@njit(nogil=True, cache=True)
+def _word(
+    first: int, codes: NDArray[np.uint8], marks: NDArray[np.int64], states: NDArray[np.uint8], words: NDArray[np.int64]
+) -> None:
+    """Write the word of each point from the `first` on; one that is not drawn gets bits beyond `TOP`."""
+    if len(codes):
+        for i in range(len(words)):
+            words[i] = _shuffled(first + i) | marks[codes[i]]
+    else:
+        for i in range(len(words)):
+            words[i] = _shuffled(first + i) | marks[255]
+    for i in range(len(states)):
+        words[i] |= np.int64(states[i]) << SELECTED
+
+
+@njit(nogil=True, cache=True)
+def _keep(pixels: NDArray[np.uint32], n_pixels: int, words: NDArray[np.int64]) -> int:
+    """Move those that are drawn to the front and return how many they are; mostly all are."""
+    farthest, bits = np.uint32(0), np.int64(0)
+    for i in range(len(words)):
+        farthest, bits = max(farthest, pixels[i]), bits | words[i]
+    if farthest < n_pixels and bits & ~TOP == 0:
+        return len(words)
+    n = np.uint32(0)
+    for i in range(len(words)):  # without a branch: along the edge of a view it would be guessed wrong
+        pixel, word = pixels[i], words[i]
+        pixels[n], words[n] = pixel, word
+        n += np.uint32((pixel < n_pixels) & (word & ~TOP == 0))
+    return np.int64(n)
+
+
+@njit(nogil=True, cache=True)
 def raise_top(
     points: NDArray[np.float32],
     codes: NDArray[np.uint8],
@@ -57,6 +127,8 @@ def raise_top(
     states: NDArray[np.uint8],
     spans: NDArray[np.int64],
     viewport: tuple[float, float, float, float],
+    height: int,
+    first_row: int,
     words: NDArray[np.int64],
 ) -> int:
     """Raise the word of each pixel to its topmost cell's, and count cells in it; return how many were drawn.
@@ -69,47 +141,33 @@ def raise_top(
         Of each colour, `(256,)`: higher ones lie on top, -1 is not drawn.
     states
         1 for points that lie above all others, 2 for those that are not drawn, 0 for the rest, `(n,)`; `(0,)`: all 0.
+    height
+        Of the whole picture, in pixels.
     words
-        `(height, width)`, zeros to begin with.
+        `(rows, width)`, zeros to begin with: the rows of the picture from `first_row` on; what lies elsewhere is left
+        out.
     """
-    x_low, x_high, y_low, y_high = viewport
-    height, width = words.shape
-    x_scale, y_scale = width / (x_high - x_low), height / (y_high - y_low)
-    some, coded = len(states) > 0, len(codes) > 0
-    flat, marks = words.reshape(-1), _marks(ranks)
+    shape, flat, marks = (height, words.shape[1]), words.reshape(-1), _marks(ranks)
+    pixels, own = np.empty(BATCH, dtype=np.uint32), np.empty(BATCH, dtype=np.int64)
     n = 0
     for span in range(len(spans)):
-        whole = spans[span, 2] != 0
-        for i in range(spans[span, 0], spans[span, 1]):
-            x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
-            if not (whole or (x_low <= x <= x_high and y_low <= y <= y_high)):
-                continue
-            mark = marks[codes[i]] if coded else marks[255]
-            if mark < 0:
-                continue
-            state = np.int64(states[i]) if some else np.int64(0)
-            if state > 1:
-                continue
-            n += 1
-            word = (state << SELECTED) | _shuffled(i) | mark
-            at = min(int((y - y_low) * y_scale), height - 1) * width + min(int((x - x_low) * x_scale), width - 1)
-            before = flat[at]
-            top = before & TOP
-            if before < MOST:
-                before += 1 << COUNT
-            flat[at] = (before - top) + max(word, top)
+        for start in range(spans[span, 0], spans[span, 1], BATCH):
+            stop = min(start + BATCH, spans[span, 1])
+            _locate(points[start:stop], spans[span, 2] != 0, viewport, shape, first_row, pixels)
+            _word(start, codes[start:stop], marks, states[start:stop], own[: stop - start])
+            n_drawn = _keep(pixels, len(flat), own[: stop - start])
+            n += n_drawn
+            stride = (n_drawn + LANES - 1) // LANES
+            for lane in range(stride):
+                for i in range(lane, n_drawn, stride):
+                    drawn = np.uint32(i)  # what has no sign is not looked at for an index from the end
+                    pixel, word = pixels[drawn], own[drawn]
+                    before = flat[pixel]
+                    top = before & TOP
+                    if before < MOST:
+                        before += 1 << COUNT
+                    flat[pixel] = (before - top) + max(word, top)
     return n
-
-
-@njit(nogil=True, cache=True)
-def join_tops(words: NDArray[np.int64], others: NDArray[np.int64]) -> None:
-    """Add to pixels what another thread found for them."""
-    for row in range(words.shape[0]):
-        for column in range(words.shape[1]):
-            here, there = words[row, column], others[row, column]
-            if there:
-                counted = min((here >> COUNT) + (there >> COUNT), MOST >> COUNT)
-                words[row, column] = (counted << COUNT) | max(here & TOP, there & TOP)
 
 
 @njit(nogil=True, cache=True)
@@ -121,8 +179,9 @@ def add_mixture(
     states: NDArray[np.uint8],
     spans: NDArray[np.int64],
     viewport: tuple[float, float, float, float],
-    sums: NDArray[np.uint64],
-    words: NDArray[np.int64],
+    height: int,
+    first_row: int,
+    sums: NDArray[np.int64],
 ) -> int:
     """Add up the colours of the cells of each pixel, of the selected ones alone where there are some.
 
@@ -133,40 +192,63 @@ def add_mixture(
     colors
         `(256, 3)` RGB.
     sums
-        `(height, width, 3)`, zeros to begin with.
-    words
-        `(height, width)`: as for `raise_top`, with the state of the pixel and the count of the cells in its sum.
+        `(rows, width, 2)`, zeros to begin with, of the rows from `first_row` on: whether the cells are selected, their
+        number and red in one word, green and blue in the other.
     """
-    x_low, x_high, y_low, y_high = viewport
-    height, width = words.shape
-    x_scale, y_scale = width / (x_high - x_low), height / (y_high - y_low)
-    some, coded = len(states) > 0, len(codes) > 0
+    shape, flat, marks = (height, sums.shape[1]), sums.reshape(-1, 2), _marks(ranks)
+    shares = np.empty((256, 2), dtype=np.int64)
+    for code in range(256):
+        shares[code, 0] = (np.int64(1) << UPPER) | np.int64(colors[code, 0])
+        shares[code, 1] = (np.int64(colors[code, 1]) << UPPER) | np.int64(colors[code, 2])
+    pixels, own = np.empty(BATCH, dtype=np.uint32), np.empty(BATCH, dtype=np.int64)
     n = 0
     for span in range(len(spans)):
-        whole = spans[span, 2] != 0
-        for i in range(spans[span, 0], spans[span, 1]):
-            x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
-            if not (whole or (x_low <= x <= x_high and y_low <= y <= y_high)):
-                continue
-            code = np.int64(codes[i]) if coded else np.int64(255)
-            if ranks[code] < 0:
-                continue
-            row, column = _pixel(y, y_low, y_scale, height), _pixel(x, x_low, x_scale, width)
-            state = np.int64(states[i]) if some else np.int64(0)
-            before = words[row, column]
-            if state > 1:
-                continue
-            n += 1
-            if state < (before >> SELECTED) & 1:
-                continue
-            if state > (before >> SELECTED) & 1:  # the first selected cell: what was here lies below it
-                before = np.int64(0)
-                for channel in range(3):
-                    sums[row, column, channel] = 0
-            words[row, column] = (before & ~TOP) + (1 << COUNT) | (state << SELECTED) | 1
-            for channel in range(3):
-                sums[row, column, channel] += np.uint64(colors[code, channel])
+        for start in range(spans[span, 0], spans[span, 1], BATCH):
+            stop = min(start + BATCH, spans[span, 1])
+            _locate(points[start:stop], spans[span, 2] != 0, viewport, shape, first_row, pixels)
+            _word(start, codes[start:stop], marks, states[start:stop], own[: stop - start])
+            n_drawn = _keep(pixels, len(flat), own[: stop - start])
+            n += n_drawn
+            stride = (n_drawn + LANES - 1) // LANES
+            for lane in range(stride):
+                for i in range(lane, n_drawn, stride):
+                    drawn = np.uint32(i)
+                    pixel, code, state = pixels[drawn], np.uint32(own[drawn] & 0xFF), own[drawn] >> SELECTED
+                    first, second = flat[pixel, 0], flat[pixel, 1]
+                    if state != first >> CHOSEN:
+                        if not state:
+                            continue
+                        first, second = np.int64(1) << CHOSEN, np.int64(0)  # what was here lies below it
+                    if first & COUNTED < FULL:
+                        flat[pixel, 0], flat[pixel, 1] = first + shares[code, 0], second + shares[code, 1]
     return n
+
+
+@njit(nogil=True, cache=True)
+def divide_mixture(
+    sums: NDArray[np.int64], first_row: int, words: NDArray[np.int64], mixture: NDArray[np.uint8]
+) -> None:
+    """Write the mean colour of each pixel, and as its word state, number of cells and, for a colour, its own number.
+
+    Parameters
+    ----------
+    sums
+        Of `add_mixture`, `(rows, width, 2)`.
+    words, mixture
+        `(rows, width)` and `(rows, width, 3)`, zeros to begin with.
+    """
+    n_rows, width = words.shape
+    low = (np.int64(1) << UPPER) - 1
+    for row in range(n_rows):
+        for column in range(width):
+            first, second = sums[row, column, 0], sums[row, column, 1]
+            if first:
+                n = (first & COUNTED) >> UPPER
+                mixture[row, column, 0] = np.uint8(np.rint((first & low) / n))
+                mixture[row, column, 1] = np.uint8(np.rint((second >> UPPER) / n))
+                mixture[row, column, 2] = np.uint8(np.rint((second & low) / n))
+                pixel = (first_row + row) * width + column
+                words[row, column] = (min(n, MOST >> COUNT) << COUNT) | ((first >> CHOSEN) << SELECTED) | pixel
 
 
 @njit(nogil=True, cache=True)
@@ -176,17 +258,19 @@ def add_values(
     states: NDArray[np.uint8],
     spans: NDArray[np.int64],
     viewport: tuple[float, float, float, float],
+    height: int,
+    first_row: int,
     sums: NDArray[np.float64],
     known: NDArray[np.int64],
     words: NDArray[np.int64],
 ) -> int:
     """Add up the values of the cells of each pixel, of the selected ones alone where there are some.
 
-    Returns as `add_mixture` does. `sums` and `known` `(height, width)` take the values and their number, without those
-    that are NaN; `words` are as for `add_mixture`.
+    Returns as `add_mixture` does. `sums` and `known` `(rows, width)` take the values and their number, without those
+    that are NaN; `words` the state of the pixel and the count of the cells in its sum.
     """
     x_low, x_high, y_low, y_high = viewport
-    height, width = words.shape
+    n_rows, width = words.shape
     x_scale, y_scale = width / (x_high - x_low), height / (y_high - y_low)
     some = len(states) > 0
     n = 0
@@ -196,11 +280,11 @@ def add_values(
             x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
             if not (whole or (x_low <= x <= x_high and y_low <= y <= y_high)):
                 continue
-            row, column = _pixel(y, y_low, y_scale, height), _pixel(x, x_low, x_scale, width)
+            row, column = _pixel(y, y_low, y_scale, height) - first_row, _pixel(x, x_low, x_scale, width)
             state = np.int64(states[i]) if some else np.int64(0)
-            before = words[row, column]
-            if state > 1:
+            if state > 1 or not 0 <= row < n_rows:
                 continue
+            before = words[row, column]
             n += 1
             if state < (before >> SELECTED) & 1:
                 continue
@@ -249,24 +333,18 @@ def collect(
 
 
 @njit(nogil=True, cache=True)
-def crowd(words: NDArray[np.int64]) -> int:
-    """Return the count of cells that nine of ten pixels with cells do not exceed."""
-    n_pixels = 0
-    counts = np.zeros(1 << 12, dtype=np.int64)
-    for word in words.ravel():
-        if word:
-            n_pixels += 1
-            counts[min(word >> COUNT, len(counts) - 1)] += 1
-    reached, most = 0, 0
-    while most < len(counts) - 1 and reached < 0.9 * n_pixels:
-        most += 1
-        reached += counts[most]
-    return most
+def count_pixels(words: NDArray[np.int64], n_counts: int) -> NDArray[np.int64]:
+    """Return how many pixels have each number of cells, `(n_counts,)`, the last those with more; none at 0."""
+    counts, flat = np.zeros((LANES, n_counts), dtype=np.int64), words.reshape(-1)
+    for i in range(len(flat)):  # neighbours have the same number, and would wait for each other
+        counts[np.uint32(i % LANES), np.uint32(min(flat[i] >> COUNT, n_counts - 1))] += 1
+    counts[:, 0] = 0
+    return counts.sum(axis=0)
 
 
 @njit(nogil=True, cache=True)
 def spread_dots(
-    words: NDArray[np.int64], coverage: NDArray[np.uint8], marks: NDArray[np.int64], steps: NDArray[np.uint8]
+    words: NDArray[np.int64], coverage: NDArray[np.uint8], first_row: int, spread: NDArray[np.int64]
 ) -> None:
     """Grow the pixel of each cell to a dot: of those that cover a pixel most the topmost word shows there.
 
@@ -276,34 +354,61 @@ def spread_dots(
         `(height, width)`, of the pixels in which cells are.
     coverage
         The dot `(k, k)`, k odd: how much of each pixel it covers, 0 to 15.
-    marks, steps
-        `(height, width)`, zeros to begin with: the word on top, and how much it covers, 0 to 15.
+    spread
+        `(rows, width)`, zeros to begin with, of the rows from `first_row` on: the word on top with how much it covers
+        in place of its count, which makes the larger of two the one that shows; of coverage 0 it means nothing.
     """
     height, width = words.shape
-    reach = coverage.shape[0] // 2
-    for row in range(height):
+    reach, last_row = coverage.shape[0] // 2, first_row + spread.shape[0]
+    columns, tops = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int64)
+    for row in range(max(0, first_row - reach), min(height, last_row + reach)):
+        n = np.uint32(0)
         for column in range(width):
-            word = words[row, column] & TOP
-            if not words[row, column]:
-                continue
-            for y in range(max(0, row - reach), min(height, row + reach + 1)):
-                for x in range(max(0, column - reach), min(width, column + reach + 1)):
-                    step = coverage[y - row + reach, x - column + reach]
-                    if step > steps[y, x] or (step and step == steps[y, x] and word > marks[y, x]):
-                        marks[y, x], steps[y, x] = word, step
+            columns[n], tops[n] = column, words[row, column] & TOP
+            n += np.uint32(words[row, column] != 0)
+        for y in range(max(first_row, row - reach), min(last_row, row + reach + 1)):
+            for right in range(-reach, reach + 1):
+                step = np.int64(coverage[y - row + reach, right + reach])
+                if step:
+                    _raise_columns(spread[y - first_row], columns[:n], right, tops[:n], step << COUNT)
+
+
+@njit(nogil=True, cache=True)
+def _raise_columns(
+    spread: NDArray[np.int64], columns: NDArray[np.int64], right: int, tops: NDArray[np.int64], step: int
+) -> None:
+    """Raise a row at some columns, moved to the right: all of a row at once, as no two of them wait for each other."""
+    first, last = 0, len(columns)
+    while first < last and columns[first] + right < 0:
+        first += 1
+    while first < last and columns[last - 1] + right >= len(spread):
+        last -= 1
+    columns, tops = columns[first:last], tops[first:last]
+    for i in range(len(columns)):
+        column = np.uint32(columns[i] + right)
+        spread[column] = max(spread[column], step | tops[i])
 
 
 @njit(nogil=True, cache=True)
 def shade(
-    words: NDArray[np.int64], opacity: NDArray[np.uint8], faded: NDArray[np.uint8], alpha: NDArray[np.uint8]
+    words: NDArray[np.int64], opacity: NDArray[np.uint8], codes: NDArray[np.uint8], alpha: NDArray[np.uint8]
 ) -> None:
-    """Write the opacity of each pixel with cells, by their number: `opacity`, `(4096,)`, `faded` of unselected ones."""
-    for row in range(words.shape[0]):
-        for column in range(words.shape[1]):
-            word = words[row, column]
-            if word:
-                of = opacity if (word >> SELECTED) & 1 else faded
-                alpha[row, column] = of[min(word >> COUNT, len(of) - 1)]
+    """Write colour and opacity of each pixel.
+
+    Parameters
+    ----------
+    opacity
+        By state and by count, `(2, n)`, the last for all higher counts; of count 0 it is 0.
+    codes, alpha
+        As `words`.
+    """
+    n_counts, table = opacity.shape[1], opacity.reshape(-1)
+    flat, flat_codes, flat_alpha = words.reshape(-1), codes.reshape(-1), alpha.reshape(-1)
+    for i in range(len(flat)):
+        lit, count = (flat[i] >> SELECTED) & 1, min(flat[i] >> COUNT, n_counts - 1)
+        flat_alpha[i] = table[np.uint32(lit * n_counts + count)]
+    for i in range(len(flat)):  # apart from the table, so that the compiler takes several at a time
+        flat_codes[i] = flat[i] & 0xFF if flat[i] >> COUNT else 0
 
 
 @njit(nogil=True, cache=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from cellasso_app.dots import disc
 from cellasso_app.palettes import Scale, color_table, rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -44,7 +45,10 @@ DOTS_AROUND = 0.5
 """How far beyond the view on each side, as a part of it, so that it can be moved."""
 
 SPLIT = 1 << 18
-"""Points from which on several cores draw."""
+"""Points or pixels from which on several cores draw."""
+
+SAMPLED = 2048
+"""One of so many points tells where the others are."""
 
 OPACITIES = 4096
 """Counts of cells in a pixel that opacity tells apart."""
@@ -61,6 +65,8 @@ ORDERS: dict[type, tuple[Order, ...]] = {
 
 PLAIN, SELECTED, HIDDEN = 0, 1, 2
 """States of a cell."""
+
+Result = TypeVar("Result")
 
 NONE = np.zeros(0, dtype=np.uint8)
 
@@ -263,96 +269,116 @@ def _radius(n_visible: int, canvas: Canvas, style: Style) -> float:
 
 
 def _top(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
-    ranks = cells.ranks(style)
+    ranks, strips = cells.ranks(style), _strips(cells.plane, viewport, canvas)
+    words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
 
-    def raise_part(spans: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-        words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
-        return words, aggregate.raise_top(
-            cells.plane.points, cells.codes, ranks, states, spans, _plain(viewport), words
+    def raise_strip(rows: slice) -> int:
+        spans = cells.plane.spans(_around(viewport, canvas, rows))
+        return aggregate.raise_top(
+            cells.plane.points,
+            cells.codes,
+            ranks,
+            states,
+            spans,
+            _plain(viewport),
+            canvas.height,
+            rows.start,
+            words[rows],
         )
 
-    (words, n_visible), *others = _in_parts(raise_part, cells.plane.spans(viewport))
-    for more, n in others:
-        aggregate.join_tops(words, more)
-        n_visible += n
-    words, alpha = _sized(words, n_visible, canvas, style)
-    return Picture(viewport, (words & 0xFF).astype(np.uint8), alpha, n_visible)
+    n_visible = sum(_run(raise_strip, strips))
+    _, codes, alpha = _sized(words, strips, n_visible, canvas, style)
+    return Picture(viewport, codes, alpha, n_visible)
 
 
 def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
+    ranks, strips = cells.ranks(style), _strips(cells.plane, viewport, canvas)
     words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
-    sums = np.zeros((*words.shape, 3), dtype=np.uint64)
-    table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark, chosen=style.chosen))
-    n_visible = aggregate.add_mixture(
-        cells.plane.points,
-        cells.codes,
-        table,
-        cells.ranks(style),
-        states,
-        cells.plane.spans(viewport),
-        _plain(viewport),
-        sums,
-        words,
-    )
-    counts = words >> aggregate.COUNT
-    drawn = counts > 0
     mixture = np.zeros((*words.shape, 3), dtype=np.uint8)
-    mixture[drawn] = np.rint(sums[drawn] / counts[drawn][:, None])
-    # a dot shows the colour of the pixel that it grew from: its number takes the place of the code
-    state = words & (1 << aggregate.SELECTED)
-    words = np.where(drawn, (counts << aggregate.COUNT) | state | np.arange(words.size).reshape(words.shape), 0)
-    words, alpha = _sized(words, n_visible, canvas, style)
-    origin = words & ((1 << aggregate.RANK) - 1)
-    return Picture(viewport, np.zeros_like(alpha), alpha, n_visible, mixture.reshape(-1, 3)[origin])
+    table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark, chosen=style.chosen))
+
+    def mix_strip(rows: slice) -> int:
+        sums = np.zeros((*words[rows].shape, 2), dtype=np.int64)
+        spans = cells.plane.spans(_around(viewport, canvas, rows))
+        n = aggregate.add_mixture(
+            cells.plane.points,
+            cells.codes,
+            table,
+            ranks,
+            states,
+            spans,
+            _plain(viewport),
+            canvas.height,
+            rows.start,
+            sums,
+        )
+        aggregate.divide_mixture(sums, rows.start, words[rows], mixture[rows])
+        return n
+
+    n_visible = sum(_run(mix_strip, strips))
+    grown, codes, alpha = _sized(words, strips, n_visible, canvas, style)
+    if grown is not words:  # a dot shows the colour of the pixel that it grew from, whose number stands for the code
+        mixture = mixture.reshape(-1, 3)[grown & ((1 << aggregate.RANK) - 1)]
+    return Picture(viewport, np.zeros_like(codes), alpha, n_visible, mixture)
 
 
 def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
+    strips, limits = _strips(cells.plane, viewport, canvas), (0.0, 1.0)
     words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
-    sums, known = np.zeros(words.shape), np.zeros(words.shape, dtype=np.int64)
-    n_visible = aggregate.add_values(
-        cells.plane.points,
-        cells.values,
-        states,
-        cells.plane.spans(viewport),
-        _plain(viewport),
-        sums,
-        known,
-        words,
-    )
-    mean = np.divide(sums, known, out=np.full(words.shape, np.nan), where=known > 0).astype(np.float32)
-    steps = np.empty(words.size, dtype=np.uint8)
+    values = cells.values
     if isinstance(cells.coloring, Values):
-        low, high = cells.scale.limits(cells.coloring)
-        aggregate.to_steps(mean.ravel(), float(low), float(high), cells.scale.log, steps)
-    codes = steps.reshape(words.shape).astype(np.int64)
-    counts = words >> aggregate.COUNT
-    state = words & (1 << aggregate.SELECTED)
-    rank = np.where(codes == MISSING_CODE, 0, codes + 1) << aggregate.RANK
-    words = np.where(counts > 0, (counts << aggregate.COUNT) | state | rank | codes, 0)
-    words, alpha = _sized(words, n_visible, canvas, style)
-    return Picture(viewport, (words & 0xFF).astype(np.uint8), alpha, n_visible)
+        limits = cells.scale.limits(cells.coloring)
+
+    def average_strip(rows: slice) -> int:
+        strip = words[rows]
+        sums, known = np.zeros(strip.shape), np.zeros(strip.shape, dtype=np.int64)
+        spans = cells.plane.spans(_around(viewport, canvas, rows))
+        n = aggregate.add_values(
+            cells.plane.points, values, states, spans, _plain(viewport), canvas.height, rows.start, sums, known, strip
+        )
+        mean = np.divide(sums, known, out=np.full(strip.shape, np.nan), where=known > 0).astype(np.float32)
+        steps = np.empty(strip.size, dtype=np.uint8)
+        aggregate.to_steps(mean.ravel(), float(limits[0]), float(limits[1]), cells.scale.log, steps)
+        codes = steps.reshape(strip.shape).astype(np.int64)
+        rank = np.where(codes == MISSING_CODE, 0, codes + 1) << aggregate.RANK
+        counted = strip & ~((1 << aggregate.SELECTED) - 1)
+        strip[:] = np.where(strip > 0, counted | rank | codes, 0)
+        return n
+
+    n_visible = sum(_run(average_strip, strips))
+    _, codes, alpha = _sized(words, strips, n_visible, canvas, style)
+    return Picture(viewport, codes, alpha, n_visible)
 
 
 def _sized(
-    words: NDArray[np.int64], n_visible: int, canvas: Canvas, style: Style
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Grow pixels to dots; return the words on top and their opacity, faded where others are selected."""
+    words: NDArray[np.int64], strips: list[slice], n_visible: int, canvas: Canvas, style: Style
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Grow pixels to dots; return the words on top, their colours and opacity, faded where others are selected."""
     radius = _radius(n_visible, canvas, style)
-    opaque = FADED if style.fade else 1.0
-    alpha = np.zeros(words.shape, dtype=np.uint8)
-    if not radius:
-        opacity = opacities(aggregate.crowd(words))
-        full = np.rint(opacity * 15) * 17  # of 16 steps: more of them nobody sees, but they take twice the bytes
-        faded = np.rint(full * opaque)
-        aggregate.shade(words, full.astype(np.uint8), faded.astype(np.uint8), alpha)
-        return words, alpha
-    marks, steps = np.zeros_like(words), np.zeros(words.shape, dtype=np.uint8)
-    aggregate.spread_dots(words, np.rint(disc(radius) * 15).astype(np.uint8), marks, steps)
-    lit = (marks >> aggregate.SELECTED).astype(np.uint8) & 1
-    np.multiply(steps, 17, out=alpha)
-    if style.fade:
-        alpha = np.where(lit == 1, alpha, np.rint(alpha * opaque)).astype(np.uint8)
-    return marks, alpha
+    codes, alpha = np.empty(words.shape, dtype=np.uint8), np.empty(words.shape, dtype=np.uint8)
+    if radius:
+        coverage = np.rint(disc(radius) * 15).astype(np.uint8)
+        grown, full = np.zeros_like(words), np.arange(16) * 17.0
+    else:
+        n_pixels = sum(_run(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), strips))
+        # of 16 steps: more of them nobody sees, but they take twice the bytes
+        grown, full = words, np.rint(opacities(_crowd(n_pixels)) * 15) * 17
+        full[0] = 0
+    opacity = np.rint(np.stack([full * (FADED if style.fade else 1.0), full])).astype(np.uint8)
+
+    def shade_strip(rows: slice) -> None:
+        if radius:
+            aggregate.spread_dots(words, coverage, rows.start, grown[rows])
+        aggregate.shade(grown[rows], opacity, codes[rows], alpha[rows])
+
+    _run(shade_strip, strips)
+    return grown, codes, alpha
+
+
+def _crowd(n_pixels: NDArray[np.int64]) -> int:
+    """Return the count of cells that nine of ten pixels with cells do not exceed, of how many have each count."""
+    reached = np.cumsum(n_pixels)
+    return int(np.searchsorted(reached, 0.9 * reached[-1]))
 
 
 def opacities(crowd: int) -> NDArray[np.float64]:
@@ -394,32 +420,39 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - more, high + more
 
 
-def _in_parts(
-    job: Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], int]], spans: NDArray[np.int64]
-) -> list[tuple[NDArray[np.int64], int]]:
-    """Run a job on all spans, on as many cores as their points are worth."""
-    sizes = spans[:, 1] - spans[:, 0]
-    n = int(sizes.sum())
-    n_parts = min(max(1, n // SPLIT), _n_cores())
-    if n_parts == 1:
-        return [job(spans)]
-    return list(run_blocks(job, _shared(spans, n_parts), executor=quick_threads()))
+def _strips(plane: Plane, viewport: Viewport, canvas: Canvas) -> list[slice]:
+    """Cut the rows of a picture into strips with as many points each, for as many cores as the work is worth.
+
+    A pixel is drawn by one core alone: so what is added up is the same however many there are.
+    """
+    spans = plane.spans(viewport)
+    n_points = int((spans[:, 1] - spans[:, 0]).sum())
+    n_strips = min(max(1, max(n_points, canvas.width * canvas.height) // SPLIT), _n_cores())
+    if n_strips == 1 or not n_points:
+        return [slice(0, canvas.height)]
+    y = np.sort(np.concatenate([plane.points[start:stop:SAMPLED, 1] for start, stop, _ in spans])).astype(np.float64)
+    middles = y[len(y) * np.arange(1, n_strips) // n_strips]
+    share = (middles - viewport.y_low) / (viewport.y_high - viewport.y_low)
+    cuts = (np.clip(share, 0, 1) * canvas.height).astype(int)
+    edges = sorted({0, canvas.height, *map(int, cuts)})
+    return [slice(*ends) for ends in pairwise(edges)]
 
 
-def _shared(spans: NDArray[np.int64], n_parts: int) -> Collection[NDArray[np.int64]]:
-    """Cut spans into parts of as many points each."""
-    ends = np.cumsum(spans[:, 1] - spans[:, 0])
-    parts, first, start = [], 0, int(spans[0, 0])
-    for number in range(1, n_parts + 1):
-        wanted = int(ends[-1]) * number // n_parts
-        last = int(np.searchsorted(ends, wanted))
-        part = spans[first : last + 1].copy()
-        part[0, 0] = start
-        start = int(spans[last, 1] - (ends[last] - wanted))
-        part[-1, 1] = start
-        first = last
-        parts.append(part)
-    return parts
+def _around(viewport: Viewport, canvas: Canvas, rows: slice) -> Viewport:
+    """Return the part of a viewport with the points of some rows, and a row more on each side, for any rounding."""
+    height = viewport.y_high - viewport.y_low
+    y_low = viewport.y_low + height * (rows.start - 1) / canvas.height
+    y_high = viewport.y_low + height * (rows.stop + 1) / canvas.height
+    y_low = max(viewport.y_low, y_low)
+    y_high = viewport.y_high if rows.stop == canvas.height else min(viewport.y_high, y_high)
+    return viewport._replace(y_low=y_low, y_high=y_high)
+
+
+def _run(job: Callable[[slice], Result], strips: list[slice]) -> list[Result]:
+    """Run a job on all strips, each on a core of its own."""
+    if len(strips) == 1:
+        return [job(strips[0])]
+    return list(run_blocks(job, strips, executor=quick_threads()))
 
 
 def _n_cores() -> int:
