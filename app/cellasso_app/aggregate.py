@@ -235,20 +235,22 @@ def divide_mixture(
     sums
         Of `add_mixture`, `(rows, width, 2)`.
     words, mixture
-        `(rows, width)` and `(rows, width, 3)`, zeros to begin with.
+        `(rows, width)` and `(rows, width, 3)`; 0 where there are no cells.
     """
     n_rows, width = words.shape
     low = (np.int64(1) << UPPER) - 1
     for row in range(n_rows):
         for column in range(width):
             first, second = sums[row, column, 0], sums[row, column, 1]
-            if first:
-                n = (first & COUNTED) >> UPPER
-                mixture[row, column, 0] = np.uint8(np.rint((first & low) / n))
-                mixture[row, column, 1] = np.uint8(np.rint((second >> UPPER) / n))
-                mixture[row, column, 2] = np.uint8(np.rint((second & low) / n))
-                pixel = (first_row + row) * width + column
-                words[row, column] = (min(n, MOST >> COUNT) << COUNT) | ((first >> CHOSEN) << SELECTED) | pixel
+            n = (first & COUNTED) >> UPPER
+            if not n:
+                words[row, column], mixture[row, column] = 0, 0
+                continue
+            mixture[row, column, 0] = np.uint8(np.rint((first & low) / n))
+            mixture[row, column, 1] = np.uint8(np.rint((second >> UPPER) / n))
+            mixture[row, column, 2] = np.uint8(np.rint((second & low) / n))
+            pixel = (first_row + row) * width + column
+            words[row, column] = (min(n, MOST >> COUNT) << COUNT) | ((first >> CHOSEN) << SELECTED) | pixel
 
 
 @njit(nogil=True, cache=True)

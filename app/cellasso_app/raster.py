@@ -270,9 +270,10 @@ def _radius(n_visible: int, canvas: Canvas, style: Style) -> float:
 
 def _top(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
     ranks, strips = cells.ranks(style), _strips(cells.plane, viewport, canvas)
-    words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
+    words = np.empty((canvas.height, canvas.width), dtype=np.int64)
 
     def raise_strip(rows: slice) -> int:
+        words[rows] = 0  # by the core that draws there, in its own cache
         spans = cells.plane.spans(_around(viewport, canvas, rows))
         return aggregate.raise_top(
             cells.plane.points,
@@ -293,8 +294,8 @@ def _top(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
 
 def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
     ranks, strips = cells.ranks(style), _strips(cells.plane, viewport, canvas)
-    words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
-    mixture = np.zeros((*words.shape, 3), dtype=np.uint8)
+    words = np.empty((canvas.height, canvas.width), dtype=np.int64)
+    mixture = np.empty((*words.shape, 3), dtype=np.uint8)
     table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark, chosen=style.chosen))
 
     def mix_strip(rows: slice) -> int:
@@ -324,13 +325,14 @@ def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
 
 def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
     strips, limits = _strips(cells.plane, viewport, canvas), (0.0, 1.0)
-    words = np.zeros((canvas.height, canvas.width), dtype=np.int64)
+    words = np.empty((canvas.height, canvas.width), dtype=np.int64)
     values = cells.values
     if isinstance(cells.coloring, Values):
         limits = cells.scale.limits(cells.coloring)
 
     def average_strip(rows: slice) -> int:
         strip = words[rows]
+        strip[:] = 0
         sums, known = np.zeros(strip.shape), np.zeros(strip.shape, dtype=np.int64)
         spans = cells.plane.spans(_around(viewport, canvas, rows))
         n = aggregate.add_values(
@@ -358,7 +360,7 @@ def _sized(
     codes, alpha = np.empty(words.shape, dtype=np.uint8), np.empty(words.shape, dtype=np.uint8)
     if radius:
         coverage = np.rint(disc(radius) * 15).astype(np.uint8)
-        grown, full = np.zeros_like(words), np.arange(16) * 17.0
+        grown, full = np.empty_like(words), np.arange(16) * 17.0
     else:
         n_pixels = sum(_run(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), strips))
         # of 16 steps: more of them nobody sees, but they take twice the bytes
@@ -368,6 +370,7 @@ def _sized(
 
     def shade_strip(rows: slice) -> None:
         if radius:
+            grown[rows] = 0
             aggregate.spread_dots(words, coverage, rows.start, grown[rows])
         aggregate.shade(grown[rows], opacity, codes[rows], alpha[rows])
 
