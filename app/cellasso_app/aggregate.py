@@ -254,6 +254,16 @@ def divide_mixture(
 
 
 @njit(nogil=True, cache=True)
+def pick_colors(mixture: NDArray[np.uint8], words: NDArray[np.int64], picked: NDArray[np.uint8]) -> None:
+    """Write the colours `(rows, width, 3)` of the pixels of a mixture whose numbers stand in the words."""
+    colors, flat, out = mixture.reshape(-1, 3), words.reshape(-1), picked.reshape(-1, 3)
+    for i in range(len(flat)):
+        pixel = np.uint32(flat[i] & ((1 << RANK) - 1))
+        for channel in range(3):
+            out[i, channel] = colors[pixel, channel]
+
+
+@njit(nogil=True, cache=True)
 def add_values(
     points: NDArray[np.float32],
     values: NDArray[np.float32],
@@ -358,7 +368,7 @@ def spread_dots(
         The dot `(k, k)`, k odd: how much of each pixel it covers, 0 to 15.
     spread
         `(rows, width)`, zeros to begin with, of the rows from `first_row` on: the word on top with how much it covers
-        in place of its count, which makes the larger of two the one that shows; of coverage 0 it means nothing.
+        in place of its count, which makes the larger of two the one that shows.
     """
     height, width = words.shape
     reach, last_row = coverage.shape[0] // 2, first_row + spread.shape[0]
@@ -410,7 +420,7 @@ def shade(
         lit, count = (flat[i] >> SELECTED) & 1, min(flat[i] >> COUNT, n_counts - 1)
         flat_alpha[i] = table[np.uint32(lit * n_counts + count)]
     for i in range(len(flat)):  # apart from the table, so that the compiler takes several at a time
-        flat_codes[i] = flat[i] & 0xFF if flat[i] >> COUNT else 0
+        flat_codes[i] = flat[i] & 0xFF
 
 
 @njit(nogil=True, cache=True)

@@ -318,9 +318,11 @@ def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states:
 
     n_visible = sum(_run(mix_strip, strips))
     grown, codes, alpha = _sized(words, strips, n_visible, canvas, style)
-    if grown is not words:  # a dot shows the colour of the pixel that it grew from, whose number stands for the code
-        mixture = mixture.reshape(-1, 3)[grown & ((1 << aggregate.RANK) - 1)]
-    return Picture(viewport, np.zeros_like(codes), alpha, n_visible, mixture)
+    if grown is words:
+        return Picture(viewport, np.zeros_like(codes), alpha, n_visible, mixture)
+    picked = np.empty_like(mixture)  # a dot shows the colour of the pixel that it grew from
+    _run(lambda rows: aggregate.pick_colors(mixture, grown[rows], picked[rows]), strips)
+    return Picture(viewport, np.zeros_like(codes), alpha, n_visible, picked)
 
 
 def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
