@@ -281,6 +281,7 @@ class Lane(_Ends, Generic[Result]):
                 self._waiting[1].submit(self._run)
 
     def _run_one(self, job: Callable[[Reports[Result]], Result], number: int) -> None:
+        self._told = time.monotonic()  # what takes less than that has no progress to tell
         try:
             result = job(Reports(partial(self._progress, number), partial(self._show, number)))
         except Cancelled:

@@ -245,11 +245,12 @@ export function render({ model }) {
   const setColors = (colors, hidden) => {
     if (colors.join() !== before) leave(); // what is told of a cell names its colour
     before = colors.join();
-    colors.forEach((text, code) => {
-      const value = parseInt(text.slice(1), 16);
-      table[code] = (255 << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16);
-    });
+    colors.forEach((text, code) => { table[code] = opaque(text); });
     for (const code of hidden) table[code] &= 0xffffff;
+  };
+  const opaque = (text) => {
+    const value = parseInt(text.slice(1), 16);
+    return (255 << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16);
   };
   const recolor = () => {
     if (shown?.kind === "picture") color();
@@ -266,6 +267,13 @@ export function render({ model }) {
       h("a", { href: url, download: message.name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60000);
     }
+  });
+  listen(model, "cellasso-paint", (event) => {
+    const { column, code, color: text, hidden } = event.detail;
+    if (column !== model.column) return;
+    if (text) table[code] = (table[code] & 0xff000000) | (opaque(text) & 0xffffff);
+    if (hidden !== undefined) table[code] = hidden ? table[code] & 0xffffff : table[code] | 0xff000000;
+    recolor();
   });
   listen(model, "cellasso-light", (event) => {
     const { column, codes } = event.detail;

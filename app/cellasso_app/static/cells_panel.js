@@ -40,10 +40,15 @@ export function render({ model }) {
     const largest = Math.max(1, ...data.rows.map((row) => row.count));
     const hidden = new Set(model.hidden[model.active] ?? []);
     const light = (codes) => document.dispatchEvent(new CustomEvent("cellasso-light", { detail: { column: model.active, codes } }));
+    // the layer has the colours: it need not wait for the server's answer
+    const paint = (row, change) => document.dispatchEvent(new CustomEvent("cellasso-paint", { detail: { column: model.active, code: row.code, ...change } }));
     const box = h("div", { class: "legend", role: "group", "aria-label": `Legend of ${model.active}`, onpointerleave: () => light(null) }, data.rows.map((row) => {
       const color = model.colors[row.label] ?? row.color, off = hidden.has(row.label);
       const swatch = h("input", { type: "color", class: "swatch", value: color, "aria-label": `Colour of ${row.label}`, title: "Change the colour",
-        disabled: !row.selectable || row.code === 255, onchange: (event) => model.send_msg({ type: "recolor", label: row.label, color: event.target.value }) });
+        disabled: !row.selectable || row.code === 255, onchange: (event) => {
+          paint(row, { color: event.target.value });
+          model.send_msg({ type: "recolor", label: row.label, color: event.target.value });
+        } });
       return h("div", { class: off ? "item off" : "item", onpointerenter: () => light(off ? null : [row.code]) },
         swatch,
         h("button", {
@@ -57,7 +62,11 @@ export function render({ model }) {
         h("button", { type: "button", class: "link only", "aria-label": `Only ${row.label}`, title: "Show this one alone",
           onclick: () => model.send_msg({ type: "isolate", label: row.label }) }, "only"),
         iconOf(off ? "closed" : "eye", off ? `Show ${row.label}` : `Hide ${row.label}`,
-          () => model.send_msg({ type: "hide", label: row.label, hidden: !off })));
+          () => {
+            light(null);
+            paint(row, { hidden: !off });
+            model.send_msg({ type: "hide", label: row.label, hidden: !off });
+          }));
     }));
     if (data.note) box.append(h("div", { class: "note" }, data.note));
     if (data.numbers) box.append(as(false, "Show as numbers"));
