@@ -309,6 +309,21 @@ def test_what_takes_long_does_not_hold_up_what_is_done_at_once(reports):
         settle(lane, reports)
 
 
+def test_a_lane_that_finishes_reports_what_ran_and_then_the_newest(reports):
+    lane = Lane(lambda value: reports._add("done", value), lambda _: None, finishes=True)
+    gate = start(lane)
+    for value in ("dropped", "newest"):
+        lane.submit(lambda _, value=value: value)
+    gate.open.set()
+    reports.wait_for("done", "newest")
+    assert reports.all == [("done", "slow"), ("done", "newest")]
+    gate = start(lane)
+    lane.cancel()
+    gate.open.set()
+    settle(lane, reports)
+    assert ("done", "slow") not in reports.all[2:]
+
+
 def test_a_lane_changes_its_pool_with_its_job(reports):
     lane = reports.lane()
     gate = Gate()

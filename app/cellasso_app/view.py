@@ -55,6 +55,7 @@ class _Choice(NamedTuple):
 class _Drawn:
     """What a drawing job brings back."""
 
+    asked: Asked
     cells: Cells
     message: dict[str, Any]
     n_visible: int
@@ -101,7 +102,7 @@ class EmbeddingView:
         self._ready = False
         self._n_sent = 0
         self._reading: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
-        self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail)
+        self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail, finishes=True)
         self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
         self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
         self.turns = turns or Turns(self._fail_turn)
@@ -367,7 +368,7 @@ class EmbeddingView:
             states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
             drawn = draw(loaded.cells, viewport, canvas, style, states)
             labels = name_categories(loaded, viewport, canvas, style) if labelled else []
-            return _Drawn(loaded.cells, {**pack(drawn), "labels": labels}, drawn.n_visible)
+            return _Drawn(loaded.asked, loaded.cells, {**pack(drawn), "labels": labels}, drawn.n_visible)
 
         self._drawing.submit(job)
 
@@ -383,8 +384,8 @@ class EmbeddingView:
 
     def _show_drawn(self, drawn: _Drawn) -> None:
         loaded = self._loaded
-        if loaded is None:
-            return
+        if loaded is None or (drawn.asked, drawn.cells.scale) != (loaded.asked, loaded.cells.scale):
+            return  # the colours that go with it are no longer those on the screen
         self._n_sent += 1
         self._drawn = replace(drawn, message={})
         self.layer.send({**drawn.message, "number": self._n_sent, **self._colors(loaded)})

@@ -222,6 +222,9 @@ class Lane(_Ends, Generic[Result]):
         Called with the fraction done while a job runs.
     outlives_session
         Whether what runs is brought to its end also when the browser goes away, as a file that is being written.
+    finishes
+        Whether what runs is brought to its end and reported also when a newer job waits: where they come faster than
+        they end, none would ever be reported.
     """
 
     def __init__(
@@ -231,9 +234,11 @@ class Lane(_Ends, Generic[Result]):
         progressed: Callable[[float], None] | None = None,
         *,
         outlives_session: bool = False,
+        finishes: bool = False,
     ) -> None:
         super().__init__()
         self._outlives_session = outlives_session
+        self._finishes = finishes
         self._done = done
         self._failed = failed
         self._progressed = progressed
@@ -252,7 +257,8 @@ class Lane(_Ends, Generic[Result]):
             Whether it may take seconds, and shall not stand in the way of what is done at once.
         """
         with self._lock:
-            self._newest += 1
+            if not self._finishes:
+                self._newest += 1
             self._waiting = job, long_pool() if long else pool()
             if self._running:
                 return  # taken up when the running one has ended
