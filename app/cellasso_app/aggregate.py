@@ -120,6 +120,28 @@ def _keep(pixels: NDArray[np.uint32], n_pixels: int, words: NDArray[np.int64]) -
 
 
 @njit(nogil=True, cache=True)
+def _note(
+    points: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    marks: NDArray[np.int64],
+    states: NDArray[np.uint8],
+    start: int,
+    stop: int,
+    whole: bool,
+    viewport: tuple[float, float, float, float],
+    shape: tuple[int, int],
+    first_row: int,
+    n_pixels: int,
+    pixels: NDArray[np.uint32],
+    words: NDArray[np.int64],
+) -> int:
+    """Write pixel and word of those points of a batch that are drawn; return how many they are."""
+    _locate(points[start:stop], whole, viewport, shape, first_row, pixels)
+    _word(start, codes[start:stop], marks, states[start:stop], words[: stop - start])
+    return _keep(pixels, n_pixels, words[: stop - start])
+
+
+@njit(nogil=True, cache=True)
 def raise_top(
     points: NDArray[np.float32],
     codes: NDArray[np.uint8],
@@ -152,10 +174,10 @@ def raise_top(
     n = 0
     for span in range(len(spans)):
         for start in range(spans[span, 0], spans[span, 1], BATCH):
-            stop = min(start + BATCH, spans[span, 1])
-            _locate(points[start:stop], spans[span, 2] != 0, viewport, shape, first_row, pixels)
-            _word(start, codes[start:stop], marks, states[start:stop], own[: stop - start])
-            n_drawn = _keep(pixels, len(flat), own[: stop - start])
+            stop, whole = min(start + BATCH, spans[span, 1]), spans[span, 2] != 0
+            n_drawn = _note(
+                points, codes, marks, states, start, stop, whole, viewport, shape, first_row, len(flat), pixels, own
+            )
             n += n_drawn
             stride = (n_drawn + LANES - 1) // LANES
             for lane in range(stride):
@@ -204,10 +226,10 @@ def add_mixture(
     n = 0
     for span in range(len(spans)):
         for start in range(spans[span, 0], spans[span, 1], BATCH):
-            stop = min(start + BATCH, spans[span, 1])
-            _locate(points[start:stop], spans[span, 2] != 0, viewport, shape, first_row, pixels)
-            _word(start, codes[start:stop], marks, states[start:stop], own[: stop - start])
-            n_drawn = _keep(pixels, len(flat), own[: stop - start])
+            stop, whole = min(start + BATCH, spans[span, 1]), spans[span, 2] != 0
+            n_drawn = _note(
+                points, codes, marks, states, start, stop, whole, viewport, shape, first_row, len(flat), pixels, own
+            )
             n += n_drawn
             stride = (n_drawn + LANES - 1) // LANES
             for lane in range(stride):
