@@ -251,11 +251,12 @@ class EmbeddingPlot:
         geometry = event.geometry
         if not event.final:
             return
-        if geometry["type"] == "poly":
-            self._on_stroke(list(zip(geometry["x"], geometry["y"], strict=True)))
-        elif geometry["type"] == "rect":
-            x0, x1, y0, y1 = (geometry[key] for key in ("x0", "x1", "y0", "y1"))
-            self._on_stroke([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+        with together(curdoc()):
+            if geometry["type"] == "poly":
+                self._on_stroke(list(zip(geometry["x"], geometry["y"], strict=True)))
+            elif geometry["type"] == "rect":
+                x0, x1, y0, y1 = (geometry[key] for key in ("x0", "x1", "y0", "y1"))
+                self._on_stroke([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
     def _set_view(self, x: float, y: float, width: float, height: float) -> None:
         """Show at least `width` by `height` data units around a point; if need be, one unit as long on both axes."""
