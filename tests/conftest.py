@@ -16,6 +16,7 @@ from scipy import sparse
 
 import cellasso
 import oracle
+import stepping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a session without a server be changed by the test's thread alone, in `stepping.until`."""
+    stepping.keep_to_this_thread(monkeypatch)
 
 
 @dataclass(frozen=True)

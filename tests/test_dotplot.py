@@ -21,6 +21,7 @@ from cellasso_app.genes import GenesView, _axis_names, _summarise
 from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import Session, Source
 from conftest import make_mdata, write
+from stepping import run_steps, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -262,6 +263,7 @@ def test_genes_of_one_symbol_are_told_apart_by_name(path):
     assert axis_names(path, genes) == ["zeta", "alpha", "OTHER"]
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata):
     with cellasso.open(path) as dataset:
         session = Session(dataset)
@@ -269,9 +271,7 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
         view = GenesView(session)
         session.add_gene("alpha")
         session.add_gene("mid")
-        end = time.monotonic() + 20
-        while (view.bar.busy or not view._pane.visible) and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: not view.bar.busy and view._pane.visible)
         mean, _ = drawn(view._dotplot.figure)
         np.testing.assert_allclose(mean, scanpys(adata, ["alpha", "mid"])[0], rtol=1e-6)
         assert view.key.visible
@@ -282,6 +282,7 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
         assert view.bar.message
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_dots_wait_for_the_picture_of_the_cells(path):
     with cellasso.open(path) as dataset:
         session = Session(dataset)
@@ -290,10 +291,9 @@ def test_dots_wait_for_the_picture_of_the_cells(path):
         session.add_gene("alpha")
         session.group_by = "kind"
         time.sleep(0.3)
+        run_steps()
         assert view.bar.busy
         assert not view._pane.visible
         session.settled = True
-        end = time.monotonic() + 20
-        while not view._pane.visible and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: view._pane.visible)
         assert not view.bar.busy

@@ -13,6 +13,7 @@ from cellasso_app import inspection
 from cellasso_app.components import Inspection
 from cellasso_app.explorer import Explorer
 from cellasso_app.inspection import describe
+from stepping import until
 
 
 def flat(elements):
@@ -84,9 +85,8 @@ def test_what_is_nested_too_deep_is_counted_in_its_group(copied, monkeypatch):
     assert "/uns/a/b" not in rows
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_report_is_made_when_it_is_asked_for(dataset, tmp_path):
-    from test_selecting import until
-
     explorer = Explorer(dataset, export_dir=tmp_path)
     assert isinstance(explorer.inspection, Inspection)
     assert explorer.inspection.report == {}
@@ -96,9 +96,8 @@ def test_the_report_is_made_when_it_is_asked_for(dataset, tmp_path):
     until(lambda: not explorer.views.active.bar.busy)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_an_inspection_that_fails_is_a_sentence(dataset, tmp_path, monkeypatch):
-    from test_selecting import until
-
     explorer = Explorer(dataset, export_dir=tmp_path)
     until(lambda: not explorer.views.active.bar.busy)
     dataset.close()

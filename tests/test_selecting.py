@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from cellasso_app import selecting
 from cellasso_app.components import SelectionPanel
 from cellasso_app.explorer import Explorer
 from cellasso_app.selecting import checked_name, free_name
+from stepping import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,15 +29,9 @@ if TYPE_CHECKING:
     from cellasso.dataset import Dataset
     from cellasso.partial import Partial
 
-PATIENCE = 30  # seconds; only a failing test waits so long
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 HI, LO = Where("ordered == 'hi'"), Where("ordered == 'lo'")
-
-
-def until(true: Callable[[], Any]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -23,20 +22,15 @@ from cellasso_app.palettes import rgb
 from cellasso_app.session import ColorBy, Session
 from cellasso_app.view import EmbeddingView
 from conftest import write
+from stepping import PATIENCE, run_steps, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PATIENCE = 30  # seconds; only a failing test waits so long
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N = 60
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def make(tmp_path: Path, points: np.ndarray | None = None) -> cellasso.dataset.Dataset:
@@ -111,6 +105,25 @@ def test_after_a_cancelled_read_too(dataset, monkeypatch):
     assert chosen(view) == before
     assert view.cells_panel.legend == legend
     assert not view.bar.busy
+
+
+def test_what_waits_for_the_first_picture_goes_on_when_that_is_cancelled(dataset, monkeypatch):
+    started, go = threading.Event(), threading.Event()
+    reading = dataset.plane
+
+    def slow(*arguments: Any, **options: Any) -> object:
+        started.set()
+        go.wait(PATIENCE)
+        return reading(*arguments, **options)
+
+    monkeypatch.setattr(dataset, "plane", slow)
+    view = EmbeddingView(Session(dataset))
+    assert started.wait(PATIENCE)
+    assert not view._session.settled
+    view._on_message({"type": "cancel"})
+    assert view._session.settled
+    go.set()
+    until(lambda: not view._reading._running)
 
 
 def test_a_scan_fills_the_picture_in_and_a_cancelled_one_leaves_none_of_it(dataset, monkeypatch):
@@ -303,6 +316,8 @@ def drawn(view: EmbeddingView, screen: Screen) -> EmbeddingView:
 
 def after(screen: Screen, view: EmbeddingView, message: dict[str, Any]) -> None:
     """Do what a message asks, and wait until the cells are drawn anew."""
+    until(lambda: view._session.settled and not view._drawing._running)
+    run_steps()  # what was still drawn before is not the answer
     before = screen.last("dots", "picture").get("number", 0)
     view._on_message(message)
     until(lambda: screen.last("dots", "picture")["number"] > before)

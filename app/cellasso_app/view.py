@@ -375,7 +375,7 @@ class EmbeddingView:
     def _set_view(self) -> None:
         if self._ready:
             self.layer.send({"type": "view", "view": list(self.plot.viewport), "number": self.plot.n_set})
-            self._draw()
+        self._draw()
 
     def _move(self, viewport: Viewport, number: int) -> None:
         x_low, x_high, y_low, y_high = viewport
@@ -648,6 +648,7 @@ class EmbeddingView:
     def _cancel(self) -> None:
         """Stop reading and stay with the picture that is on the screen."""
         self._reading.cancel()
+        self._settle()
         self._stay()
 
     def _select_inside(self, polygon: list[tuple[float, float]]) -> None:
