@@ -117,7 +117,7 @@ def test_synthetic_cells_are_what_was_asked_for(many_in_memory):
     assert np.isfinite(cells.obsm["X_umap"]).all()
     assert cells.obs_names.is_unique
     assert cells.var_names.is_unique
-    assert len(cells.obs["cell_type"].cat.categories) == 24
+    assert len(cells.obs["cell_type"].cat.categories) == 30
     assert [str(dtype) for dtype in cells.obs.dtypes] == ["category", "category", "category", "float32", "float32"]
 
 

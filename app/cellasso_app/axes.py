@@ -8,13 +8,13 @@ import numpy as np
 
 from cellasso.axis import Axis
 from cellasso.plane import Plane
-from cellasso_app.coloring import color_by_cell_sum, color_by_feature, color_by_obs
+from cellasso_app.coloring import read_cell_sum, read_feature, read_obs
 from cellasso_app.session import CELL_SUMS
 
 if TYPE_CHECKING:
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
-    from cellasso_app.coloring import Coloring
+    from cellasso_app.coloring import Raw
     from cellasso_app.session import Column
 
 
@@ -79,11 +79,11 @@ def axis_of(column: Column) -> Axis:
     return Axis("obs", column.name)
 
 
-def read_coloring(dataset: Dataset, column: Column, *, progress: Progress, **options: Any) -> Coloring:
-    """Read what colours the cells; `options` go to `color_by_feature` where it is a gene."""
+def read_column(dataset: Dataset, column: Column, *, progress: Progress, **options: Any) -> Raw:
+    """Read what is to colour the cells; `options` go to `read_feature` where it is a gene."""
     layer, normalised = column.source
     if column.kind == "gene":
-        return color_by_feature(dataset, column.name, layer, normalised=normalised, progress=progress, **options)
+        return read_feature(dataset, column.name, layer, normalised=normalised, progress=progress, **options)
     if column.kind == "sum":
-        return color_by_cell_sum(dataset, column.modality, layer or "", column.name, progress=progress)
-    return color_by_obs(dataset, column.name, as_categories=column.as_categories)
+        return read_cell_sum(dataset, column.modality, layer or "", column.name, progress=progress)
+    return read_obs(dataset, column.name, as_categories=column.as_categories)

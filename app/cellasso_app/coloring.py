@@ -99,36 +99,80 @@ class Values:
 Coloring: TypeAlias = Categories | Values
 
 
-def color_by_obs(dataset: Dataset, column: str, *, as_categories: bool = False) -> Coloring:
-    """Read a column of obs and give it colours: those in `uns` when they are valid, else a fixed palette.
+@dataclass(frozen=True)
+class Raw:
+    """What a file has for each cell, before it is given colours.
 
-    Whole numbers, such as those of a clustering, become categories when asked `as_categories` and few enough.
+    Attributes
+    ----------
+    values
+        A column of obs, or an array; `(n,)`.
+    as_categories
+        Whether whole numbers, if they are few enough, are to become categories.
+    colors
+        What `uns` says of a column's colours.
+    source
+        Which matrix they are from, in the words of the screen; empty for a column of obs.
+    """
+
+    name: str
+    values: pd.Series | NDArray[np.generic]
+    as_categories: bool = False
+    colors: list[str] | None = None
+    source: str = ""
+
+    def sampled(self, step: int) -> Raw:
+        """Return what it has for every `step`-th cell."""
+        return replace(self, values=self.values[::step].copy())
+
+    def colored(self) -> Coloring:
+        """Give it colours: those in `uns` when they are valid, else a fixed palette."""
+        values = self.values
+        if not isinstance(values, pd.Series):
+            return _values(self.name, values, self.source)
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            return _categories(self.name, values, self.colors)
+        if pd.api.types.is_bool_dtype(values.dtype):
+            return replace(_categories(self.name, _named_booleans(values), self.colors), boolean=True)
+        if pd.api.types.is_datetime64_any_dtype(values.dtype):
+            return _values(self.name, values.astype("int64").where(values.notna()).to_numpy(dtype=np.float64), "")
+        if not pd.api.types.is_numeric_dtype(values.dtype):
+            texts = values.astype(object).map(str, na_action="ignore").astype("category")
+            return _categories(self.name, texts, self.colors)
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        distinct = _few_whole_numbers(numbers)
+        if self.as_categories and distinct is not None:
+            labels = [str(int(number)) for number in distinct]
+            codes = np.searchsorted(distinct, np.where(np.isnan(numbers), distinct[0], numbers))
+            codes[np.isnan(numbers)] = -1
+            grouped = pd.Series(pd.Categorical.from_codes(codes, categories=labels))
+            return replace(_categories(self.name, grouped, self.colors), integer=True)
+        return replace(_values(self.name, numbers, ""), n_distinct=len(distinct) if distinct is not None else 0)
+
+
+def read_obs(dataset: Dataset, column: str, *, as_categories: bool = False) -> Raw:
+    """Read a column of obs."""
+    return Raw(column, dataset.read_obs(column), as_categories, dataset.read_colors(column))
+
+
+def color_by_obs(dataset: Dataset, column: str, *, as_categories: bool = False) -> Coloring:
+    """Read a column of obs and give it colours.
 
     Raises
     ------
     ElementError
         Its values are neither numbers nor names.
     """
-    values = dataset.read_obs(column)
-    if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            categories = values
-        elif pd.api.types.is_datetime64_any_dtype(values.dtype):
-            return _values(column, values.astype("int64").where(values.notna()).to_numpy(dtype=np.float64), "")
-        else:
-            categories = values.astype(object).map(str, na_action="ignore").astype("category")
-        found = _categories(column, categories, dataset.read_colors(column))
-        return replace(found, boolean=bool(pd.api.types.is_bool_dtype(values.dtype)))
-    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    distinct = _few_whole_numbers(numbers)
-    if as_categories and distinct is not None:
-        labels = [str(int(number)) for number in distinct]
-        codes = np.searchsorted(distinct, np.where(np.isnan(numbers), distinct[0], numbers))
-        codes[np.isnan(numbers)] = -1
-        grouped = pd.Series(pd.Categorical.from_codes(codes, categories=labels))
-        return replace(_categories(column, grouped, dataset.read_colors(column)), integer=True)
-    found = _values(column, numbers, "")
-    return replace(found, n_distinct=len(distinct) if distinct is not None else 0)
+    return read_obs(dataset, column, as_categories=as_categories).colored()
+
+
+def _named_booleans(values: pd.Series) -> pd.Series:
+    """Return the names of those that there are, as a column of categories."""
+    codes = values.to_numpy(dtype=np.int8, na_value=-1)
+    there = [code for code in (0, 1) if (codes == code).any()]
+    place = np.full(3, -1, dtype=np.int8)
+    place[there] = np.arange(len(there))
+    return pd.Series(pd.Categorical.from_codes(place[codes], categories=[("False", "True")[code] for code in there]))
 
 
 def _few_whole_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -145,15 +189,15 @@ def _few_whole_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64] | No
     return distinct
 
 
-def color_by_feature(
+def read_feature(
     dataset: Dataset,
     feature: str,
     layer: str | None,
     *,
     normalised: bool = False,
     progress: Progress,
-    preview: Callable[[Values, float], None] | None = None,
-) -> Values:
+    preview: Callable[[Raw, float], None] | None = None,
+) -> Raw:
     """Read a feature, as the matrix stores it or log-normalised.
 
     Parameters
@@ -165,7 +209,7 @@ def color_by_feature(
 
     def show(columns: list[NDArray[np.float32]]) -> None:
         if preview is not None:
-            preview(_values(feature, columns[0], source), float(np.mean(~np.isnan(columns[0]))))
+            preview(Raw(feature, columns[0], source=source), float(np.mean(~np.isnan(columns[0]))))
 
     owner, _ = dataset.owner(feature)
     source = describe(layer, normalised=normalised, counts=owner.holds_counts(layer))
@@ -173,15 +217,15 @@ def color_by_feature(
     values = dataset.read_features([feature], layer, normalised=normalised, progress=progress, **options)[0]
     if values.dtype.kind not in "biuf":
         raise ElementError(f"{feature} holds {values.dtype}, which cannot be shown as colours.")
-    return _values(feature, values, source)
+    return Raw(feature, values, source=source)
 
 
-def color_by_cell_sum(dataset: Dataset, modality: str, layer: str, name: str, *, progress: Progress) -> Values:
+def read_cell_sum(dataset: Dataset, modality: str, layer: str, name: str, *, progress: Progress) -> Raw:
     """Add up the counts of each cell of a modality, or the genes seen in it, as `name` (one of `CELL_SUMS`) says."""
     sums = dataset[modality].read_cell_sums(layer, progress=progress)
     values = sums.totals if name == CELL_SUMS[0] else sums.n_nonzero
     owner = f"{modality}:" if modality else ""
-    return _values(name, dataset.spread(values, modality), f"of {owner}{layer}, exact")
+    return Raw(name, dataset.spread(values, modality), source=f"of {owner}{layer}, exact")
 
 
 def describe(layer: str | None, *, normalised: bool, counts: bool) -> str:

@@ -9,8 +9,10 @@ import panel as pn
 from cellasso_app.components import AppBar, Inspection
 from cellasso_app.genes import GenesView
 from cellasso_app.inspection import describe
+from cellasso_app.loading import COARSE
 from cellasso_app.selecting import SelectionView
-from cellasso_app.session import Session
+from cellasso_app.session import ColorBy, Session
+from cellasso_app.sketches import sketches_of
 from cellasso_app.views import Views
 from cellasso_app.work import Lane
 
@@ -67,6 +69,9 @@ class Explorer(pn.viewable.Viewer):
         self._inspecting: Lane[dict[str, Any]] = Lane(
             self._show_report, lambda error: self._show_report({"error": error})
         )
+        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
+        self._is_ahead = dataset.n_obs < COARSE
+        session.param.watch(self._read_ahead, ["settled"])
         session.param.watch(self._refresh, ["selection", "modality"])
         self._refresh()
         self._layout = pn.Column(
@@ -96,6 +101,19 @@ class Explorer(pn.viewable.Viewer):
             n_selected=session.selection.n if session.selection is not None else None,
             can_undo=session.can_undo,
             can_redo=session.can_redo,
+        )
+
+    def _read_ahead(self, *_events: object) -> None:
+        """Once the first picture is there, sketch the columns that may be asked for next."""
+        session = self.session
+        if self._is_ahead or not session.settled:
+            return
+        self._is_ahead = True
+        quick = {"category", "boolean", "number"}
+        columns = [session.resolve(ColorBy("obs", c["name"])) for c in session.columns() if c["kind"] in quick]
+        sketches = sketches_of(session.dataset)
+        self._reading_ahead.submit(
+            lambda progress: sketches.read_ahead(session.dataset, columns, progress=progress), long=True
         )
 
     def _show_report(self, report: dict[str, Any]) -> None:

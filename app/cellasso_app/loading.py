@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cellasso.errors import Cancelled, CellassoError
-from cellasso_app.axes import make_plane, read_coloring
-from cellasso_app.coloring import Categories, Values
+from cellasso.plane import SAMPLE_STEP
+from cellasso_app.axes import make_plane, read_column
+from cellasso_app.coloring import Categories
 from cellasso_app.labels import medians
 from cellasso_app.legend import legend
 from cellasso_app.raster import Cells
+from cellasso_app.sketches import sketches_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset
     from cellasso.plane import Plane
     from cellasso_app.axes import Axes
-    from cellasso_app.coloring import Coloring
+    from cellasso_app.coloring import Raw
     from cellasso_app.palettes import Scale
     from cellasso_app.session import Column
     from cellasso_app.work import Reports
 
 COARSE = 4_000_000
-"""From so many cells on a first picture shows every sixteenth of them, while the others are put in order."""
+"""From so many cells on a first picture shows every sixteenth of them, before the others are put in order."""
 
 
 LEGEND_LATER = 200_000
-"""From so many values on the picture is begun before their legend is counted, which takes as long."""
+"""From so many cells on the picture is begun before legend and names are worked out, which takes as long."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,10 @@ class Loaded:
 
     Attributes
     ----------
+    plane
+        All cells along the axes.
     cells
-        Of the axes, with their colours.
+        Those that are drawn, with their colours: all, or a sample.
     legend
         For the cells panel; `None` also while it is still counted.
     notes
@@ -62,10 +67,13 @@ class Loaded:
     complete
         Whether nothing of it is still to come.
     middles
-        Median of both coordinates of the cells of each category, `(n, 2)`; once it is complete.
+        Median of both coordinates of the cells of each category, `(n, 2)`; of a sample until it is complete.
+    rest
+        Of a coarse picture: the job that completes it, for when it has been drawn. Until then all cores draw it.
     """
 
     asked: Asked
+    plane: Plane
     cells: Cells
     legend: dict[str, Any] | None
     notes: str
@@ -73,15 +81,18 @@ class Loaded:
     read: float = 1.0
     complete: bool = True
     middles: NDArray[np.float32] | None = None
+    rest: Callable[[Reports[Loaded]], Loaded] | None = None
 
     @property
     def is_coarse(self) -> bool:
         """Whether it is a first picture of some of the cells."""
-        return not self.complete and self.read == 1
+        return self.cells.plane is not self.plane
 
 
 def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, reports: Reports[Loaded]) -> Loaded:
-    """Read axes and colours, unless the plane is there; show of many cells or of a scan what is known before the end.
+    """Read axes and colours, unless they are there; of many cells return what the first, coarse picture shows.
+
+    Shows of a scan what is known before its end.
 
     Raises
     ------
@@ -90,43 +101,75 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     """
     if plane is None:
         plane = make_plane(dataset, asked.axes, progress=reports)
-    where = plane
+    read = partial(_read, dataset, asked, scale, plane)
+    if len(plane) < COARSE:
+        return _complete(asked, scale, plane, read(reports), reports)
+    sketches, sketch, problem = sketches_of(dataset), None, ""
+    if asked.color is not None:
+        sketch = sketches.get(asked.color)
+    if sketch is not None:
 
-    def show(so_far: Values, read: float) -> None:
-        if 0 < read < 1:
-            reports.show(_loaded(asked, Cells(where, so_far, scale), "", read=read, complete=False))
+        def rest(later: Reports[Loaded]) -> Loaded:
+            return _complete(asked, scale, plane, read(later, preview=False), later)
 
-    coloring: Coloring | None = None
-    problem = ""
+    else:
+        found = read(reports)
+        rest = partial(_complete, asked, scale, plane, found)
+        if asked.color is not None and found.raw is not None:
+            sketch = sketches.keep(asked.color, found.raw)
+        problem = found.problem
+    cells = Cells(plane.coarse, sketch.colored() if sketch is not None else None, scale)
+    return Loaded(asked, plane, cells, None, "", problem, complete=False, rest=rest)
+
+
+class _Read(NamedTuple):
+    """What colours the cells, if it can be read, and why not."""
+
+    raw: Raw | None
+    problem: str = ""
+
+
+def _read(
+    dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: Reports[Loaded], *, preview: bool = True
+) -> _Read:
+    """Read what colours the cells; show what a scan has found so far, unless a picture of all is there."""
+    if asked.color is None:
+        return _Read(None)
+
+    def show(so_far: Raw, part: float) -> None:
+        if 0 < part < 1:
+            cells = Cells(plane, so_far.colored(), scale)
+            counted = legend(cells.coloring)
+            reports.show(Loaded(asked, plane, cells, counted, "", "", read=part, complete=False))
+
     try:
-        if asked.color is not None:
-            options = {"preview": show} if asked.color.kind == "gene" else {}
-            coloring = read_coloring(dataset, asked.color, progress=reports, **options)
+        options = {"preview": show} if preview and asked.color.kind == "gene" else {}
+        return _Read(read_column(dataset, asked.color, progress=reports, **options))
     except Cancelled:
         raise
     except CellassoError as error:  # the cells are still drawn, without colours
-        problem = str(error)
-    if len(plane) >= COARSE:
-        reports.show(_loaded(asked, Cells(plane.coarse, coloring, scale), problem, complete=False))
+        return _Read(None, str(error))
+
+
+def _complete(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: Reports[Loaded]) -> Loaded:
+    """Give all cells their colours; show many before what else is told of them is counted."""
+    coloring = read.raw.colored() if read.raw is not None else None
     cells = Cells(plane, coloring, scale)
-    if len(plane) >= (LEGEND_LATER if isinstance(coloring, Values) else COARSE):
-        reports.show(_loaded(asked, cells, problem, complete=False))
-    return _loaded(asked, cells, problem)
+    middles = None
+    if len(plane) >= LEGEND_LATER:
+        if isinstance(coloring, Categories):  # nearly where they are
+            middles = medians(plane.points[::SAMPLE_STEP], cells.codes[::SAMPLE_STEP], len(coloring.labels))
+        reports.show(Loaded(asked, plane, cells, None, "", read.problem, complete=False, middles=middles))
+    if isinstance(coloring, Categories):
+        middles = medians(plane.points, cells.codes, len(coloring.labels))
+    notes = " · ".join(_notes(plane)) if asked.axes else ""
+    return Loaded(asked, plane, cells, legend(coloring), notes, read.problem, middles=middles)
 
 
 def rescaled(loaded: Loaded, scale: Scale) -> Loaded:
     """Return the same cells with their values on another scale of colours."""
     cells = Cells(loaded.cells.plane, loaded.cells.coloring, scale)
-    return Loaded(loaded.asked, cells, loaded.legend, loaded.notes, loaded.problem)
-
-
-def _loaded(asked: Asked, cells: Cells, problem: str, *, read: float = 1.0, complete: bool = True) -> Loaded:
-    counted = legend(cells.coloring) if complete or read < 1 else None
-    notes = " · ".join(_notes(cells.plane)) if asked.axes and complete else ""
-    middles = None
-    if complete and isinstance(cells.coloring, Categories):
-        middles = medians(cells.plane.points, cells.codes, len(cells.coloring.labels))
-    return Loaded(asked, cells, counted, notes, problem, read, complete, middles)
+    return replace(loaded, cells=cells, middles=None)
 
 
 def _notes(plane: Plane) -> Iterator[str]:

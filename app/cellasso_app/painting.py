@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellasso.selection import Combined, Where
-from cellasso_app.axes import read_coloring
+from cellasso_app.axes import read_column
 from cellasso_app.coloring import MISSING_CODE, Categories, Values
 from cellasso_app.figure import ColorBar, Design, Label, Legend, Row
 from cellasso_app.labels import place
@@ -39,6 +39,9 @@ LETTER_WIDTH, LETTER_HEIGHT = 7.2, 15.0
 LABEL_REACH = 80.0
 """Pixels that a name may stand beside the middle of its cells."""
 
+UNSEEN = 3.0
+"""Pixels that a name may move without being drawn anew for it alone."""
+
 FIGURE_WIDTH = 4.5
 """Of a figure's picture, in inches: between one and two columns of a journal."""
 
@@ -64,7 +67,7 @@ class Filter(NamedTuple):
         visible: NDArray[np.bool_] | None = None
         recipe: Recipe | None = None
         for column, labels in self.hidden:
-            found = read_coloring(dataset, column, progress=progress)
+            found = read_column(dataset, column, progress=progress).colored()
             if not isinstance(found, Categories):
                 continue
             shown = np.ones(256, dtype=np.bool_)
@@ -109,9 +112,11 @@ class States:
         visible, _ = self.visible(others, progress=progress)
         if selection is None and visible is None:
             return None
-        states = np.zeros(plane.n_obs, dtype=np.uint8) if selection is None else selection.mask.view(np.uint8).copy()
+        states = np.zeros(plane.n_obs, dtype=np.uint8)
+        if selection is not None:
+            states[:] = selection.mask[:: plane.step]
         if visible is not None:
-            states[~visible] = HIDDEN
+            states[~visible[:: plane.step]] = HIDDEN
         return plane.arrange(states)
 
 
@@ -165,6 +170,18 @@ def name_categories(loaded: Loaded, viewport: Viewport, canvas: Canvas, style: S
     at = places / scale + low
     placed = np.isfinite(at).all(axis=1)
     return [{"text": texts[i], "x": float(at[i, 0]), "y": float(at[i, 1])} for i in np.flatnonzero(placed)]
+
+
+def a_name_moves(before: Loaded, loaded: Loaded, viewport: Viewport, canvas: Canvas) -> bool:
+    """Whether a category's name belongs elsewhere than before, so far that it is seen, or was not there."""
+    old, new = before.middles, loaded.middles
+    if new is None:
+        return False
+    if old is None or len(old) != len(new):
+        return True
+    extent = (viewport.x_high - viewport.x_low, viewport.y_high - viewport.y_low)
+    pixels = np.abs(old - new) * np.divide((canvas.width, canvas.height), extent)
+    return not ((pixels < UNSEEN) | (np.isnan(old) & np.isnan(new))).all()
 
 
 def design_figure(
@@ -221,14 +238,15 @@ def describe_cell(dataset: Dataset, cells: Cells, point: int, more: Mapping[str,
     more
         Columns of obs to tell of, `(n_obs,)` each.
     """
-    row = int(cells.plane.order[point])
+    at = int(cells.plane.order[point])
+    row = at * cells.plane.step
     coloring = cells.coloring
     rows: list[tuple[str, str]] = []
     if isinstance(coloring, Categories):
-        code = int(coloring.codes[row])
+        code = int(coloring.codes[at])
         rows.append((coloring.name, coloring.labels[code] if code >= 0 else missing_label(coloring)))
     elif isinstance(coloring, Values):
-        rows.append((coloring.name, _number(float(coloring.values[row]))))
+        rows.append((coloring.name, _number(float(coloring.values[at]))))
     rows += [(name, _text(values.iloc[row])) for name, values in more.items()]
     x, y = map(float, cells.plane.points[point])
     return {"name": str(dataset.obs.read_names(slice(row, row + 1))[0]), "rows": rows, "x": x, "y": y}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SEED = 20261123
+SEED = 20261126
 N_GENES = 2_000
 BLOCK = 1 << 14
 """Cells per step, and per chunk of obs: 1.6M stored values, about 60 MB while they are drawn and sorted."""
@@ -38,15 +38,19 @@ CELL_TYPES: dict[str, dict[str, tuple[str, ...]]] = {
         "CD8 memory T": ("CD3D", "CD8A", "GZMK", "CD27"),
         "CD8 effector T": ("CD3D", "CD8A", "GZMH", "NKG7", "CCL5"),
         "MAIT": ("CD3D", "CD8A", "KLRB1", "IL7R", "GZMK"),
+        "CD4 cytotoxic T": ("CD3D", "CD3E", "GZMH", "FGFBP2", "CCL5"),
+        "Interferon-stimulated T": ("CD3D", "OAS1", "LY6E", "BST2", "IRF7"),
         "Gamma-delta T": ("CD3D", "CD247", "GNLY", "NKG7", "CD160"),
     },
     "NK": {
         "CD56-bright NK": ("XCL1", "XCL2", "KLRB1", "GNLY"),
         "CD16 NK": ("FCGR3A", "FGFBP2", "GNLY", "NKG7", "PRF1"),
+        "Innate lymphoid": ("IL7R", "KLRB1", "GATA3", "XCL1"),
         "Cycling lymphocyte": ("STMN1", "PCNA", "HMGB2"),
     },
     "B": {
         "Naive B": ("CD79A", "CD79B", "MS4A1", "BANK1", "CD74"),
+        "Transitional B": ("CD79A", "CD79B", "MS4A1", "PLD4", "CD74"),
         "Memory B": ("CD79A", "MS4A1", "CD27", "TNFRSF13B", "CD74"),
         "Pre-B": ("CD79A", "CD79B", "IGLL1"),
         "Plasmablast": ("MZB1", "IGJ", "CD27"),
@@ -58,9 +62,11 @@ CELL_TYPES: dict[str, dict[str, tuple[str, ...]]] = {
         "Intermediate monocyte": ("LYZ", "FCN1", "CTSS", "HLA-DRA"),
         "Inflammatory monocyte": ("LYZ", "IL1B", "NFKBIA", "FOS"),
         "Conventional DC": ("FCER1A", "CLEC10A", "HLA-DRA", "HLA-DQA1", "CST3"),
+        "Cross-presenting DC": ("CPVL", "IRF8", "HLA-DRA", "HLA-DQA1"),
         "Plasmacytoid DC": ("IRF7", "IRF8", "SERPINF1", "PLD4"),
     },
     "Progenitor": {
+        "Basophil progenitor": ("GATA2", "CYTL1", "FCER1A", "ALOX5AP"),
         "Progenitor": ("SPINK2", "PRSS57", "SOX4", "CDK6"),
     },
 }

@@ -18,7 +18,7 @@ from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.figure import render
 from cellasso_app.legend import category_expression, codes_of
 from cellasso_app.loading import Asked, Loaded, load, rescaled
-from cellasso_app.painting import Filter, States, describe_cell, design_figure, name_categories, pack
+from cellasso_app.painting import Filter, States, a_name_moves, describe_cell, design_figure, name_categories, pack
 from cellasso_app.palettes import Scale, color_table
 from cellasso_app.raster import Canvas, Cells, Dots, Style, draw
 from cellasso_app.session import ColorBy
@@ -211,7 +211,7 @@ class EmbeddingView:
             self._show_loaded(before)
             return
         self._settle(done=False)
-        plane = before.cells.plane if before is not None and before.asked.axes == asked.axes else None
+        plane = before.plane if before is not None and before.asked.axes == asked.axes else None
         active = asked.color.name if asked.color is not None and asked.color.kind != "gene" else ""
         self.bar.param.update(busy=True, fraction=0.0)
         if self.is_active:
@@ -221,8 +221,11 @@ class EmbeddingView:
         def job(reports: Reports[Loaded]) -> Loaded:
             return load(session.dataset, asked, scale, plane, reports)
 
+        self._reading.submit(job, long=self._takes_long(asked))
+
+    def _takes_long(self, asked: Asked) -> bool:
         columns = [column for column in (asked.color, *(asked.axes.columns or ())) if column is not None]
-        self._reading.submit(job, long=any(map(session.needs_scan, columns)))
+        return any(map(self._session.needs_scan, columns))
 
     def _rescale(self, *_events: object) -> None:
         """Put the values that are on the screen on another scale; nothing is read for it."""
@@ -239,7 +242,11 @@ class EmbeddingView:
         self._loaded = loaded
         if loaded.complete:
             self._complete = loaded
-        if not moved and (before is None or loaded.cells is not before.cells or loaded.middles is not None):
+        if (
+            before is not None
+            and not moved
+            and (loaded.cells is not before.cells or self._a_name_moves(before, loaded))
+        ):
             self._draw()  # beside what follows; not for a legend alone
         elif self._drawn is not None and self._drawn.cells is loaded.cells:
             self._show_status(loaded, self._drawn)
@@ -255,10 +262,18 @@ class EmbeddingView:
         self._show_scale(loaded)
         if moved:
             self.layer.send({"type": "clear"})  # the old picture means nothing on the new axes
-            self.plot.set_bounds(loaded.cells.plane.bounds, asked.axes, self._axis_names(loaded))
+            self.plot.set_bounds(loaded.plane.bounds, asked.axes, self._axis_names(loaded))
         if not asked.axes:
-            n_obs = loaded.cells.plane.n_obs
+            n_obs = loaded.plane.n_obs
             self.status.param.update(text=f"{n_obs:,} cells", warning=loaded.problem or NO_EMBEDDING)
+
+    def _looks_new(self, before: Loaded | None, loaded: Loaded) -> bool:
+        """Whether the picture changes, and not the legend alone."""
+        if before is None or loaded.cells is not before.cells:
+            return True
+        canvas = self.plot.canvas(1.0)
+        moves = canvas is not None and a_name_moves(before, loaded, self.plot.viewport, canvas)
+        return moves and self._session.labelled
 
     @property
     def _legend_column(self) -> str:
@@ -360,6 +375,7 @@ class EmbeddingView:
         loaded, canvas = self._loaded, self.plot.canvas(self._pixel_ratio)
         if loaded is None or canvas is None or not self._ready or not loaded.asked.axes:
             self._settle()
+            self._go_on()
             return
         viewport, selection = self.plot.viewport, self._session.selection
         style, others, labelled = self._style(loaded), self._others(), self._session.labelled
@@ -371,6 +387,13 @@ class EmbeddingView:
             return _Drawn(loaded.asked, loaded.cells, {**pack(drawn), "labels": labels}, drawn.n_visible)
 
         self._drawing.submit(job)
+
+    def _go_on(self) -> None:
+        """Put all cells in order once the coarse picture has been drawn, or is not going to be."""
+        loaded = self._loaded
+        if loaded is not None and loaded.rest is not None:
+            self._loaded = replace(loaded, rest=None)
+            self._reading.submit(loaded.rest, long=self._takes_long(loaded.asked))
 
     def _set_view(self) -> None:
         if self._ready:
@@ -389,11 +412,13 @@ class EmbeddingView:
         self._n_sent += 1
         self._drawn = replace(drawn, message={})
         self.layer.send({**drawn.message, "number": self._n_sent, **self._colors(loaded)})
+        self._go_on()
         self._show_status(loaded, drawn)
 
     def _show_status(self, loaded: Loaded, drawn: _Drawn) -> None:
         coloring = loaded.cells.coloring
-        parts = [f"{drawn.n_visible:,} cells in view"]
+        is_sample = drawn.cells.plane.step > 1
+        parts = [f"{'a sample of ' if is_sample else ''}{drawn.n_visible:,} cells in view"]
         if coloring is not None:
             parts.append(SAID[loaded.cells.order(self._style(loaded).order)])
         if isinstance(coloring, Values):
@@ -402,17 +427,11 @@ class EmbeddingView:
                 parts.append(f"colours end at the {scale.clip:g}th percentile")
             if scale.log:
                 parts.append("log scale")
-        unread = ""
-        if loaded.is_coarse and loaded.legend is None:
-            parts.append("sharpening…" if len(loaded.cells.plane) < loaded.cells.plane.n_obs // 8 else "exact")
-        elif loaded.read < 1:
-            parts.append("sharpening…")
-            unread = f"{loaded.read:.0%} of the cells are read; the others have no colour yet"
-        else:
-            parts.append("exact")
+        parts.append("sharpening…" if is_sample or loaded.read < 1 else "exact")
+        unread = f"{loaded.read:.0%} of the cells are read; the others have no colour yet" if loaded.read < 1 else ""
         self.status.text = " · ".join(parts)
         self.status.warning = loaded.problem or unread or loaded.notes
-        if loaded.complete:
+        if loaded.complete and not is_sample:
             self._settle()
 
     def _colors(self, loaded: Loaded) -> dict[str, Any]:
@@ -471,6 +490,9 @@ class EmbeddingView:
         """Draw what is on the screen as finely as a figure is printed, and hand it to the browser as a file."""
         loaded, screen, session = self._loaded, self.plot.canvas(1.0), self._session
         if loaded is None or screen is None or not loaded.asked.axes:
+            return
+        if not loaded.complete:
+            self._fail_turn("The picture is not exact yet; save it in a moment.")
             return
         viewport, selection = self.plot.viewport, session.selection
         style, others, colors = self._style(loaded), self._others(), self._colors(loaded)["colors"]
@@ -648,6 +670,8 @@ class EmbeddingView:
     def _cancel(self) -> None:
         """Stop reading and stay with the picture that is on the screen."""
         self._reading.cancel()
+        if self._loaded is not None:
+            self._loaded = replace(self._loaded, rest=None)
         self._settle()
         self._stay()
 
@@ -663,7 +687,7 @@ class EmbeddingView:
             recipe = Region(axis_of(axes.columns[0]), axis_of(axes.columns[1]), tuple(polygon))
         else:
             recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
-        plane, visible = loaded.cells.plane, self._filter_of(session.hidden)
+        plane, visible = loaded.plane, self._filter_of(session.hidden)
 
         def prepare(progress: Progress) -> Callable[[], None]:
             mask = plane.inside(polygon, progress=progress)

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from cellasso.chunks import Chunks, open_chunks
 from cellasso.errors import ElementError, NotFoundError
+from cellasso.tasks import quick_threads, run_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
     from cellasso.handle import Handle, Node
+
+
+LARGE = 1 << 20
+"""Values of one dimension from which on all cores inflate them; HDF5 would do it on one."""
+
+BAND = 1 << 18
+"""Values that a core reads at a time, at least."""
 
 
 def encoding(node: Node) -> str:
@@ -96,7 +105,10 @@ def read(handle: Handle, node: Node) -> Any:
         if h5py.check_string_dtype(node.dtype) and node.ndim == 1:
             return read_strings(handle, node)
         if node.dtype.kind in "biuf":
-            return handle.read(node)
+            return read_numbers(handle, node)
+    large = _read_large(handle, node)
+    if large is not None:
+        return large
     try:
         flagged = isinstance(node, h5py.Group) and encoding(node).startswith("nullable-") and integer_flags(node)
         values = _read_with_flags(handle, node) if flagged else read_elem(node)
@@ -109,6 +121,41 @@ def read(handle: Handle, node: Node) -> Any:
         raise ElementError(f"{handle.place(node.name)} {_refusal(node, error, is_known=is_known)}.") from error
     handle.root()
     return values
+
+
+def read_numbers(handle: Handle, dataset: h5py.Dataset) -> NDArray[np.generic]:
+    """Read a whole dataset of numbers, on all cores where it is long and chunked."""
+    chunks = open_chunks(handle, dataset) if dataset.ndim == 1 and dataset.size >= LARGE else None
+    if not isinstance(chunks, Chunks):
+        return np.asarray(handle.read(dataset))
+    values = np.empty(chunks.shape, dtype=chunks.dtype)
+    step = -(-BAND // chunks.size[0]) * chunks.size[0]
+
+    def fill(start: int) -> None:
+        values[start : start + step] = chunks.read(slice(start, start + step))
+
+    for _ in run_blocks(fill, range(0, len(values), step), executor=quick_threads()):
+        pass
+    return values
+
+
+def _read_large(handle: Handle, node: Node) -> Any:
+    """Read long numbers, and categories with such codes, as anndata would; `None` leaves it all to anndata."""
+    if isinstance(node, h5py.Dataset):
+        plain = encoding(node) == "array" and node.dtype.kind in "biuf"
+        return read_numbers(handle, node) if plain and node.ndim == 1 and node.size >= LARGE else None
+    codes = node.get("codes") if encoding(node) == "categorical" else None
+    if not isinstance(codes, h5py.Dataset) or codes.dtype.kind != "i" or codes.ndim != 1 or codes.size < LARGE:
+        return None
+    import pandas as pd  # noqa: PLC0415
+    from anndata.io import read_elem  # noqa: PLC0415
+
+    try:
+        categories, ordered = read_elem(node["categories"]), bool(node.attrs["ordered"])
+        numbers: Any = read_numbers(handle, codes)  # the stubs ask for a list
+        return pd.Categorical.from_codes(numbers, categories=categories, ordered=ordered)
+    except Exception:  # noqa: BLE001 - whatever it is, anndata meets it too, and is told of
+        return None
 
 
 def _refusal(node: Node, error: Exception, *, is_known: bool) -> str:

@@ -30,6 +30,9 @@ OUTLYING = 20.0
 SAMPLED = 1 << 20
 """Points from which the spread of more of them is judged."""
 
+SAMPLE_STEP = 16
+"""Of so many cells the coarse plane has one."""
+
 TASK = 1 << 20
 """Points in one task: some milliseconds, after which it can be cancelled."""
 
@@ -61,6 +64,10 @@ class Plane:
         them with a viewport must not round it.
     bounds
         The smallest viewport with all points but the farthest outliers, never empty.
+    n_obs
+        How many cells there are, also without a place.
+    step
+        Of a sample: its cells are every `step`-th row of obs, numbered anew.
     """
 
     def __init__(
@@ -71,12 +78,14 @@ class Plane:
         *,
         bounds: Viewport,
         n_obs: int,
+        step: int = 1,
     ) -> None:
         self.points = points
         self.order = order
         self.boxes = boxes
         self.bounds = bounds
         self.n_obs = n_obs
+        self.step = step
 
     @classmethod
     def of(cls, points: NDArray[np.float32]) -> Plane:
@@ -106,10 +115,11 @@ class Plane:
 
     @cached_property
     def coarse(self) -> Plane:
-        """Every sixteenth point, all over the plane: for a first picture of millions of cells."""
-        points, order = np.ascontiguousarray(self.points[::16]), np.ascontiguousarray(self.order[::16])
-        boxes = _loops().bound_blocks(points, BLOCK)
-        return Plane(points, order, boxes, bounds=self.bounds, n_obs=self.n_obs)
+        """The plane of every sixteenth cell, for a first picture of millions of them."""
+        at = np.flatnonzero(self.order % SAMPLE_STEP == 0)
+        points, order = self.points[at], self.order[at] // SAMPLE_STEP
+        boxes, n_obs = _loops().bound_blocks(points, BLOCK), -(-self.n_obs // SAMPLE_STEP)
+        return Plane(points, order, boxes, bounds=self.bounds, n_obs=n_obs, step=SAMPLE_STEP)
 
     def arrange(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
         """Return the values of all cells, `(n_obs,)`, in the order of the points, `(n,)`."""

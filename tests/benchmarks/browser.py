@@ -40,7 +40,7 @@ FLAGS = [
 ]
 SIZE = (800, 700)  # of the plot
 GENE = "CD8A"
-COLUMN, OTHER_COLUMN = "cell_type", "sample"  # of 24 and of 8 categories
+COLUMN, OTHER_COLUMN = "cell_type", "sample"  # of 30 and of 8 categories
 FIRST_PAGES, FURTHER_PAGES = 3, 10
 QUIET = 1.5
 """Seconds without a new pixel after which the picture counts as final: longer than any delay of either side."""
@@ -407,7 +407,7 @@ def main() -> None:
         memory_peer="" if options.alone else number(memory_theirs),
         width=SIZE[0],
         height=SIZE[1],
-        types=24,
+        types=30,
         quiet=QUIET,
         first=FIRST_PAGES,
         further=FURTHER_PAGES,
