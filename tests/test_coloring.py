@@ -16,9 +16,10 @@ from cellasso_app.coloring import (
     MISSING_COLOR,
     Categories,
     Values,
-    color_by_feature,
     color_by_obs,
     palette,
+    read_feature,
+    read_obs,
 )
 from conftest import make_adata, write
 
@@ -275,20 +276,43 @@ def test_a_value_that_is_not_finite_counts_and_is_shown_as_missing():
     assert found.n_missing == np.isnan(found.values).sum()
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [([True, False, True], "bool"), ([True, True], "bool"), ([None, False, True], "boolean"), ([None], "boolean")],
+)
+def test_booleans_are_the_names_of_those_that_there_are(values, dtype):
+    found, column = color(values, dtype=dtype), pd.Series(values, dtype=dtype)
+    expected = column.astype(object).map(str, na_action="ignore").astype("category")
+    assert found.labels == tuple(expected.cat.categories)
+    np.testing.assert_array_equal(found.codes, expected.cat.codes)
+    assert found.boolean
+
+
+def test_a_sample_is_coloured_as_its_cells_are(dataset):
+    for column in dataset.obs:
+        if dataset.obs.kind(column) == "other":
+            continue
+        sample = read_obs(dataset, column).sampled(4).colored()
+        alone = color(dataset.read_obs(column)[::4].reset_index(drop=True), dataset.read_colors(column))
+        assert (sample.name, type(sample)) == (column, type(alone))
+        attribute = "codes" if isinstance(sample, Categories) else "values"
+        np.testing.assert_array_equal(getattr(sample, attribute), getattr(alone, attribute), strict=True)
+
+
 # -- features -----------------------------------------------------------------------------------------
 
 
 def test_a_feature_is_coloured_exactly_and_says_its_matrix(dataset, plain):
     told: list[float] = []
-    found = color_by_feature(dataset, "g5", None, progress=told.append)
+    found = read_feature(dataset, "g5", None, progress=told.append).colored()
     np.testing.assert_array_equal(found.values, plain.oracle[:, "g5"].X.toarray().ravel())
     assert (found.name, found.source) == ("g5", "X, as stored")
-    layer = color_by_feature(dataset, "g5", "counts", progress=told.append)
+    layer = read_feature(dataset, "g5", "counts", progress=told.append).colored()
     np.testing.assert_array_equal(layer.values, plain.oracle[:, "g5"].layers["counts"].toarray().ravel())
     assert layer.source == "counts, raw counts"
     assert layer.values.dtype == np.float32
     counts = plain.oracle.layers["counts"].toarray()
-    normalised = color_by_feature(dataset, "g5", "counts", normalised=True, progress=told.append)
+    normalised = read_feature(dataset, "g5", "counts", normalised=True, progress=told.append).colored()
     expected = np.log1p(1e4 * counts[:, 5] / np.maximum(counts.sum(axis=1), 1))
     np.testing.assert_allclose(normalised.values, expected, rtol=1e-6)
     assert normalised.source == "counts, log1p of counts per 10,000"
@@ -297,20 +321,20 @@ def test_a_feature_is_coloured_exactly_and_says_its_matrix(dataset, plain):
 
 def test_coloring_leaves_the_cached_column_as_it_is(dataset):
     before = dataset.read_feature("g5").copy()
-    color_by_feature(dataset, "g5", None, progress=lambda _: None).values[:] = -1
+    read_feature(dataset, "g5", None, progress=lambda _: None).colored().values[:] = -1
     np.testing.assert_array_equal(dataset.read_feature("g5"), before)
 
 
 def test_a_matrix_without_numbers_is_refused_by_name():
     with pytest.raises(ElementError, match=r"CD4 holds object, which cannot be shown"):
-        color_by_feature(OneColumn(pd.Series(["a"], dtype=object)), "CD4", None, progress=lambda _: None)
+        read_feature(OneColumn(pd.Series(["a"], dtype=object)), "CD4", None, progress=lambda _: None)
 
 
 def test_an_unknown_column_or_feature_is_named(dataset):
     with pytest.raises(NotFoundError, match="no_such"):
         color_by_obs(dataset, "no_such")
     with pytest.raises(NotFoundError, match="no_such"):
-        color_by_feature(dataset, "no_such", None, progress=lambda _: None)
+        read_feature(dataset, "no_such", None, progress=lambda _: None)
 
 
 @pytest.mark.parametrize(

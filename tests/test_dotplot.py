@@ -16,10 +16,12 @@ from bokeh.models import Scatter
 
 import cellasso
 from cellasso.summarise import summarise_groups
+from cellasso_app import genes
 from cellasso_app.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
 from cellasso_app.genes import GenesView, _axis_names, _summarise
 from cellasso_app.palettes import COLOR_MAPS
-from cellasso_app.session import Session, Source
+from cellasso_app.session import ColorBy, Session, Source
+from cellasso_app.sketches import sketches_of
 from conftest import make_mdata, write
 from stepping import run_steps, until
 
@@ -280,6 +282,22 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
         assert not view._pane.visible
         assert not view.key.visible
         assert view.bar.message
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("many", [True, False])
+def test_of_very_many_cells_the_first_gene_suggested_is_read_before_it_is_chosen(path, monkeypatch, many):
+    monkeypatch.setattr(genes, "COARSE", 1 if many else 10**9)
+    with cellasso.open(path) as dataset:
+        session, sent = Session(dataset), []
+        view = GenesView(session)
+        monkeypatch.setattr(view.panel, "_send_msg", sent.append)
+        column = session.resolve(ColorBy("gene", "alpha"))
+        monkeypatch.setattr(session, "needs_scan", lambda _: not many)
+        view._on_message({"type": "search", "text": "alph", "number": 1})
+        until(lambda: sent)
+        until(lambda: not view._reading_ahead._running)
+        assert (sketches_of(dataset).get(column) is not None) == many
 
 
 @pytest.mark.usefixtures("one_thread")

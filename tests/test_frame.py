@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 import cellasso
+import oracle
+from cellasso import elements
+from cellasso.chunks import Chunks
 from cellasso.errors import CellassoError, ElementError, NotFoundError
 from cellasso.frame import Frame
+from conftest import make_adata, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KINDS = {
     "ordered": "category",
@@ -54,6 +63,53 @@ def test_columns_are_read_under_every_filter(h5ad):
             assert_column_equal(dataset.read_obs(column), h5ad.oracle.obs[column])
         np.testing.assert_array_equal(dataset.obs_names, h5ad.oracle.obs_names)
         assert (dataset.n_obs, dataset.n_vars) == h5ad.oracle.shape
+
+
+@pytest.fixture
+def large(monkeypatch, tmp_path) -> Path:
+    """A file whose columns count as long, in chunks of seven."""
+    monkeypatch.setattr(elements, "LARGE", 20)
+    monkeypatch.setattr(elements, "BAND", 10)
+    path = write(make_adata(), tmp_path / "large.h5ad")
+    with h5py.File(path, "r+") as file:
+        parts: list[str] = []
+        file["obs"].visititems(lambda name, node: parts.append(name) if isinstance(node, h5py.Dataset) else None)
+        for name in parts:
+            values, attributes = file["obs"][name][...], dict(file["obs"][name].attrs)
+            if values.dtype.kind == "O" or len(values) < 20:
+                continue
+            del file["obs"][name]
+            made = file["obs"].create_dataset(name, data=values, chunks=(7,), compression="gzip", shuffle=True)
+            made.attrs.update(attributes)
+    return path
+
+
+def test_long_columns_are_read_past_hdf5_and_equal_anndatas(large, monkeypatch):
+    expected = oracle.read(large)
+    read: list[str] = []
+    of_chunk = Chunks._read_chunk
+    monkeypatch.setattr(Chunks, "_read_chunk", lambda self, at: (read.append(self.place), of_chunk(self, at))[1])
+    with cellasso.open(large) as dataset:
+        for column in KINDS:
+            found = dataset.read_obs(column)
+            assert_column_equal(found, expected.obs[column])
+            assert found.dtype == expected.obs[column].dtype
+    columns = {place.partition("/obs/")[2] for place in read}
+    assert columns >= {"ordered/codes", "gaps/codes", "float32", "float64", "int8", "uint64", "bool"}
+
+
+def test_a_long_column_that_is_damaged_or_odd_is_told_as_any_other(large):
+    with h5py.File(large, "r+") as file:
+        file["obs/ordered/codes"][5] = 77  # of three categories
+        chunk = file["obs/float32"].id.get_chunk_info(2)
+    with large.open("r+b") as stream:
+        stream.seek(chunk.byte_offset)
+        stream.write(bytes(chunk.size))
+    with cellasso.open(large) as dataset:
+        with pytest.raises(ElementError, match=r"large\.h5ad:/obs/float32 cannot be read \(chunk 2 does not inflate\)"):
+            dataset.read_obs("float32")
+        with pytest.raises(ElementError, match=r"large\.h5ad:/obs/ordered cannot be read"):
+            dataset.read_obs("ordered")
 
 
 def test_order_and_membership_are_the_files(dataset, plain):

@@ -128,14 +128,20 @@ def test_columns_follow_the_points_in_several_tasks(monkeypatch):
     np.testing.assert_array_equal(sorted_points.arrange(values), values[sorted_points.order])
 
 
-def test_a_first_picture_has_every_sixteenth_point_all_over_the_plane(points):
+def test_the_coarse_plane_has_every_sixteenth_cell(points):
     whole = Plane.of(points)
-    np.testing.assert_array_equal(whole.coarse.points, whole.points[::16], strict=True)
-    np.testing.assert_array_equal(whole.coarse.order, whole.order[::16], strict=True)
-    assert whole.coarse.bounds == whole.bounds
-    assert whole.coarse.n_obs == whole.n_obs
+    some = whole.coarse
+    assert (some.step, some.n_obs, whole.step) == (16, -(-len(points) // 16), 1)
+    assert some.bounds == whole.bounds
+    np.testing.assert_array_equal(np.sort(some.order), np.flatnonzero(finite(points[::16])))
+    np.testing.assert_array_equal(some.points, points[::16][some.order], strict=True)
+    at = {cell: place for place, cell in enumerate(whole.order.tolist())}
+    places = [at[16 * cell] for cell in some.order.tolist()]
+    assert places == sorted(places)  # along the same curve
+    column = np.arange(len(points))
+    np.testing.assert_array_equal(some.arrange(column[::16]), 16 * some.order)
     for viewport in viewports(points, 12):
-        assert whole.coarse.count(viewport) == np.count_nonzero(within(whole.points[::16], viewport))
+        assert some.count(viewport) == np.count_nonzero(within(some.points, viewport))
 
 
 def test_a_plane_may_be_empty():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellasso import summarise
 from cellasso.summarise import count_groups, summarise_groups
 
 
@@ -78,3 +79,13 @@ def test_groups_are_counted_within_a_mask():
     codes = np.array([0, 2, 2, -1, 0], dtype="i1")
     assert list(count_groups(codes, 4)) == [2, 0, 2, 0]
     assert list(count_groups(codes, 4, np.array([True, True, False, True, False]))) == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("n", "n_groups", "dtype"), [(1000, 7, "i1"), (65, 7, "i2"), (64, 7, "i8"), (500, 200, "i2")])
+def test_groups_are_counted_part_by_part(monkeypatch, n, n_groups, dtype):
+    monkeypatch.setattr(summarise, "COUNTED", 64)
+    codes = np.random.default_rng(n).integers(-1, n_groups, n).astype(dtype)
+    expected = [np.count_nonzero(codes == group) for group in range(n_groups)]
+    found = count_groups(codes, n_groups)
+    assert found.dtype == np.int64
+    assert list(found) == expected

@@ -662,3 +662,105 @@ def test_inverting_selects_the_others_that_are_seen(dataset, screen):
     until(lambda: session.selection is not before)
     np.testing.assert_array_equal(session.selection.mask, ~before.mask & (obs["kind"] == "b"))
     np.testing.assert_array_equal(load(dump(session.selection.recipe)).mask(dataset), session.selection.mask)
+
+
+# -- very many cells: a coarse picture first ---------------------------------------------------------------
+
+
+@pytest.fixture
+def held(monkeypatch) -> threading.Event:
+    """Cells count as very many; what completes a coarse picture waits until the test lets it go on."""
+    go = threading.Event()
+    monkeypatch.setattr(loading, "COARSE", N // 2)
+    complete = loading._complete
+
+    def later(*arguments: Any) -> Any:
+        assert go.wait(PATIENCE)
+        return complete(*arguments)
+
+    monkeypatch.setattr(loading, "_complete", later)
+    return go
+
+
+def coarse(dataset: cellasso.dataset.Dataset, screen: Screen) -> EmbeddingView:
+    view = EmbeddingView(Session(dataset))
+    until(lambda: view._loaded is not None)
+    return drawn(view, screen)
+
+
+def until_exact(view: EmbeddingView) -> None:
+    until(lambda: view.status.text.endswith("exact") and view._session.settled)
+
+
+def test_a_coarse_picture_says_so_until_it_is_exact(dataset, screen, held):
+    view = coarse(dataset, screen)
+    obs, places = cells(dataset)
+    some = {place: (["a", "b"].index(kind), False) for place, kind in zip(places[::16], obs["kind"][::16], strict=True)}
+    assert screen.dots == some
+    assert view.status.text == "a sample of 4 cells in view · random order · sharpening…"
+    assert view.bar.busy
+    held.set()
+    until_exact(view)
+    assert len(screen.dots) == N
+    assert view.status.text == f"{N} cells in view · random order · exact"
+    assert not view.bar.busy
+
+
+def test_all_cells_inside_a_lasso_are_selected_also_over_a_coarse_picture(dataset, screen, held):
+    view = coarse(dataset, screen)
+    selection = stroke(view)
+    np.testing.assert_array_equal(selection.mask, inside(dataset))
+    until(lambda: screen.last("dots")["some"])
+    _, places = cells(dataset)
+    assert {p for p, (_, pale) in screen.dots.items() if not pale} == {
+        places[i] for i in np.flatnonzero(selection.mask[::16]) * 16
+    }
+    held.set()
+    until_exact(view)
+
+
+def test_the_cell_under_the_pointer_is_named_over_a_coarse_picture(dataset, screen, held):
+    view = coarse(dataset, screen)
+    obs, places = cells(dataset)
+    view._session.hover_columns = ("depth",)
+    for row in (0, 16, 48):
+        told = point_at(view, screen, places[row], row + 1)
+        assert told["name"] == f"c{row}"
+        assert told["rows"] == [("kind", obs["kind"][row]), ("depth", f"{obs['depth'][row]:.4g}")]
+    held.set()
+    until_exact(view)
+
+
+def test_a_figure_is_not_made_of_a_coarse_picture(dataset, screen, held):
+    view = coarse(dataset, screen)
+    view._on_message({"type": "figure", "format": "png", "dpi": 150})
+    assert view.status.warning == "The picture is not exact yet; save it in a moment."
+    held.set()
+    until_exact(view)
+    view._on_message({"type": "figure", "format": "png", "dpi": 150})
+    until(lambda: screen.last("file"))
+    assert not view.bar.busy
+
+
+def test_what_is_cancelled_over_a_coarse_picture_is_not_completed(dataset, screen, held):
+    view = coarse(dataset, screen)
+    held.set()
+    until_exact(view)
+    held.clear()
+    n = len(screen.messages)
+    view._on_message({"type": "color", "column": "depth"})
+    until(lambda: any(message["type"] == "dots" for message in screen.messages[n:]))
+    view._on_message({"type": "cancel"})
+    held.set()
+    until(lambda: not view._reading._running and not view._drawing._running)
+    until_exact(view)
+    assert view._session.color == ColorBy("obs", "kind")
+    assert view.bar.color == "kind"
+    assert not view.bar.busy
+
+
+def test_before_the_browser_is_there_nothing_waits_for_a_picture(dataset, monkeypatch):
+    monkeypatch.setattr(loading, "COARSE", N // 2)
+    view = show(dataset)
+    assert view._loaded.complete
+    assert len(view._loaded.cells.plane) == N

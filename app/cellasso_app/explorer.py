@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellasso.dataset import Dataset
+    from cellasso.matrix import Progress
 
 
 def _side(side: str) -> dict[str, Any]:
@@ -112,9 +113,14 @@ class Explorer(pn.viewable.Viewer):
         quick = {"category", "boolean", "number"}
         columns = [session.resolve(ColorBy("obs", c["name"])) for c in session.columns() if c["kind"] in quick]
         sketches = sketches_of(session.dataset)
-        self._reading_ahead.submit(
-            lambda progress: sketches.read_ahead(session.dataset, columns, progress=progress), long=True
-        )
+
+        def job(progress: Progress) -> None:
+            for column in columns:
+                progress(0.0)
+                if sketches.has_room:
+                    sketches.read_ahead(session.dataset, column, progress=progress)
+
+        self._reading_ahead.submit(job, long=True)
 
     def _show_report(self, report: dict[str, Any]) -> None:
         self.inspection.report = report

@@ -13,8 +13,10 @@ from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
 from cellasso_app.dotplot import Dotplot, color_limits, largest_dot
 from cellasso_app.gene_list import find_genes, not_found
+from cellasso_app.loading import COARSE
 from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import MAX_GENES, ColorBy
+from cellasso_app.sketches import sketches_of
 from cellasso_app.work import Lane, Steps
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class GenesView:
         self._session = session
         self._known: LRUCache[tuple[str, Source, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
+        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
         self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self._steps = Steps()
@@ -167,6 +170,17 @@ class GenesView:
 
     def _suggest(self, found: dict[str, Any]) -> None:
         self.panel.send(found)
+        session, names = self._session, [suggestion["name"] for suggestion in found["found"][:1]]
+        if not names or session.dataset.n_obs < COARSE:
+            return
+        prefix = f"{session.modality}:" if session.modality else ""
+        column, dataset = session.resolve(ColorBy("gene", prefix + names[0])), session.dataset
+
+        def job(progress: Progress) -> None:
+            if not session.needs_scan(column):
+                sketches_of(dataset).read_ahead(dataset, column, progress=progress)
+
+        self._reading_ahead.submit(job)  # while the user still looks at what is suggested
 
     def _fail_gene(self, sentence: str) -> None:
         self.panel.message = sentence

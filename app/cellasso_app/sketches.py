@@ -29,7 +29,6 @@ class Sketches:
     def __init__(self) -> None:
         self._kept: LRUCache[Column, Raw] = LRUCache(MAX_BYTES, getsizeof=_size)
         self._lock = threading.Lock()
-        self._ahead = threading.Lock()
 
     def get(self, column: Column) -> Raw | None:
         """Return every `SAMPLE_STEP`-th value of a column; `None` when it is not kept."""
@@ -45,21 +44,19 @@ class Sketches:
                 self._kept[column] = sketch
         return sketch
 
-    def read_ahead(self, dataset: Dataset, columns: list[Column], *, progress: Progress) -> None:
-        """Read columns that may be asked for next, until half of the room is taken; one thread at a time."""
-        with self._ahead:
-            for column in columns:
-                progress(0.0)
-                if self._kept.currsize > MAX_BYTES // 2:
-                    return
-                if self.get(column) is None:
-                    self._try(dataset, column, progress)
-
-    def _try(self, dataset: Dataset, column: Column, progress: Progress) -> None:
+    def read_ahead(self, dataset: Dataset, column: Column, *, progress: Progress) -> None:
+        """Sketch a column that may be asked for next, unless that was done."""
+        if self.get(column) is not None:
+            return
         try:
             self.keep(column, read_column(dataset, column, progress=progress))
         except CellassoError:  # who asks for it is told
             return
+
+    @property
+    def has_room(self) -> bool:
+        """Whether half of the room is left: what is read ahead must not drive out what was looked at."""
+        return bool(self._kept.currsize < MAX_BYTES // 2)
 
 
 _of: WeakKeyDictionary[Dataset, Sketches] = WeakKeyDictionary()

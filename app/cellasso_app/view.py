@@ -242,12 +242,8 @@ class EmbeddingView:
         self._loaded = loaded
         if loaded.complete:
             self._complete = loaded
-        if (
-            before is not None
-            and not moved
-            and (loaded.cells is not before.cells or self._a_name_moves(before, loaded))
-        ):
-            self._draw()  # beside what follows; not for a legend alone
+        if before is not None and not moved and self._looks_new(before, loaded):
+            self._draw()  # beside what follows
         elif self._drawn is not None and self._drawn.cells is loaded.cells:
             self._show_status(loaded, self._drawn)
         coloring = loaded.cells.coloring
@@ -267,9 +263,9 @@ class EmbeddingView:
             n_obs = loaded.plane.n_obs
             self.status.param.update(text=f"{n_obs:,} cells", warning=loaded.problem or NO_EMBEDDING)
 
-    def _looks_new(self, before: Loaded | None, loaded: Loaded) -> bool:
+    def _looks_new(self, before: Loaded, loaded: Loaded) -> bool:
         """Whether the picture changes, and not the legend alone."""
-        if before is None or loaded.cells is not before.cells:
+        if loaded.cells is not before.cells:
             return True
         canvas = self.plot.canvas(1.0)
         moves = canvas is not None and a_name_moves(before, loaded, self.plot.viewport, canvas)

@@ -1,0 +1,93 @@
+"""Sketches: what was read of every sixteenth cell, shared by the sessions of a file, bounded in bytes."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellasso
+from cellasso_app import sketches
+from cellasso_app.axes import read_column
+from cellasso_app.coloring import Raw
+from cellasso_app.session import Column, Source
+from cellasso_app.sketches import Sketches, sketches_of
+
+N = 160
+
+
+def quiet(_fraction: float) -> None:
+    """Progress that nobody looks at."""
+
+
+def numbers(n: int = N) -> Raw:
+    return Raw("a", np.arange(n, dtype="f4"))
+
+
+def test_every_sixteenth_value_is_kept():
+    kept = Sketches()
+    raw = numbers()
+    sketch = kept.keep(Column("obs", "a"), raw)
+    np.testing.assert_array_equal(sketch.values, raw.values[::16])
+    assert kept.get(Column("obs", "a")) is sketch
+    assert sketch.values.base is None  # else it would hold all of them
+    for other in (Column("gene", "a"), Column("obs", "a", as_categories=True), Column("obs", "a", Source("X"))):
+        assert kept.get(other) is None
+
+
+def test_texts_are_not_kept_but_sketched():
+    kept = Sketches()
+    raw = Raw("a", pd.Series(["x", "y"] * (N // 2), dtype=object))
+    assert len(kept.keep(Column("obs", "a"), raw).values) == N // 16
+    assert kept.get(Column("obs", "a")) is None
+
+
+def test_the_least_recently_used_goes_first(monkeypatch):
+    monkeypatch.setattr(sketches, "MAX_BYTES", 100)
+    kept = Sketches()
+    columns = [Column("obs", name) for name in "abc"]
+    for column in columns[:2]:
+        kept.keep(column, numbers())  # 40 bytes
+        kept.get(columns[0])
+    assert not kept.has_room
+    kept.keep(columns[2], numbers())
+    assert [kept.get(column) is not None for column in columns] == [True, False, True]
+    kept.keep(Column("obs", "large"), numbers(16 * N))
+    assert kept.get(Column("obs", "large")) is None
+
+
+def test_the_sessions_of_a_file_share_them(plain):
+    with cellasso.open(plain.path) as dataset, cellasso.open(plain.path) as other:
+        assert sketches_of(dataset) is sketches_of(dataset)
+        assert sketches_of(dataset) is not sketches_of(other)
+    n_known = len(sketches._of)
+    del dataset, other
+    gc.collect()
+    assert len(sketches._of) <= n_known - 2
+
+
+def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, monkeypatch):
+    kept, column = Sketches(), Column("obs", "float32")
+    read: list[str] = []
+    read_obs = dataset.read_obs
+    monkeypatch.setattr(dataset, "read_obs", lambda name: (read.append(name), read_obs(name))[1])
+    for _ in range(2):
+        kept.read_ahead(dataset, column, progress=quiet)
+        kept.read_ahead(dataset, Column("gene", "no_such"), progress=quiet)
+    assert read == ["float32"]
+    expected = read_column(dataset, column, progress=quiet).values.to_numpy()[::16]
+    found = kept.get(column)
+    assert found is not None
+    np.testing.assert_array_equal(found.values, expected)
+    assert kept.get(Column("gene", "no_such")) is None
+
+
+@pytest.mark.parametrize("column", ["ordered", "gaps", "bool", "maybe_int", "maybe_bool", "int8"])
+def test_a_sketch_has_the_labels_and_colours_of_all(dataset, column):
+    raw = read_column(dataset, Column("obs", column), progress=quiet)
+    assert Sketches().keep(Column("obs", column), raw).colored().name == raw.colored().name
+    if column in {"ordered", "gaps"}:
+        some, whole = Sketches().keep(Column("obs", column), raw).colored(), raw.colored()
+        assert (some.labels, some.colors) == (whole.labels, whole.colors)
