@@ -204,7 +204,8 @@ def test_a_catalogue_indexes_what_it_opens_unless_told_not_to(plain, monkeypatch
         assert begun == [dataset]
 
 
-def test_closing_the_file_ends_the_indexing(tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize("ends", ["file", "process"])
+def test_the_indexing_ends_with_the_file_and_the_process(tmp_path, monkeypatch, caplog, ends):
     everything_is_worth_it(monkeypatch)
     monkeypatch.setattr(indexing, "MAX_ROWS", 1)
     path = tmp_path / "x.h5ad"
@@ -215,8 +216,12 @@ def test_closing_the_file_ends_the_indexing(tmp_path, monkeypatch, caplog):
     thread = background.index_in_background(dataset)
     while thread.is_alive() and not blocks(tmp_path / "index"):
         thread.join(0.01)
-    dataset.close()
+    if ends == "file":
+        dataset.close()
+    else:
+        monkeypatch.setattr(background, "is_stopping", lambda: True)
     thread.join(60)
     assert not thread.is_alive()
+    dataset.close()
     assert 0 < len(blocks(tmp_path / "index")) < 500
     assert "Traceback" not in caplog.text

@@ -7,7 +7,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from cellasso.errors import CellassoError
+from cellasso.errors import Cancelled, CellassoError
+from cellasso_app.work import is_stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def index_in_background(dataset: Dataset) -> threading.Thread:
-    """Build the indexes that are worth it, one after the other, X first; ends when the file changes or is closed.
+    """Build the indexes that are worth it, one after the other, X first; ends with the file or the process.
 
     At least one core is left to the screen, and the threads have a lower priority.
     """
@@ -32,8 +33,10 @@ def _build_all(dataset: Dataset) -> None:
     try:
         for modality, layer in _matrices(dataset):
             _build(dataset, modality, layer)
-    except Exception:  # h5py has words of its own for a file that is closed meanwhile; the page goes on either way
-        if dataset.handle.is_open:
+    except Cancelled:
+        return
+    except Exception:  # h5py and pools have words of their own for being closed meanwhile; the page goes on either way
+        if dataset.handle.is_open and not is_stopping():
             logger.exception("Indexing ended")
 
 
@@ -41,9 +44,17 @@ def _build(dataset: Dataset, modality: Modality, layer: str) -> None:
     from cellasso.indexing import is_worthwhile  # noqa: PLC0415 - numba takes half a second to import
 
     threads = max(1, (os.cpu_count() or 1) - 1)
+
+    def check(_fraction: float) -> None:
+        dataset.handle.check()
+        if is_stopping():
+            raise Cancelled("The process ends.")
+
     try:
         if is_worthwhile(modality.matrix(layer)):
-            modality.build_index(layer, threads=threads, background=True, progress=lambda _: dataset.handle.check())
+            modality.build_index(layer, threads=threads, background=True, progress=check)
+    except Cancelled:
+        raise
     except CellassoError as error:  # the file still opens, and the next matrix may be sound
         logger.warning("No index was built: %s", error)
     except OSError as error:

@@ -56,7 +56,7 @@ class Explorer(pn.viewable.Viewer):
         self.session = session = Session(dataset)
         self.views = Views(session)
         self.genes = GenesView(session)
-        self.selecting = SelectionView(session, export_dir, in_turn=self.views.in_turn, invert=self.views.invert)
+        self.selecting = SelectionView(session, export_dir, picking=self.views.picking)
         self.app_bar = AppBar(
             on_message=self._on_message,
             files=list(files) or [dataset.file_path.name],
@@ -133,10 +133,10 @@ class Explorer(pn.viewable.Viewer):
             case {"type": "inspect"}:
                 self._inspecting.submit(lambda _: describe(session.dataset), long=True)
             case {"type": "undo"}:
-                self.views.in_turn(session.undo)
+                self.views.picking.in_turn(session.undo)
             case {"type": "redo"}:
-                self.views.in_turn(session.redo)
+                self.views.picking.in_turn(session.redo)
             case {"type": "clear"}:
-                self.views.in_turn(session.clear)
+                self.views.picking.in_turn(session.clear)
             case {"type": "theme", "dark": bool(dark)}:
                 session.dark = dark

@@ -15,6 +15,7 @@ from cellasso_app.figure import ColorBar, Design, Label, Legend, Row
 from cellasso_app.labels import place
 from cellasso_app.legend import codes_of, missing_label, visible_expression
 from cellasso_app.raster import HIDDEN, Dots
+from cellasso_app.session import ColorBy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from cellasso.selection import Recipe
     from cellasso_app.loading import Loaded
     from cellasso_app.raster import Canvas, Cells, Picture, Style
-    from cellasso_app.session import Column, Selection
+    from cellasso_app.session import Column, Selection, Session
 
 LEVEL = 1
 """Of compression: a picture's planes shrink to a tenth within milliseconds; more takes longer than sending."""
@@ -76,6 +77,12 @@ class Filter(NamedTuple):
             visible = mask if visible is None else visible & mask
             recipe = step if recipe is None else Combined("intersect", recipe, step)
         return visible, recipe
+
+
+def filter_of(session: Session, *, except_for: str | None = None) -> Filter:
+    """Return what a session hides, but for that of one column."""
+    hidden = sorted((column, labels) for column, labels in session.hidden.items() if column != except_for)
+    return Filter(tuple((session.resolve(ColorBy("obs", column)), labels) for column, labels in hidden))
 
 
 class States:

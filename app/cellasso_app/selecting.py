@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
+    from cellasso_app.picking import Picking
     from cellasso_app.session import Selection, Session
 
 MAX_NAME = 200
@@ -42,10 +43,8 @@ class SelectionView:
         Whose selection this is.
     export_dir
         The one folder into which exports are written.
-    in_turn
-        Runs a step of selecting after those before it.
-    invert
-        Selects all other cells that are seen.
+    picking
+        What strokes and clicks select through.
     """
 
     def __init__(
@@ -53,12 +52,10 @@ class SelectionView:
         session: Session,
         export_dir: Path,
         *,
-        in_turn: Callable[[Callable[[], None]], None],
-        invert: Callable[[], None],
+        picking: Picking,
     ) -> None:
         self._session = session
-        self._in_turn = in_turn
-        self._invert = invert
+        self._picking = picking
         self._export_dir = export_dir
         self._exports: list[Path] = []
         source = session.dataset.format
@@ -112,9 +109,9 @@ class SelectionView:
             case {"type": "composition", "value": str(name)} if name in session.category_columns():
                 session.composition_by = name
             case {"type": "invert"}:
-                self._invert()
+                self._picking.invert()
             case {"type": "clear"}:
-                self._in_turn(session.clear)
+                self._picking.in_turn(session.clear)
             case {"type": "format", "value": str(suffix), "name": str(name)}:
                 self._choose_format(suffix, name)
             case {"type": "export", "name": str(name)}:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import panel as pn
 
 from cellasso.plane import Viewport
-from cellasso.selection import Combined, Lasso, Region, Where
-from cellasso_app.axes import Axes, axis_of
+from cellasso_app.axes import Axes
 from cellasso_app.coloring import Categories, Values
 from cellasso_app.components import CellsLayer, CellsPanel, PlotBar, StatusLine
 from cellasso_app.drawing_options import SAID, choose, offered
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.figure import render
-from cellasso_app.legend import category_expression, codes_of
+from cellasso_app.legend import codes_of
 from cellasso_app.loading import Asked, Loaded, load, rescaled
-from cellasso_app.painting import Filter, States, a_name_moves, describe_cell, design_figure, name_categories, pack
+from cellasso_app.painting import (
+    Filter,
+    States,
+    a_name_moves,
+    describe_cell,
+    design_figure,
+    filter_of,
+    name_categories,
+    pack,
+)
 from cellasso_app.palettes import Scale, color_table
+from cellasso_app.picking import Picking
 from cellasso_app.raster import Canvas, Cells, Dots, Style, draw
 from cellasso_app.session import ColorBy
 from cellasso_app.work import Lane, Turns, when_live
@@ -27,12 +35,10 @@ from cellasso_app.work import Lane, Turns, when_live
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
     from cellasso.matrix import Progress
-    from cellasso.selection import Operation, Recipe
+    from cellasso.selection import Operation
     from cellasso_app.session import Session
     from cellasso_app.work import Reports
 
@@ -72,8 +78,8 @@ class EmbeddingView:
         Which of the views side by side it is.
     cells_panel
         Where the legend is shown; a new one if there is none yet.
-    turns
-        Where the steps of selecting wait for each other; those of a further view wait for the first one's.
+    picking
+        Through which strokes and clicks select; that of the first view, for a further one.
     on_arrange
         Called with "add" or "remove" when another view beside this one, or this one no longer, is asked for.
     """
@@ -84,19 +90,18 @@ class EmbeddingView:
         number: int = 0,
         cells_panel: CellsPanel | None = None,
         *,
-        turns: Turns | None = None,
+        picking: Picking | None = None,
         on_arrange: Callable[[str], None] | None = None,
     ) -> None:
         self._session = session
         self._on_arrange = on_arrange
         self.number = number
-        self._operation: Operation = "replace"
+        self._operation: Operation = "replace"  # what the next stroke does with the selection there is
         self._choice = _chosen(session)
         self._loaded: Loaded | None = None
         self._complete: Loaded | None = None  # what was last read to its end
         self._drawn: _Drawn | None = None  # the newest picture
         self._states = States(session.dataset)
-        self._hidden = States(session.dataset)  # by all columns, also the one that colours the cells
         self._told: dict[str, pd.Series] = {}  # columns that are told of under the pointer
         self._pixel_ratio = 1.0
         self._ready = False
@@ -105,7 +110,7 @@ class EmbeddingView:
         self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail, finishes=True)
         self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
         self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
-        self.turns = turns or Turns(self._fail_turn)
+        self.picking = picking or Picking(session, Turns(self._fail_turn))
         name = f"view{number}"
         self.plot = EmbeddingPlot(name, dark=session.dark, on_view=self._set_view, on_stroke=self._select_inside)
         self.layer = CellsLayer(
@@ -361,11 +366,7 @@ class EmbeddingView:
     def _others(self) -> Filter:
         """Return what is hidden by other columns than the one whose legend is shown."""
         own = self._legend_column if self._coloring_kind is Categories else None
-        return self._filter_of({column: labels for column, labels in self._session.hidden.items() if column != own})
-
-    def _filter_of(self, hidden: dict[str, frozenset[str]]) -> Filter:
-        resolve = self._session.resolve
-        return Filter(tuple((resolve(ColorBy("obs", column)), labels) for column, labels in sorted(hidden.items())))
+        return filter_of(self._session, except_for=own)
 
     def _draw(self) -> None:
         loaded, canvas = self._loaded, self.plot.canvas(self._pixel_ratio)
@@ -563,7 +564,7 @@ class EmbeddingView:
             case {"type": "figure", "format": "png" | "svg" as file_format, "dpi": 150 | 300 | 600 as dpi}:
                 self._save_figure(file_format, dpi)
             case {"type": "clear"}:
-                self.in_turn(self._session.clear)
+                self.picking.in_turn(self._session.clear)
             case {"type": "cancel"}:
                 self._cancel()
             case _:
@@ -634,7 +635,7 @@ class EmbeddingView:
 
             return choose
 
-        self.turns.take(prepare)
+        self.picking.turns.take(prepare)
 
     def _choose_color(self, label: str, color: str) -> None:
         if len(color) != 7 or not color.startswith("#") or any(c not in "0123456789abcdef" for c in color[1:]):
@@ -677,59 +678,15 @@ class EmbeddingView:
             return
         if not self.is_active:
             self._session.active = self.number
-        axes, operation, session = loaded.asked.axes, self._operation, self._session
-        recipe: Recipe
-        if axes.columns is not None:
-            recipe = Region(axis_of(axes.columns[0]), axis_of(axes.columns[1]), tuple(polygon))
-        else:
-            recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
-        plane, visible = loaded.plane, self._filter_of(session.hidden)
-
-        def prepare(progress: Progress) -> Callable[[], None]:
-            mask = plane.inside(polygon, progress=progress)
-            return partial(session.select, operation, *self._within(visible, recipe, mask, progress))
-
-        self.turns.take(prepare)
-
-    def invert(self) -> None:
-        """Select all other cells that are seen, after the strokes and clicks before."""
-        session, visible = self._session, self._filter_of(self._session.hidden)
-
-        def prepare(progress: Progress) -> Callable[[], None]:
-            shown, seen = self._hidden.visible(visible, progress=progress)
-            return partial(session.invert, None if shown is None or seen is None else (seen, shown))
-
-        self.turns.take(prepare)
-
-    def _within(
-        self, visible: Filter, recipe: Recipe, mask: NDArray[np.bool_], progress: Progress
-    ) -> tuple[Recipe, NDArray[np.bool_]]:
-        """Leave out what is not seen."""
-        shown, seen = self._hidden.visible(visible, progress=progress)
-        if shown is None or seen is None:
-            return recipe, mask
-        return Combined("intersect", recipe, seen), mask & shown
+        self.picking.inside(loaded.plane, loaded.asked.axes, polygon, self._operation)
 
     def _select_category(self, column: str, label: str, operation: Operation) -> None:
-        loaded, dataset = self._loaded, self._session.dataset
+        loaded = self._loaded
         color = loaded.asked.color if loaded is not None else None
-        if loaded is None or color is None or not isinstance(loaded.cells.coloring, Categories):
+        if loaded is None or color is None or color.name != column:  # the legend that was clicked is no longer there
             return
-        if color.name != column:  # the legend that was clicked is no longer there
-            return
-        recipe = Where(category_expression(color.name, label, loaded.cells.coloring))
-        session = self._session
-        # the column's own rows are as good as clicked on when they are shown
-        visible = self._filter_of({name: labels for name, labels in session.hidden.items() if name != column})
-
-        def prepare(progress: Progress) -> Callable[[], None]:
-            return partial(session.select, operation, *self._within(visible, recipe, recipe.mask(dataset), progress))
-
-        self.turns.take(prepare)
-
-    def in_turn(self, step: Callable[[], None]) -> None:
-        """Run a step of selecting (clear, undo, …) after the strokes and clicks before it."""
-        self.turns.take(lambda _: step)
+        if isinstance(loaded.cells.coloring, Categories):
+            self.picking.category(loaded.cells.coloring, label, operation)
 
     def _list_columns(self, *_events: object) -> None:
         known = self._session.columns()

@@ -10,8 +10,7 @@ from cellasso_app.components import CellsPanel
 from cellasso_app.view import EmbeddingView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from cellasso_app.picking import Picking
     from cellasso_app.session import Session
 
 MAX_VIEWS = 4
@@ -43,13 +42,10 @@ class Views:
         """The view that the choices are for."""
         return next((view for view in self.views if view.is_active), self.views[0])
 
-    def in_turn(self, step: Callable[[], None]) -> None:
-        """Run a step of selecting after the strokes and clicks before it, in whichever view those were."""
-        self.views[0].in_turn(step)
-
-    def invert(self) -> None:
-        """Select all other cells that are seen."""
-        self.active.invert()
+    @property
+    def picking(self) -> Picking:
+        """Through which strokes and clicks select, in whichever view."""
+        return self.views[0].picking
 
     def add(self) -> None:
         """Show the active view once more, to be changed."""
@@ -67,12 +63,11 @@ class Views:
             self._session.active = self.views[-1].number
 
     def _add(self) -> EmbeddingView:
-        turns = self.views[0].turns if self.views else None
         view = EmbeddingView(
             self._session,
             self._n_made,
             self.cells_panel,
-            turns=turns,
+            picking=self.picking if self.views else None,
             on_arrange=lambda what: self._arrange_as_asked(view, what),
         )
         self._n_made += 1

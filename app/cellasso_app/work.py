@@ -43,6 +43,11 @@ def stop() -> None:
     _stopping.set()
 
 
+def is_stopping() -> bool:
+    """Whether the process is about to end."""
+    return _stopping.is_set()
+
+
 @cache
 def pool() -> Executor:
     """Return the pool for what is done at once (drawing, suggesting, opening), which all sessions share.
@@ -182,7 +187,7 @@ class Turns(_Ends):
             self._steps.take(step)
 
     def _progress(self, _fraction: float) -> None:
-        if self._ended or _stopping.is_set():
+        if self._ended or is_stopping():
             raise Cancelled("The session has ended.")
 
     def _end(self, session_context: SessionContext) -> None:  # noqa: ARG002 - Bokeh calls with it
@@ -301,7 +306,7 @@ class Lane(_Ends, Generic[Result]):
             self._report(number, partial(self._done, result))
 
     def _progress(self, number: int, fraction: float) -> None:
-        if number != self._newest or _stopping.is_set():
+        if number != self._newest or is_stopping():
             raise Cancelled("A newer request took its place.")
         now = time.monotonic()
         if self._progressed is not None and now - self._told >= PACE:
