@@ -19,6 +19,18 @@ LINES = {"min-width": "0", "gap": "1px", "background": "var(--line)"}
 """Style of what views lie in: a thin line between them."""
 
 
+class Grid(pn.GridBox):
+    """Views in rows of two; one that is alone in its row takes all of it."""
+
+    @classmethod
+    def _get_children(cls, children: list[Any], nrows: int | None = None, ncols: int | None = None) -> list[Any]:
+        placed = super()._get_children(children, nrows, ncols)
+        if ncols and len(children) % ncols:
+            model, row, column, n_rows, _ = placed[-1]
+            placed[-1] = (model, row, column, n_rows, ncols - column)
+        return placed
+
+
 class Views:
     """Embeddings side by side; the one touched last takes the choices.
 
@@ -33,7 +45,7 @@ class Views:
         self._n_made = 0
         self.views: list[EmbeddingView] = []
         self.cells_panel = CellsPanel(on_message=self._receive, sizing_mode="stretch_both", margin=0)
-        self.layout = pn.GridBox(ncols=1, sizing_mode="stretch_both", margin=0, styles=LINES)
+        self.layout = Grid(ncols=1, sizing_mode="stretch_both", margin=0, styles=LINES)
         self._add()
         session.param.watch(self._mark, ["active"])
 

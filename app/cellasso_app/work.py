@@ -182,7 +182,8 @@ class Turns(_Ends):
             except CellassoError as error:
                 step = partial(self._failed, str(error))
             except Exception:  # one step must not end the others; what is not ours is logged in full
-                logger.exception("A step failed")
+                if not is_stopping():  # else its pool ended with the process
+                    logger.exception("A step failed")
                 step = partial(self._failed, UNEXPECTED)
             self._steps.take(step)
 
@@ -300,7 +301,8 @@ class Lane(_Ends, Generic[Result]):
         except CellassoError as error:
             self._report(number, partial(self._failed, str(error)))
         except Exception:  # a job must not end the lane; what is not ours is logged in full
-            logger.exception("A job failed")
+            if not is_stopping():  # else its pool ended with the process
+                logger.exception("A job failed")
             self._report(number, partial(self._failed, UNEXPECTED))
         else:
             self._report(number, partial(self._done, result))
