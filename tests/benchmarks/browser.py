@@ -203,7 +203,7 @@ def steps_of_cellasso(tab: Tab, turn: int) -> dict[str, Step]:
         page.get_by_role("option", name=GENE, exact=True).wait_for()
         tab.measure(lambda: search.press("Enter"))
         tab.measure(lambda: click(f"Colour by {COLUMN}"))
-    found["colour by an indexed gene"] = tab.measure(lambda: click(f"Colour by {GENE}"))
+    found |= first_and_last("colour by an indexed gene", tab.measure(lambda: click(f"Colour by {GENE}")))
     tab.measure(lambda: click(f"Colour by {COLUMN}"))
     click("Lasso")
     angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
@@ -223,9 +223,14 @@ def common_steps(tab: Tab, turn: int, recolour: Callable[[str], object]) -> dict
     there = [(0.6 - 0.02 * n, 0.55 - 0.01 * n) for n in range(11)]
     found["pan, from the release"] = tab.measure(lambda: tab.drag(there if turn % 2 else there[::-1]), picture=True)
     tab.measure(lambda: tab.wheel(200), picture=True)
-    found["recolour by another column"] = tab.measure(lambda: recolour(OTHER_COLUMN))
+    found |= first_and_last("recolour by another column", tab.measure(lambda: recolour(OTHER_COLUMN)))
     tab.measure(lambda: recolour(COLUMN))
     return found
+
+
+def first_and_last(name: str, step: Step) -> dict[str, Step]:
+    """Return a step under two names: until the first picture, a coarse one maybe, and until the last."""
+    return {f"{name}, first picture": step._replace(ms=step.first), name: step}
 
 
 def serve_peer(path: Path) -> None:
@@ -336,8 +341,8 @@ TABLE = """\
 | one more page, MB in the server | {memory} | | {memory_peer} | | | |
 
 Medians of {repeats} turns in a real Chromium without a GPU, from the browser's time stamp of the input to the first
-frame that has the final pixels (of a lasso: the final count; of a category that is hidden also to the first frame with
-new ones), plot of {width} by {height} pixels, coloured by {types} categories. Received: over the websocket, cellasso /
+frame that has the final pixels, the names in the picture too (of a lasso: the final count; where it says so, to the
+first frame with new pixels), plot of {width} by {height} pixels, coloured by {types} categories. Received: over the websocket, cellasso /
 HoloViews. A delay that a side waits for further inputs counts. The picture is final when it has not changed for
 {quiet} s. HoloViews: `dynspread(datashade(points, aggregator=by(column)))` with its own settings, served by Panel, same
 file, same browser. Memory: resident, of {further} pages beyond the first {first}. {missing}
