@@ -342,10 +342,10 @@ TABLE = """\
 
 Medians of {repeats} turns in a real Chromium without a GPU, from the browser's time stamp of the input to the first
 frame that has the final pixels, the names in the picture too (of a lasso: the final count; where it says so, to the
-first frame with new pixels), plot of {width} by {height} pixels, coloured by {types} categories. Received: over the websocket, cellasso /
-HoloViews. A delay that a side waits for further inputs counts. The picture is final when it has not changed for
-{quiet} s. HoloViews: `dynspread(datashade(points, aggregator=by(column)))` with its own settings, served by Panel, same
-file, same browser. Memory: resident, of {further} pages beyond the first {first}. {missing}
+first frame with new pixels), plot of {width} by {height} pixels, coloured by {types} categories. Received: over the
+websocket, cellasso / HoloViews. A delay that a side waits for further inputs counts. The picture is final when it has
+not changed for {quiet} s. HoloViews: `dynspread(datashade(points, aggregator=by(column)))` with its own settings,
+served by Panel, same file, same browser. Memory: resident, of {further} pages beyond the first {first}. {missing}
 
 {machine}
 
