@@ -101,24 +101,22 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     """
     if plane is None:
         plane = make_plane(dataset, asked.axes, progress=reports)
-    read = partial(_read, dataset, asked, scale, plane)
+    read: Callable[[Reports[Loaded]], _Read] = partial(_read, dataset, asked, scale, plane)
     if len(plane) < COARSE:
-        return _complete(asked, scale, plane, read(reports), reports)
+        return _complete(asked, scale, plane, read, reports)
     sketches, sketch, problem = sketches_of(dataset), None, ""
     if asked.color is not None:
         sketch = sketches.get(asked.color)
     if sketch is not None:
-
-        def rest(later: Reports[Loaded]) -> Loaded:
-            return _complete(asked, scale, plane, read(later, preview=False), later)
-
+        read = partial(read, preview=False)
     else:
         found = read(reports)
-        rest = partial(_complete, asked, scale, plane, found)
         if asked.color is not None and found.raw is not None:
             sketch = sketches.keep(asked.color, found.raw)
         problem = found.problem
+        read = lambda _: found  # noqa: E731 - what the rest begins with is there
     cells = Cells(plane.coarse, sketch.colored() if sketch is not None else None, scale)
+    rest = partial(_complete, asked, scale, plane, read)
     return Loaded(asked, plane, cells, None, "", problem, complete=False, rest=rest)
 
 
@@ -151,19 +149,27 @@ def _read(
         return _Read(None, str(error))
 
 
-def _complete(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: Reports[Loaded]) -> Loaded:
+def _complete(
+    asked: Asked,
+    scale: Scale,
+    plane: Plane,
+    read: Callable[[Reports[Loaded]], _Read],
+    reports: Reports[Loaded],
+) -> Loaded:
     """Give all cells their colours; show many before what else is told of them is counted."""
-    coloring = read.raw.colored() if read.raw is not None else None
+    raw, problem = read(reports)
+    coloring = raw.colored() if raw is not None else None
     cells = Cells(plane, coloring, scale)
     middles = None
     if len(plane) >= LEGEND_LATER:
         if isinstance(coloring, Categories):  # nearly where they are
-            middles = medians(plane.points[::SAMPLE_STEP], cells.codes[::SAMPLE_STEP], len(coloring.labels))
-        reports.show(Loaded(asked, plane, cells, None, "", read.problem, complete=False, middles=middles))
+            points, codes = (np.ascontiguousarray(each[::SAMPLE_STEP]) for each in (plane.points, cells.codes))
+            middles = medians(points, codes, len(coloring.labels))
+        reports.show(Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles))
     if isinstance(coloring, Categories):
         middles = medians(plane.points, cells.codes, len(coloring.labels))
     notes = " · ".join(_notes(plane)) if asked.axes else ""
-    return Loaded(asked, plane, cells, legend(coloring), notes, read.problem, middles=middles)
+    return Loaded(asked, plane, cells, legend(coloring), notes, problem, middles=middles)
 
 
 def rescaled(loaded: Loaded, scale: Scale) -> Loaded:
