@@ -28,7 +28,7 @@ from cellasso_app.demo import synthetic_folder, write_synthetic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 FLAGS = [
     "--no-sandbox",
@@ -185,10 +185,14 @@ class Tab:
 def steps_of_cellasso(tab: Tab, turn: int) -> dict[str, Step]:
     page = tab.page
 
-    def click(name: str, role: Any = "button") -> None:
-        page.get_by_role(role, name=name, exact=True).click()
+    def button(name: str) -> Locator:
+        return page.get_by_role("button", name=name, exact=True)
 
-    found = common_steps(tab, turn, lambda column: click(f"Colour by {column}"))
+    def recolour(what: str) -> Step:
+        button(f"Colour by {what}").hover()  # a legend that the pointer leaves changes the picture
+        return tab.measure(button(f"Colour by {what}").click)
+
+    found = common_steps(tab, turn, recolour)
     hide = page.get_by_role("button", name=re.compile("^Hide "))
     if hide.count():
         hide.first.hover()  # which brings the category out
@@ -197,34 +201,35 @@ def steps_of_cellasso(tab: Tab, turn: int) -> dict[str, Step]:
         found["hide a category, until what was under it is there"] = step
         page.get_by_role("button", name=re.compile("^Show ")).first.click()
         tab.settle()
-    if not page.get_by_role("button", name=f"Colour by {GENE}", exact=True).count():
+    if not button(f"Colour by {GENE}").count():
         search = page.get_by_role("combobox", name="Find a gene")
         search.fill(GENE)
         page.get_by_role("option", name=GENE, exact=True).wait_for()
         tab.measure(lambda: search.press("Enter"))
-        tab.measure(lambda: click(f"Colour by {COLUMN}"))
-    found |= first_and_last("colour by an indexed gene", tab.measure(lambda: click(f"Colour by {GENE}")))
-    tab.measure(lambda: click(f"Colour by {COLUMN}"))
-    click("Lasso")
+        recolour(COLUMN)
+    found |= first_and_last("colour by an indexed gene", recolour(GENE))
+    recolour(COLUMN)
+    button("Lasso").click()
     angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     ring = np.stack([0.5 + 0.25 * np.cos(angle), 0.5 + 0.25 * np.sin(angle)], axis=1)
     found["lasso until the count shows"] = tab.measure(lambda: tab.drag(list(map(tuple, ring))), by="text")
     tab.measure(lambda: page.keyboard.press("Escape"), by="text")
-    click("Pan")
+    button("Pan").click()
     return found
 
 
 def steps_of_holoviews(tab: Tab, turn: int) -> dict[str, Step]:
-    return common_steps(tab, turn, tab.page.get_by_role("combobox").select_option)
+    choose = tab.page.get_by_role("combobox").select_option
+    return common_steps(tab, turn, lambda column: tab.measure(lambda: choose(column)))
 
 
-def common_steps(tab: Tab, turn: int, recolour: Callable[[str], object]) -> dict[str, Step]:
+def common_steps(tab: Tab, turn: int, recolour: Callable[[str], Step]) -> dict[str, Step]:
     found = {"wheel zoom": tab.measure(lambda: tab.wheel(-200), picture=True)}
     there = [(0.6 - 0.02 * n, 0.55 - 0.01 * n) for n in range(11)]
     found["pan, from the release"] = tab.measure(lambda: tab.drag(there if turn % 2 else there[::-1]), picture=True)
     tab.measure(lambda: tab.wheel(200), picture=True)
-    found |= first_and_last("recolour by another column", tab.measure(lambda: recolour(OTHER_COLUMN)))
-    tab.measure(lambda: recolour(COLUMN))
+    found |= first_and_last("recolour by another column", recolour(OTHER_COLUMN))
+    recolour(COLUMN)
     return found
 
 
