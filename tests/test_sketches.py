@@ -5,13 +5,12 @@ from __future__ import annotations
 import gc
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import cellasso
 from cellasso_app import sketches
 from cellasso_app.axes import read_column
-from cellasso_app.coloring import Raw
+from cellasso_app.coloring import Categories, Raw, Values
 from cellasso_app.session import Column, Source
 from cellasso_app.sketches import Sketches, sketches_of
 
@@ -30,18 +29,12 @@ def test_every_sixteenth_value_is_kept():
     kept = Sketches()
     raw = numbers()
     sketch = kept.keep(Column("obs", "a"), raw)
+    assert isinstance(sketch, Values)
     np.testing.assert_array_equal(sketch.values, raw.values[::16])
     assert kept.get(Column("obs", "a")) is sketch
     assert sketch.values.base is None  # else it would hold all of them
     for other in (Column("gene", "a"), Column("obs", "a", as_categories=True), Column("obs", "a", Source("X"))):
         assert kept.get(other) is None
-
-
-def test_texts_are_not_kept_but_sketched():
-    kept = Sketches()
-    raw = Raw("a", pd.Series(["x", "y"] * (N // 2), dtype=object))
-    assert len(kept.keep(Column("obs", "a"), raw).values) == N // 16
-    assert kept.get(Column("obs", "a")) is None
 
 
 def test_the_least_recently_used_goes_first(monkeypatch):
@@ -79,15 +72,20 @@ def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, mon
     assert read == ["float32"]
     expected = read_column(dataset, column, progress=quiet).values.to_numpy()[::16]
     found = kept.get(column)
-    assert found is not None
+    assert isinstance(found, Values)
     np.testing.assert_array_equal(found.values, expected)
     assert kept.get(Column("gene", "no_such")) is None
 
 
-@pytest.mark.parametrize("column", ["ordered", "gaps", "bool", "maybe_int", "maybe_bool", "int8"])
-def test_a_sketch_has_the_labels_and_colours_of_all(dataset, column):
+@pytest.mark.parametrize("column", ["ordered", "gaps", "numbered", "bool", "maybe_bool", "text"])
+def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
     raw = read_column(dataset, Column("obs", column), progress=quiet)
-    assert Sketches().keep(Column("obs", column), raw).colored().name == raw.colored().name
-    if column in {"ordered", "gaps"}:
-        some, whole = Sketches().keep(Column("obs", column), raw).colored(), raw.colored()
+    kept = Sketches()
+    some, whole = kept.keep(Column("obs", column), raw), raw.colored()
+    assert kept.get(Column("obs", column)) is some
+    assert isinstance(some, Categories)
+    assert isinstance(whole, Categories)
+    names = [[each.labels[code] if code >= 0 else None for code in each.codes] for each in (some, whole)]
+    assert names[0] == names[1][::16]
+    if column not in {"bool", "maybe_bool", "text"}:  # of texts it knows those of its cells alone
         assert (some.labels, some.colors) == (whole.labels, whole.colors)

@@ -115,7 +115,7 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
             sketch = sketches.keep(asked.color, found.raw)
         problem = found.problem
         read = lambda _: found  # noqa: E731 - what the rest begins with is there
-    cells = Cells(plane.coarse, sketch.colored() if sketch is not None else None, scale)
+    cells = Cells(plane.coarse, sketch, scale)
     rest = partial(_complete, asked, scale, plane, read)
     return Loaded(asked, plane, cells, None, "", problem, complete=False, rest=rest)
 

@@ -1,4 +1,4 @@
-"""What was read of every sixteenth cell, kept: of what was seen before, or is likely next, a picture comes at once."""
+"""The colours of every sixteenth cell, kept: of what was seen before, or is likely next, a picture comes at once."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-import pandas as pd
 from cachetools import LRUCache
 
 from cellasso.errors import CellassoError
 from cellasso.plane import SAMPLE_STEP
 from cellasso_app.axes import read_column
+from cellasso_app.coloring import Categories
 
 if TYPE_CHECKING:
     from cellasso.dataset import Dataset
     from cellasso.matrix import Progress
-    from cellasso_app.coloring import Raw
+    from cellasso_app.coloring import Coloring, Raw
     from cellasso_app.session import Column
 
 MAX_BYTES = 64 << 20
-"""Of the sketches of a file; of 10M cells a column of categories takes 0.6 MB, one of numbers or a gene 2.5 MB."""
+"""Of the sketches of a file; of 10M cells a column of categories takes 1.3 MB, one of numbers or a gene 2.5 MB."""
 
 
 class Sketches:
     """The sketches of one file, for many threads; the least recently used go first."""
 
     def __init__(self) -> None:
-        self._kept: LRUCache[Column, Raw] = LRUCache(MAX_BYTES, getsizeof=_size)
+        self._kept: LRUCache[Column, Coloring] = LRUCache(MAX_BYTES, getsizeof=_size)
         self._lock = threading.Lock()
 
-    def get(self, column: Column) -> Raw | None:
-        """Return every `SAMPLE_STEP`-th value of a column; `None` when it is not kept."""
+    def get(self, column: Column) -> Coloring | None:
+        """Return the colours of every `SAMPLE_STEP`-th cell; `None` when they are not kept."""
         with self._lock:
-            found: Raw | None = self._kept.get(column)
+            found: Coloring | None = self._kept.get(column)
             return found
 
-    def keep(self, column: Column, raw: Raw) -> Raw:
-        """Return a sketch of what was read of all cells, and keep it, unless it is of texts: those are too large."""
-        sketch = raw.sampled(SAMPLE_STEP)
-        if sketch.values.dtype != object and _size(sketch) <= MAX_BYTES:
+    def keep(self, column: Column, raw: Raw) -> Coloring:
+        """Colour every `SAMPLE_STEP`-th of all cells, and keep that."""
+        sketch = raw.sampled(SAMPLE_STEP).colored()
+        if _size(sketch) <= MAX_BYTES:
             with self._lock:
                 self._kept[column] = sketch
         return sketch
@@ -69,6 +69,5 @@ def sketches_of(dataset: Dataset) -> Sketches:
         return _of.setdefault(dataset, Sketches())
 
 
-def _size(raw: Raw) -> int:
-    values = raw.values
-    return int(values.memory_usage(index=False) if isinstance(values, pd.Series) else values.nbytes)
+def _size(coloring: Coloring) -> int:
+    return int(coloring.codes.nbytes if isinstance(coloring, Categories) else coloring.values.nbytes)

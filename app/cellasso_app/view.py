@@ -218,15 +218,15 @@ class EmbeddingView:
         self._settle(done=False)
         plane = before.plane if before is not None and before.asked.axes == asked.axes else None
         active = asked.color.name if asked.color is not None and asked.color.kind != "gene" else ""
-        self.bar.param.update(busy=True, fraction=0.0)
-        if self.is_active:
-            self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
         scale = self._scale
 
         def job(reports: Reports[Loaded]) -> Loaded:
             return load(session.dataset, asked, scale, plane, reports)
 
         self._reading.submit(job, long=self._takes_long(asked))
+        self.bar.param.update(busy=True, fraction=0.0)
+        if self.is_active:
+            self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
 
     def _takes_long(self, asked: Asked) -> bool:
         columns = [column for column in (asked.color, *(asked.axes.columns or ())) if column is not None]
