@@ -337,25 +337,27 @@ def run_side(
     return measured, per_page
 
 
-TABLE = """\
-# In the browser: {cells:,} synthetic cells
+SECTION = """\
+## {cells:,} synthetic cells
 
 | input | cellasso | range | HoloViews | range | HoloViews / cellasso | received, kB |
 |---|---:|---:|---:|---:|---:|---:|
 {rows}
 | one more page, MB in the server | {memory} | | {memory_peer} | | | |
 
+"""
+NOTES = """\
 Medians of {repeats} turns in a real Chromium without a GPU, from the browser's time stamp of the input to the first
 frame that has the final pixels, the names in the picture too (of a lasso: the final count; where it says so, to the
 first frame with new pixels), plot of {width} by {height} pixels, coloured by {types} categories. Received: over the
 websocket, cellasso / HoloViews. A delay that a side waits for further inputs counts. The picture is final when it has
 not changed for {quiet} s. HoloViews: `dynspread(datashade(points, aggregator=by(column)))` with its own settings,
-served by Panel, same file, same browser. Memory: resident, of {further} pages beyond the first {first}. {missing}
+served by Panel, same file, same browser. Memory: resident, of {further} pages beyond the first {first}.
 
 {machine}
 
 ```
-python tests/benchmarks/browser.py --cells {cells} --repeats {repeats} --write
+python tests/benchmarks/browser.py --cells {cells} --repeats {repeats}{alone} --write
 ```
 """
 LIBRARIES = ("cellasso", "holoviews", "datashader", "panel", "bokeh", "numba", "playwright")
@@ -373,23 +375,9 @@ def row(name: str, ours: list[Step], theirs: list[Step]) -> str:
     return f"| {' | '.join((name, *shown(ours), *shown(theirs), ratio, received))} |"
 
 
-def main() -> None:
-    """Measure and print the table, or serve the other side."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cells", type=int, default=1_000_000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--alone", action="store_true", help="without HoloViews")
-    parser.add_argument("--write", action="store_true", help="save the table beside this script")
-    parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.peer:
-        serve_peer(options.peer)
-        return
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        sys.exit("no chromium on the PATH (Debian: apt install chromium)")
-    load = os.getloadavg()[0]
-    path = write_synthetic(synthetic_folder(), options.cells)
+def measure_all(chromium: str, n_cells: int, n_repeats: int, *, alone: bool) -> str:
+    """Measure both sides with so many cells, and return their section."""
+    path = write_synthetic(synthetic_folder(), n_cells)
     cli = ["-c", "import sys; from cellasso_app.cli import main; sys.exit(main())"]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         index = ["--index-dir", folder]
@@ -400,30 +388,53 @@ def main() -> None:
         serve = [*cli, "serve", str(path), "--no-browser", *index, "--export-dir", folder]
         with served(serve, Path(folder, "cellasso.log")) as (url, pid):
             viewport = viewport_for(browser, url)
-            ours, memory_ours = run_side(browser, url, pid, viewport, steps_of_cellasso, n_repeats=options.repeats)
+            ours, memory_ours = run_side(browser, url, pid, viewport, steps_of_cellasso, n_repeats=n_repeats)
         theirs: dict[str, list[Step]] = {}
         memory_theirs = float("nan")
-        if not options.alone:
+        if not alone:
             with served([__file__, "--peer", str(path)], Path(folder, "peer.log")) as (url, pid):
                 theirs, memory_theirs = run_side(
-                    browser, f"{url}/peer", pid, (1000, 900), steps_of_holoviews, n_repeats=options.repeats
+                    browser, f"{url}/peer", pid, (1000, 900), steps_of_holoviews, n_repeats=n_repeats
                 )
         browser.close()
-    table = TABLE.format(
+    return SECTION.format(
         rows="\n".join(row(name, steps, theirs.get(name, [])) for name, steps in ours.items()),
-        cells=options.cells,
-        repeats=options.repeats,
+        cells=n_cells,
         memory=number(memory_ours),
-        memory_peer="" if options.alone else number(memory_theirs),
+        memory_peer="" if alone else number(memory_theirs),
+    )
+
+
+def main() -> None:
+    """Measure and print the tables, or serve the other side."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cells", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--alone", action="store_true", help="without HoloViews")
+    parser.add_argument("--write", action="store_true", help="save the tables beside this script")
+    parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peer:
+        serve_peer(options.peer)
+        return
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("no chromium on the PATH (Debian: apt install chromium)")
+    load = os.getloadavg()[0]
+    sections = [measure_all(chromium, n, options.repeats, alone=options.alone) for n in options.cells]
+    notes = NOTES.format(
+        cells=" ".join(map(str, options.cells)),
+        repeats=options.repeats,
+        alone=" --alone" if options.alone else "",
         width=SIZE[0],
         height=SIZE[1],
         types=30,
         quiet=QUIET,
         first=FIRST_PAGES,
         further=FURTHER_PAGES,
-        missing="" if any("hide" in name for name in ours) else "The page has no button to hide a category yet.",
         machine=machine(load, LIBRARIES),
     )
+    table = "# In the browser\n\n" + "".join(sections) + notes
     print(table)
     if options.write:
         Path(__file__).with_suffix(".md").write_text(table)

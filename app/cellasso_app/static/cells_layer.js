@@ -87,7 +87,7 @@ export function render({ model }) {
   };
 
   // The server is told where the view is, once more when it has answered: what it draws meanwhile would be old.
-  let unanswered = false, again = false, told = 0;
+  let unanswered = false, again = false, told = 0, last = "";
   const setView = ({ view: [x0, x1, y0, y1], number }) => {
     told = number;
     figure.x_range.setv({ start: x0, end: x1 });
@@ -97,9 +97,14 @@ export function render({ model }) {
     again = unanswered;
     if (unanswered) return;
     unanswered = true;
-    requestAnimationFrame(() => {
+    queueMicrotask(() => { // when all four ends have changed
       const { x0, x1, y0, y1 } = ends();
-      model.send_msg({ type: "moved", view: [x0, x1, y0, y1], number: told });
+      const wanted = { type: "moved", view: [x0, x1, y0, y1], number: told };
+      again = false;
+      unanswered = JSON.stringify(wanted) !== last; // the server would not answer what it knows
+      if (!unanswered) return;
+      last = JSON.stringify(wanted);
+      model.send_msg(wanted);
       clearTimeout(patience);
       patience = setTimeout(answered, 400); // nothing had to be drawn, or it takes long
     });
