@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import cellasso
-from cellasso_app import sketches
+from cellasso_app import explorer, sketches
 from cellasso_app.axes import read_column
 from cellasso_app.coloring import Categories, Raw, Values
+from cellasso_app.explorer import Explorer
 from cellasso_app.session import Column, Source
 from cellasso_app.sketches import Sketches, sketches_of
+from stepping import until
 
 N = 160
 
@@ -89,3 +91,31 @@ def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
     assert names[0] == names[1][::16]
     if column not in {"bool", "maybe_bool", "text"}:  # of texts it knows those of its cells alone
         assert (some.labels, some.colors) == (whole.labels, whole.colors)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("many", [True, False])
+def test_of_very_many_cells_the_columns_are_read_ahead_once_there_is_a_picture(dataset, tmp_path, monkeypatch, many):
+    monkeypatch.setattr(explorer, "COARSE", 1 if many else 10**9)
+    page = Explorer(dataset, export_dir=tmp_path)
+    kept = sketches_of(dataset)
+    assert not len(kept._kept)
+    until(lambda: not page.views.active.bar.busy)
+    until(lambda: not page._reading_ahead._running)
+    kinds = {"category", "boolean", "number"}
+    expected = [Column("obs", name) for name in dataset.obs if dataset.obs.kind(name) in kinds] if many else []
+    assert set(kept._kept) == set(expected)
+    if many:
+        assert dataset.obs.kind(next(iter(kept._kept)).name) == "category"
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_reading_ahead_leaves_room_for_what_is_looked_at(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer, "COARSE", 1)
+    monkeypatch.setattr(sketches, "MAX_BYTES", 48)
+    page = Explorer(dataset, export_dir=tmp_path)
+    until(lambda: not page.views.active.bar.busy)
+    until(lambda: not page._reading_ahead._running)
+    kept = sketches_of(dataset)
+    assert 0 < kept._kept.currsize <= 24 + 16  # half, and the last one
+    assert not kept.has_room

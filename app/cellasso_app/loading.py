@@ -88,6 +88,22 @@ class Loaded:
         """Whether it is a first picture of some of the cells."""
         return self.cells.plane is not self.plane
 
+    @property
+    def legend_column(self) -> str:
+        """The column that the legend is of; empty where a gene colours the cells, or nothing does."""
+        color = self.asked.color
+        return color.name if color is not None and color.kind != "gene" else ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the rows of the legend are called, once it is counted."""
+        return tuple(row["label"] for row in (self.legend or {}).get("rows", ()))
+
+    @property
+    def coloring_kind(self) -> type | None:
+        """Whether it is `Categories` or `Values` that colour the cells."""
+        return type(self.cells.coloring) if self.cells.coloring is not None else None
+
 
 def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, reports: Reports[Loaded]) -> Loaded:
     """Read axes and colours, unless they are there; of many cells return what the first, coarse picture shows.

@@ -173,6 +173,14 @@ class Session(param.Parameterized):
         """The modality that is chosen."""
         return self.dataset[self.modality]
 
+    @property
+    def n_dims(self) -> int:
+        """How many dimensions the chosen embedding has."""
+        if not self.embedding:
+            return 0
+        modality, name = self.dataset.owner(self.embedding, own=self.dataset.obsm)
+        return int(modality.obsm[name][1])
+
     def columns(self) -> list[dict[str, str]]:
         """Return name and kind of the columns of the global obs, and of the chosen modality's not among them."""
         if self.modality not in self._columns:

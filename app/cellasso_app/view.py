@@ -9,9 +9,10 @@ import panel as pn
 
 from cellasso.plane import Viewport
 from cellasso_app.axes import Axes
+from cellasso_app.choices import Choices
 from cellasso_app.coloring import Categories, Values
 from cellasso_app.components import CellsLayer, CellsPanel, PlotBar, StatusLine
-from cellasso_app.drawing_options import SAID, choose, offered
+from cellasso_app.drawing_options import SAID, offered
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.figure import render
 from cellasso_app.legend import codes_of
@@ -111,6 +112,7 @@ class EmbeddingView:
         self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
         self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
         self.picking = picking or Picking(session, Turns(self._fail_turn))
+        self._choices = Choices(session, self.picking)
         name = f"view{number}"
         self.plot = EmbeddingPlot(name, dark=session.dark, on_view=self._set_view, on_stroke=self._select_inside)
         self.layer = CellsLayer(
@@ -278,8 +280,7 @@ class EmbeddingView:
 
     @property
     def _legend_column(self) -> str:
-        color = self._loaded.asked.color if self._loaded is not None else None
-        return color.name if color is not None and color.kind != "gene" else ""
+        return self._loaded.legend_column if self._loaded is not None else ""
 
     def _show_legend(self) -> None:
         loaded = self._loaded
@@ -352,8 +353,7 @@ class EmbeddingView:
 
     @property
     def _coloring_kind(self) -> type | None:
-        loaded = self._loaded
-        return type(loaded.cells.coloring) if loaded is not None and loaded.cells.coloring is not None else None
+        return self._loaded.coloring_kind if self._loaded is not None else None
 
     def _style(self, loaded: Loaded) -> Style:
         session, coloring = self._session, loaded.cells.coloring
@@ -570,82 +570,8 @@ class EmbeddingView:
             case _:
                 if not self.is_active:
                     self._session.active = self.number
-                self._choose(message)
-
-    def _choose(self, message: dict[str, Any]) -> None:
-        """Take a choice over into the session."""
-        session = self._session
-        match message:
-            case {"type": "embedding", "value": str(name)} if name in session.dataset.embeddings:
-                session.param.update(embedding=name, dims=(0, 1), pair=None)
-            case {"type": "dims", "x": int(x), "y": int(y)} if self._has_dims(x, y):
-                session.param.update(dims=(x, y), pair=None)
-            case {"type": "pair", "x": str(x), "y": str(y)}:
-                self._find_pair(x, y)
-            case {"type": "color", "column": str(name)} if any(c["name"] == name for c in session.columns()):
-                session.color = ColorBy("obs", name)
-            case {"type": "color", "column": str(name)} if name in session.cell_sums():
-                session.color = ColorBy("sum", name)
-            case {
-                "type": "category",
-                "column": str(column),
-                "label": str(label),
-                "operation": "replace" | "add" | "subtract" | "intersect" as operation,
-            }:
-                self._select_category(column, label, operation)
-            case {"type": "hide", "label": str(label), "hidden": bool(hidden)} if label in self._rows:
-                session.hide(self._legend_column, [label], hidden=hidden)
-            case {"type": "isolate", "label": str(label)} if label in self._rows:
-                session.isolate(self._legend_column, label, self._rows)
-            case {"type": "show_all", "column": str(column)}:
-                session.show_all(column)
-            case {"type": "recolor", "label": str(label), "color": str(color)} if label in self._rows:
-                self._choose_color(label, color)
-            case {"type": "as_categories", "column": str(name), "value": bool(value)}:
-                session.treat_as_categories(name, value)
-            case {"type": "drawing", "choice": dict(choice)}:
-                self._choose_drawing(choice)
-
-    @property
-    def _rows(self) -> tuple[str, ...]:
-        """Labels of the rows of the legend that is shown."""
-        shown = self._loaded.legend if self._loaded is not None else None
-        return tuple(row["label"] for row in (shown or {}).get("rows", ()))
-
-    def _has_dims(self, x: int, y: int) -> bool:
-        return x != y and min(x, y) >= 0 and max(x, y) < self._n_dims()
-
-    def _n_dims(self) -> int:
-        dataset, embedding = self._session.dataset, self._session.embedding
-        if not embedding:
-            return 0
-        modality, name = dataset.owner(embedding, own=dataset.obsm)
-        return int(modality.obsm[name][1])
-
-    def _find_pair(self, x: str, y: str) -> None:
-        """Look up what was typed for the two axes: columns of numbers, sums, or genes."""
-        session = self._session
-
-        def prepare(_progress: Progress) -> Callable[[], None]:
-            found = [session.find_number(typed) for typed in (x, y)]
-
-            def choose() -> None:
-                session.take_labels(found)
-                session.pair = (found[0][0], found[1][0])
-
-            return choose
-
-        self.picking.turns.take(prepare)
-
-    def _choose_color(self, label: str, color: str) -> None:
-        if len(color) != 7 or not color.startswith("#") or any(c not in "0123456789abcdef" for c in color[1:]):
-            return
-        column, recolored = self._legend_column, self._session.recolored
-        self._session.recolored = {**recolored, column: {**recolored.get(column, {}), label: color}}
-
-    def _choose_drawing(self, choice: dict[str, Any]) -> None:
-        choose(self._session, self._coloring_kind, self._choice.color, choice)
-        self.bar.drawing = self._options()
+                self._choices.take(message, self._loaded, self._choice.color)
+                self.bar.drawing = self._options()
 
     def _options(self) -> dict[str, Any]:
         loaded = self._loaded
@@ -658,7 +584,7 @@ class EmbeddingView:
         self.bar.param.update(
             embeddings=list(session.dataset.embeddings),
             embedding=self._choice.embedding,
-            n_dims=self._n_dims(),
+            n_dims=self._session.n_dims,
             dims=list(self._choice.dims),
             numbers=[c["name"] for c in session.columns() if c["kind"] == "number"] + session.cell_sums(),
             pair=[session.label(column.name) for column in pair] if pair is not None else [],
@@ -679,14 +605,6 @@ class EmbeddingView:
         if not self.is_active:
             self._session.active = self.number
         self.picking.inside(loaded.plane, loaded.asked.axes, polygon, self._operation)
-
-    def _select_category(self, column: str, label: str, operation: Operation) -> None:
-        loaded = self._loaded
-        color = loaded.asked.color if loaded is not None else None
-        if loaded is None or color is None or color.name != column:  # the legend that was clicked is no longer there
-            return
-        if isinstance(loaded.cells.coloring, Categories):
-            self.picking.category(loaded.cells.coloring, label, operation)
 
     def _list_columns(self, *_events: object) -> None:
         known = self._session.columns()
