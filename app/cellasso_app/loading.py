@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cellasso_app.session import Column
     from cellasso_app.work import Reports
 
-COARSE = 4_000_000
+COARSE = 1_500_000
 """From so many cells on a first picture shows every sixteenth of them, before the others are put in order."""
 
 
