@@ -287,7 +287,7 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("many", [True, False])
 def test_of_very_many_cells_the_first_gene_suggested_is_read_before_it_is_chosen(path, monkeypatch, many):
-    monkeypatch.setattr(genes, "COARSE", 1 if many else 10**9)
+    monkeypatch.setattr(genes, "READ_AHEAD", 1 if many else 10**9)
     with cellasso.open(path) as dataset:
         session, sent = Session(dataset), []
         view = GenesView(session)

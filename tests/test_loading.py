@@ -11,7 +11,7 @@ import pytest
 
 import cellasso
 from cellasso.errors import Cancelled
-from cellasso_app import loading
+from cellasso_app import loading, sketches
 from cellasso_app.axes import Axes
 from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.loading import Asked, Loaded, load, rescaled
@@ -54,7 +54,7 @@ class Shown:
 @pytest.fixture
 def many(tmp_path, monkeypatch) -> Iterator[Dataset]:
     """A file of cells that count as very many."""
-    monkeypatch.setattr(loading, "COARSE", 100)
+    monkeypatch.setattr(sketches, "SKETCHED", 100)
     monkeypatch.setattr(loading, "LEGEND_LATER", 100)
     rng = np.random.default_rng(3)
     adata = ad.AnnData(rng.random((N, 3)).astype("f4"), var=pd.DataFrame(index=["g0", "g1", "g2"]))
@@ -72,32 +72,34 @@ def values_of(loaded: Loaded) -> np.ndarray:
     return coloring.codes if isinstance(coloring, Categories) else coloring.values
 
 
+def stages(loaded: Loaded, shown: Shown) -> list[Loaded]:
+    """Go on until all is there."""
+    found = [loaded]
+    while found[-1].rest is not None:
+        found.append(found[-1].rest(shown))
+    return found
+
+
 @pytest.mark.parametrize("name", ["kind", "depth", "g1"])
-def test_a_sample_is_first_and_all_cells_follow(many, name):
-    shown, asked = Shown(), Asked(AXES, COLORS[name])
-    first = load(many, asked, Scale(), None, shown)
-    assert (first.is_coarse, first.complete, first.legend, first.middles) == (True, False, None, None)
+def test_a_sample_is_first_then_all_cells_then_what_is_told_of_them(many, name):
+    shown = Shown()
+    first, between, last = stages(load(many, Asked(AXES, COLORS[name]), Scale(), None, shown), shown)
+    assert not shown.all
+    assert [each.is_coarse for each in (first, between, last)] == [True, False, False]
+    assert [each.complete for each in (first, between, last)] == [False, False, True]
+    assert [each.legend is not None for each in (first, between, last)] == [False, False, True]
     assert first.plane.n_obs == N
     assert first.cells.plane is first.plane.coarse
-    assert not shown.all
-    assert first.rest is not None
-    last = first.rest(shown)
-    assert (last.is_coarse, last.complete, last.rest) == (False, True, None)
     expected = many.read_feature("g1") if name == "g1" else many.read_obs(name)
     if name == "kind":
         expected = expected.cat.codes
     np.testing.assert_array_equal(values_of(last), np.asarray(expected).astype(values_of(last).dtype))
     np.testing.assert_array_equal(values_of(first), values_of(last)[::16])
-    np.testing.assert_array_equal(
-        first.cells.codes,
-        first.plane.coarse.arrange(values_of(first).astype("u1")) if name == "kind" else first.cells.codes,
-    )
-    assert last.legend is not None
-    (between,) = shown.all  # all cells, before what else is told of them
-    assert (between.is_coarse, between.complete, between.legend) == (False, False, None)
     assert between.cells is last.cells
     if name == "kind":
         np.testing.assert_allclose(between.middles, last.middles, atol=0.5)
+        assert first.middles is None
+    assert last.notes == "1 cell without coordinates here, not drawn"
 
 
 @pytest.mark.parametrize("name", ["kind", "depth", "g1"])
@@ -111,12 +113,10 @@ def test_what_was_seen_before_is_drawn_before_the_file_is_read(many, monkeypatch
     again = load(many, asked, Scale(), before.plane, Shown())
     assert not read
     np.testing.assert_array_equal(again.cells.codes, before.cells.codes)
-    assert again.rest is not None
     shown = Shown()
-    last = again.rest(shown)
+    last = stages(again, shown)[-1]
     assert len(read) == 1
-    assert all(each.read == 1 for each in shown.all)
-    assert last.complete
+    assert not shown.all
     np.testing.assert_array_equal(values_of(last)[::16], values_of(before))
 
 
@@ -125,22 +125,27 @@ def test_no_colour_and_one_that_cannot_be_read_are_drawn_without(many):
         first = load(many, Asked(AXES, COLORS[name]), Scale(), None, Shown())
         assert first.cells.coloring is None
         assert ("no_such" in first.problem) == (name == "no_such")
-        assert first.rest is not None
-        last = first.rest(Shown())
-        assert last.complete
+        last = stages(first, Shown())[-1]
         assert last.problem == first.problem
         assert last.notes == "1 cell without coordinates here, not drawn"
 
 
-def test_few_cells_come_at_once(many, monkeypatch):
-    monkeypatch.setattr(loading, "COARSE", N + 1)
-    shown = Shown()
-    loaded = load(many, Asked(AXES, COLORS["kind"]), Scale(), None, shown)
-    assert loaded.complete
-    assert len(shown.all) == 1
+@pytest.mark.parametrize("name", ["kind", "depth", "g1"])
+def test_fewer_cells_come_at_once_and_again_without_the_file(many, monkeypatch, name):
+    monkeypatch.setattr(sketches, "SKETCHED", N + 1)
+    shown, asked = Shown(), Asked(AXES, COLORS[name])
+    first, loaded = stages(load(many, asked, Scale(), None, shown), shown)
+    assert (first.complete, first.is_coarse) == (False, False)
+    assert first.cells is loaded.cells
+    for method in ("read_obs", "read_features"):
+        monkeypatch.setattr(many, method, None)
     monkeypatch.setattr(loading, "LEGEND_LATER", N + 1)
-    load(many, Asked(AXES, COLORS["kind"]), Scale(), loaded.plane, shown)
-    assert len(shown.all) == 1
+    again = load(many, asked, Scale(), loaded.plane, shown)
+    assert again.complete
+    assert not shown.all
+    np.testing.assert_array_equal(values_of(again), values_of(loaded))
+    np.testing.assert_array_equal(again.cells.codes, loaded.cells.codes)
+    assert again.legend == loaded.legend
 
 
 def test_a_cancelled_job_ends(many):
@@ -149,9 +154,7 @@ def test_a_cancelled_job_ends(many):
 
 
 def test_another_scale_colours_the_same_values(many):
-    first = load(many, Asked(AXES, COLORS["depth"]), Scale(), None, Shown())
-    assert first.rest is not None
-    last = first.rest(Shown())
+    last = stages(load(many, Asked(AXES, COLORS["depth"]), Scale(), None, Shown()), Shown())[-1]
     other = rescaled(last, Scale(reverse=True))
     assert other.cells.coloring is last.cells.coloring
     assert other.cells.scale.reverse

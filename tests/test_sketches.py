@@ -16,7 +16,7 @@ from cellasso_app.session import Column, Source
 from cellasso_app.sketches import Sketches, sketches_of
 from stepping import until
 
-N = 160
+N, MANY = 160, 10_000_000
 
 
 def quiet(_fraction: float) -> None:
@@ -28,7 +28,7 @@ def numbers(n: int = N) -> Raw:
 
 
 def test_every_sixteenth_value_is_kept():
-    kept = Sketches()
+    kept = Sketches(MANY)
     raw = numbers()
     sketch = kept.keep(Column("obs", "a"), raw)
     assert isinstance(sketch, Values)
@@ -39,9 +39,17 @@ def test_every_sixteenth_value_is_kept():
         assert kept.get(other) is None
 
 
+def test_of_fewer_cells_all_are_kept():
+    kept, raw = Sketches(N), numbers()
+    found = kept.keep(Column("obs", "a"), raw)
+    assert kept.get(Column("obs", "a")) is found
+    assert isinstance(found, Values)
+    np.testing.assert_array_equal(found.values, raw.values)
+
+
 def test_the_least_recently_used_goes_first(monkeypatch):
     monkeypatch.setattr(sketches, "MAX_BYTES", 100)
-    kept = Sketches()
+    kept = Sketches(MANY)
     columns = [Column("obs", name) for name in "abc"]
     for column in columns[:2]:
         kept.keep(column, numbers())  # 40 bytes
@@ -64,7 +72,7 @@ def test_the_sessions_of_a_file_share_them(plain):
 
 
 def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, monkeypatch):
-    kept, column = Sketches(), Column("obs", "float32")
+    kept, column = Sketches(MANY), Column("obs", "float32")
     read: list[str] = []
     read_obs = dataset.read_obs
     monkeypatch.setattr(dataset, "read_obs", lambda name: (read.append(name), read_obs(name))[1])
@@ -82,7 +90,7 @@ def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, mon
 @pytest.mark.parametrize("column", ["ordered", "gaps", "numbered", "bool", "maybe_bool", "text"])
 def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
     raw = read_column(dataset, Column("obs", column), progress=quiet)
-    kept = Sketches()
+    kept = Sketches(MANY)
     some, whole = kept.keep(Column("obs", column), raw), raw.colored()
     assert kept.get(Column("obs", column)) is some
     assert isinstance(some, Categories)
@@ -95,27 +103,25 @@ def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("many", [True, False])
-def test_of_very_many_cells_the_columns_are_read_ahead_once_there_is_a_picture(dataset, tmp_path, monkeypatch, many):
-    monkeypatch.setattr(explorer, "COARSE", 1 if many else 10**9)
+def test_of_many_cells_the_columns_are_read_ahead_once_there_is_a_picture(dataset, tmp_path, monkeypatch, many):
+    monkeypatch.setattr(explorer, "READ_AHEAD", 1 if many else 10**9)
     page = Explorer(dataset, export_dir=tmp_path)
     kept = sketches_of(dataset)
-    assert not len(kept._kept)
     until(lambda: not page.views.active.bar.busy)
     until(lambda: not page._reading_ahead._running)
+    shown = [Column("obs", page.session.color.name)]
     kinds = {"category", "boolean", "number"}
-    expected = [Column("obs", name) for name in dataset.obs if dataset.obs.kind(name) in kinds] if many else []
-    assert set(kept._kept) == set(expected)
-    if many:
-        assert dataset.obs.kind(next(iter(kept._kept)).name) == "category"
+    expected = [Column("obs", name) for name in dataset.obs if dataset.obs.kind(name) in kinds]
+    assert set(kept._kept) == set(expected if many else shown)
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_reading_ahead_leaves_room_for_what_is_looked_at(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(explorer, "COARSE", 1)
-    monkeypatch.setattr(sketches, "MAX_BYTES", 48)
+def test_reading_ahead_takes_categories_first_and_leaves_room_for_what_is_looked_at(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer, "READ_AHEAD", 1)
+    monkeypatch.setattr(sketches, "MAX_BYTES", 6 * 60)
     page = Explorer(dataset, export_dir=tmp_path)
     until(lambda: not page.views.active.bar.busy)
     until(lambda: not page._reading_ahead._running)
     kept = sketches_of(dataset)
-    assert 0 < kept._kept.currsize <= 24 + 16  # half, and the last one
+    assert [column.name for column in kept._kept] == ["ordered", "gaps"]  # 2 bytes each of 60 cells
     assert not kept.has_room

@@ -15,7 +15,7 @@ from bokeh.palettes import Viridis256
 import cellasso
 from cellasso.errors import ElementError
 from cellasso.selection import Where, dump, load
-from cellasso_app import loading, raster
+from cellasso_app import loading, raster, sketches
 from cellasso_app.components import CellsLayer
 from cellasso_app.legend import legend
 from cellasso_app.palettes import rgb
@@ -669,16 +669,16 @@ def test_inverting_selects_the_others_that_are_seen(dataset, screen):
 
 @pytest.fixture
 def held(monkeypatch) -> threading.Event:
-    """Cells count as very many; what completes a coarse picture waits until the test lets it go on."""
+    """Cells count as very many; what follows a coarse picture waits until the test lets it go on."""
     go = threading.Event()
-    monkeypatch.setattr(loading, "COARSE", N // 2)
-    complete = loading._complete
+    monkeypatch.setattr(sketches, "SKETCHED", N // 2)
+    color_all = loading._color_all
 
     def later(*arguments: Any) -> Any:
         assert go.wait(PATIENCE)
-        return complete(*arguments)
+        return color_all(*arguments)
 
-    monkeypatch.setattr(loading, "_complete", later)
+    monkeypatch.setattr(loading, "_color_all", later)
     return go
 
 
@@ -760,7 +760,7 @@ def test_what_is_cancelled_over_a_coarse_picture_is_not_completed(dataset, scree
 
 
 def test_before_the_browser_is_there_nothing_waits_for_a_picture(dataset, monkeypatch):
-    monkeypatch.setattr(loading, "COARSE", N // 2)
+    monkeypatch.setattr(sketches, "SKETCHED", N // 2)
     view = show(dataset)
     assert view._loaded.complete
     assert len(view._loaded.cells.plane) == N

@@ -9,10 +9,9 @@ import panel as pn
 from cellasso_app.components import AppBar, Inspection
 from cellasso_app.genes import GenesView
 from cellasso_app.inspection import describe
-from cellasso_app.loading import COARSE
 from cellasso_app.selecting import SelectionView
 from cellasso_app.session import ColorBy, Session
-from cellasso_app.sketches import sketches_of
+from cellasso_app.sketches import READ_AHEAD, sketches_of
 from cellasso_app.views import Views
 from cellasso_app.work import Lane
 
@@ -71,7 +70,7 @@ class Explorer(pn.viewable.Viewer):
             self._show_report, lambda error: self._show_report({"error": error})
         )
         self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
-        self._is_ahead = dataset.n_obs < COARSE
+        self._is_ahead = dataset.n_obs < READ_AHEAD
         session.param.watch(self._read_ahead, ["settled"])
         session.param.watch(self._refresh, ["selection", "modality"])
         self._refresh()

@@ -13,10 +13,9 @@ from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
 from cellasso_app.dotplot import Dotplot, color_limits, largest_dot
 from cellasso_app.gene_list import find_genes, not_found
-from cellasso_app.loading import COARSE
 from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import MAX_GENES, ColorBy
-from cellasso_app.sketches import sketches_of
+from cellasso_app.sketches import READ_AHEAD, sketches_of
 from cellasso_app.work import Lane, Steps
 
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ class GenesView:
     def _suggest(self, found: dict[str, Any]) -> None:
         self.panel.send(found)
         session, names = self._session, [suggestion["name"] for suggestion in found["found"][:1]]
-        if not names or session.dataset.n_obs < COARSE:
+        if not names or session.dataset.n_obs < READ_AHEAD:
             return
         prefix = f"{session.modality}:" if session.modality else ""
         column, dataset = session.resolve(ColorBy("gene", prefix + names[0])), session.dataset

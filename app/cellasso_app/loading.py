@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from cellasso_app.sketches import sketches_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
     from cellasso_app.session import Column
     from cellasso_app.work import Reports
 
-COARSE = 1_500_000
-"""From so many cells on a first picture shows every sixteenth of them, before the others are put in order."""
-
+    _Read: TypeAlias = Callable[["Reports[Loaded]"], tuple[Raw | None, str]]
 
 LEGEND_LATER = 200_000
 """From so many cells on the picture is begun before legend and names are worked out, which takes as long."""
@@ -69,7 +68,7 @@ class Loaded:
     middles
         Median of both coordinates of the cells of each category, `(n, 2)`; of a sample until it is complete.
     rest
-        Of a coarse picture: the job that completes it, for when it has been drawn. Until then all cores draw it.
+        The job that goes on with it, for when it has been drawn; until then all cores draw it.
     """
 
     asked: Asked
@@ -106,9 +105,9 @@ class Loaded:
 
 
 def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, reports: Reports[Loaded]) -> Loaded:
-    """Read axes and colours, unless they are there; of many cells return what the first, coarse picture shows.
+    """Read axes and colours, unless they are there; of many cells return what the first picture shows.
 
-    Shows of a scan what is known before its end.
+    That of very many cells is coarse. Shows of a scan what is known before its end.
 
     Raises
     ------
@@ -117,38 +116,34 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     """
     if plane is None:
         plane = make_plane(dataset, asked.axes, progress=reports)
-    read: Callable[[Reports[Loaded]], _Read] = partial(_read, dataset, asked, scale, plane)
-    if len(plane) < COARSE:
-        return _complete(asked, scale, plane, read, reports)
-    sketches, sketch, problem = sketches_of(dataset), None, ""
-    if asked.color is not None:
-        sketch = sketches.get(asked.color)
-    if sketch is not None:
+    sketches = sketches_of(dataset)
+    read: _Read = partial(_read, dataset, asked, scale, plane)
+    kept = sketches.get(asked.color) if asked.color is not None else None
+    problem = ""
+    if kept is not None:
         read = partial(read, preview=False)
     else:
-        found = read(reports)
-        if asked.color is not None and found.raw is not None:
-            sketch = sketches.keep(asked.color, found.raw)
-        problem = found.problem
-        read = lambda _: found  # noqa: E731 - what the rest begins with is there
-    cells = Cells(plane.coarse, sketch, scale)
-    rest = partial(_complete, asked, scale, plane, read)
-    return Loaded(asked, plane, cells, None, "", problem, complete=False, rest=rest)
-
-
-class _Read(NamedTuple):
-    """What colours the cells, if it can be read, and why not."""
-
-    raw: Raw | None
-    problem: str = ""
+        raw, problem = read(reports)
+        if asked.color is not None and raw is not None:
+            kept = sketches.keep(asked.color, raw)
+        read = lambda _: (raw, problem)  # noqa: E731 - what the rest begins with is there
+    if sketches.step == 1:
+        return _all(asked, plane, Cells(plane, kept, scale), problem, reports)
+    cells = Cells(plane.coarse, kept, scale)
+    return Loaded(
+        asked, plane, cells, None, "", problem, complete=False, rest=partial(_color_all, asked, scale, plane, read)
+    )
 
 
 def _read(
     dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: Reports[Loaded], *, preview: bool = True
-) -> _Read:
-    """Read what colours the cells; show what a scan has found so far, unless a picture of all is there."""
+) -> tuple[Raw | None, str]:
+    """Return what colours the cells, if it can be read, and why not.
+
+    Shows what a scan has found so far, unless a picture of all cells is there.
+    """
     if asked.color is None:
-        return _Read(None)
+        return None, ""
 
     def show(so_far: Raw, part: float) -> None:
         if 0 < part < 1:
@@ -158,30 +153,34 @@ def _read(
 
     try:
         options = {"preview": show} if preview and asked.color.kind == "gene" else {}
-        return _Read(read_column(dataset, asked.color, progress=reports, **options))
+        return read_column(dataset, asked.color, progress=reports, **options), ""
     except Cancelled:
         raise
     except CellassoError as error:  # the cells are still drawn, without colours
-        return _Read(None, str(error))
+        return None, str(error)
 
 
-def _complete(
-    asked: Asked,
-    scale: Scale,
-    plane: Plane,
-    read: Callable[[Reports[Loaded]], _Read],
-    reports: Reports[Loaded],
-) -> Loaded:
-    """Give all cells their colours; show many before what else is told of them is counted."""
+def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: Reports[Loaded]) -> Loaded:
+    """Give all cells their colours, after a sketch of them."""
     raw, problem = read(reports)
-    coloring = raw.colored() if raw is not None else None
-    cells = Cells(plane, coloring, scale)
+    cells = Cells(plane, raw.colored() if raw is not None else None, scale)
+    return _all(asked, plane, cells, problem, reports)
+
+
+def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Reports[Loaded]) -> Loaded:
+    """Show all cells; what else is told of many is counted after that."""
+    if len(plane) < LEGEND_LATER:
+        return _count_all(asked, plane, cells, problem, reports)
     middles = None
-    if len(plane) >= LEGEND_LATER:
-        if isinstance(coloring, Categories):  # nearly where they are
-            points, codes = (np.ascontiguousarray(each[::SAMPLE_STEP]) for each in (plane.points, cells.codes))
-            middles = medians(points, codes, len(coloring.labels))
-        reports.show(Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles))
+    if isinstance(cells.coloring, Categories):  # nearly where they are
+        points, codes = (np.ascontiguousarray(each[::SAMPLE_STEP]) for each in (plane.points, cells.codes))
+        middles = medians(points, codes, len(cells.coloring.labels))
+    rest = partial(_count_all, asked, plane, cells, problem)
+    return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)
+
+
+def _count_all(asked: Asked, plane: Plane, cells: Cells, problem: str, _reports: Reports[Loaded]) -> Loaded:
+    coloring, middles = cells.coloring, None
     if isinstance(coloring, Categories):
         middles = medians(plane.points, cells.codes, len(coloring.labels))
     notes = " · ".join(_notes(plane)) if asked.axes else ""

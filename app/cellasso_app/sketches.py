@@ -1,4 +1,7 @@
-"""The colours of every sixteenth cell, kept: of what was seen before, or is likely next, a picture comes at once."""
+"""Colours that were read, kept: of what was seen before, or is likely next, a picture comes at once.
+
+Those of very many cells are sketched: of every sixteenth.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +22,39 @@ if TYPE_CHECKING:
     from cellasso_app.coloring import Coloring, Raw
     from cellasso_app.session import Column
 
-MAX_BYTES = 64 << 20
-"""Of the sketches of a file; of 10M cells a column of categories takes 1.3 MB, one of numbers or a gene 2.5 MB."""
+MAX_BYTES = 32 << 20
+"""Of the sketches of a file. A column of categories takes 2 bytes a cell, one of numbers or a gene 4."""
+
+SKETCHED = 1_500_000
+"""From so many cells on only every sixteenth is kept; a picture of these comes before that of all."""
+
+READ_AHEAD = 200_000
+"""From so many cells on columns are read before they are asked for: that saves what is felt."""
 
 
 class Sketches:
-    """The sketches of one file, for many threads; the least recently used go first."""
+    """The sketches of one file, for many threads; the least recently used go first.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    step
+        They are of every `step`-th cell; 1: of all.
+    """
+
+    def __init__(self, n_obs: int) -> None:
+        self.step = SAMPLE_STEP if n_obs >= SKETCHED else 1
         self._kept: LRUCache[Column, Coloring] = LRUCache(MAX_BYTES, getsizeof=_size)
         self._lock = threading.Lock()
 
     def get(self, column: Column) -> Coloring | None:
-        """Return the colours of every `SAMPLE_STEP`-th cell; `None` when they are not kept."""
+        """Return the colours that are kept of a column, if they are."""
         with self._lock:
             found: Coloring | None = self._kept.get(column)
             return found
 
     def keep(self, column: Column, raw: Raw) -> Coloring:
-        """Colour every `SAMPLE_STEP`-th of all cells, and keep that."""
-        sketch = raw.sampled(SAMPLE_STEP).colored()
+        """Colour every `step`-th of all cells, and keep that."""
+        sketch = (raw.sampled(self.step) if self.step > 1 else raw).colored()
         if _size(sketch) <= MAX_BYTES:
             with self._lock:
                 self._kept[column] = sketch
@@ -66,7 +82,7 @@ _making = threading.Lock()
 def sketches_of(dataset: Dataset) -> Sketches:
     """Return the sketches of a file, which all its sessions share."""
     with _making:
-        return _of.setdefault(dataset, Sketches())
+        return _of.setdefault(dataset, Sketches(dataset.n_obs))
 
 
 def _size(coloring: Coloring) -> int:

@@ -386,7 +386,7 @@ class EmbeddingView:
         self._drawing.submit(job)
 
     def _go_on(self) -> None:
-        """Put all cells in order once the coarse picture has been drawn, or is not going to be."""
+        """Begin with the rest once what is there has been drawn, or is not going to be."""
         loaded = self._loaded
         if loaded is not None and loaded.rest is not None:
             self._loaded = replace(loaded, rest=None)
@@ -409,7 +409,8 @@ class EmbeddingView:
         self._n_sent += 1
         self._drawn = replace(drawn, message={})
         self.layer.send({**drawn.message, "number": self._n_sent, **self._colors(loaded)})
-        self._go_on()
+        if drawn.cells is loaded.cells:
+            self._go_on()
         self._show_status(loaded, drawn)
 
     def _show_status(self, loaded: Loaded, drawn: _Drawn) -> None:
