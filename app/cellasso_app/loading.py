@@ -197,13 +197,14 @@ def _notes(plane: Plane) -> Iterator[str]:
     """Yield what a picture of a plane's bounds does not show of the cells, in the words of the status line."""
     n = len(plane)
     if n < plane.n_obs:
-        yield f"{_count(plane.n_obs - n)} without coordinates here, not drawn"
+        yield f"{n_cells(plane.n_obs - n)} without coordinates here, not drawn"
     n_outside = n - plane.count(plane.bounds)
     if n_outside:
-        yield f"{_count(n_outside)} far outside of this view; zoom out for them"
+        yield f"{n_cells(n_outside)} far outside of this view; zoom out for them"
     if n > 1 and np.array_equal(plane.boxes.min(axis=0)[[0, 2]], plane.boxes.max(axis=0)[[1, 3]]):
-        yield f"all {_count(n)} lie at one point"
+        yield f"all {n_cells(n)} lie at one point"
 
 
-def _count(n: int) -> str:
+def n_cells(n: int) -> str:
+    """Return a number of cells in words."""
     return f"{n:,} cell" if n == 1 else f"{n:,} cells"

@@ -16,7 +16,7 @@ from cellasso_app.drawing_options import SAID, offered
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.figure import render
 from cellasso_app.legend import codes_of
-from cellasso_app.loading import Asked, Loaded, load, rescaled
+from cellasso_app.loading import Asked, Loaded, load, n_cells, rescaled
 from cellasso_app.painting import (
     Filter,
     States,
@@ -268,7 +268,7 @@ class EmbeddingView:
             self.plot.set_bounds(loaded.plane.bounds, asked.axes, self._axis_names(loaded))
         if not asked.axes:
             n_obs = loaded.plane.n_obs
-            self.status.param.update(text=f"{n_obs:,} cells", warning=loaded.problem or NO_EMBEDDING)
+            self.status.param.update(text=n_cells(n_obs), warning=loaded.problem or NO_EMBEDDING)
 
     def _looks_new(self, before: Loaded, loaded: Loaded) -> bool:
         """Whether the picture changes, and not the legend alone."""
@@ -416,7 +416,7 @@ class EmbeddingView:
     def _show_status(self, loaded: Loaded, drawn: _Drawn) -> None:
         coloring = loaded.cells.coloring
         is_sample = drawn.cells.plane.step > 1
-        parts = [f"{'a sample of ' if is_sample else ''}{drawn.n_visible:,} cells in view"]
+        parts = [f"{'a sample of ' if is_sample else ''}{n_cells(drawn.n_visible)} in view"]
         if coloring is not None:
             parts.append(SAID[loaded.cells.order(self._style(loaded).order)])
         if isinstance(coloring, Values):

@@ -31,7 +31,7 @@ export function render({ model }) {
   const legend = () => {
     const data = model.legend;
     if (model.message) return h("div", { class: "error", role: "alert" }, model.message);
-    if (!data) return h("div", { class: "note" }, "Reading…");
+    if (!data) return h("div", { class: "note late" }, "Reading…");
     if (data.rows) return categories(data);
     return numbers(data);
   };

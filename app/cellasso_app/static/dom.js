@@ -85,6 +85,7 @@ const progressBar = () => {
     bar.hidden = false;
     bar.style.visibility = active ? "visible" : "hidden";
     bar.setAttribute("aria-hidden", String(!active));
+    bar.classList.toggle("working", active);
     bar.classList.toggle("unknown", active && !fraction);
     span.style.width = `${100 * fraction}%`;
   };
