@@ -15,6 +15,7 @@ from cellasso_app.coloring import (
     MAX_CATEGORIES,
     MISSING_COLOR,
     Categories,
+    Raw,
     Values,
     color_by_obs,
     palette,
@@ -288,15 +289,38 @@ def test_booleans_are_the_names_of_those_that_there_are(values, dtype):
     assert found.boolean
 
 
-def test_a_sample_is_coloured_as_its_cells_are(dataset):
+def test_a_sample_is_coloured_as_its_cells_are_among_all(dataset):
     for column in dataset.obs:
         if dataset.obs.kind(column) == "other":
             continue
-        sample = read_obs(dataset, column).sampled(4).colored()
-        alone = color(dataset.read_obs(column)[::4].reset_index(drop=True), dataset.read_colors(column))
-        assert (sample.name, type(sample)) == (column, type(alone))
-        attribute = "codes" if isinstance(sample, Categories) else "values"
-        np.testing.assert_array_equal(getattr(sample, attribute), getattr(alone, attribute), strict=True)
+        raw = read_obs(dataset, column)
+        sample, whole = raw.sampled(4), raw.coloring
+        assert (sample.name, type(sample)) == (column, type(whole))
+        if isinstance(sample, Values):
+            np.testing.assert_array_equal(sample.values, whole.values[::4], strict=True)
+            assert sample.values.base is None  # else it would hold all of them
+        else:
+            assert (sample.labels, sample.colors) == (whole.labels, whole.colors)
+            np.testing.assert_array_equal(sample.codes, whole.codes[::4], strict=True)
+            assert sample.codes.base is None
+
+
+def test_categories_that_few_cells_have_keep_their_places_in_a_sample():
+    values = pd.Series(np.repeat([1, 2, 3], [1, 79, 80]))[::-1].reset_index(drop=True)  # the last cell alone has 1
+    for raw in (
+        Raw("a", values, as_categories=True),
+        Raw("a", values.map(str), colors=["#ff0000", "#00ff00", "#0000ff"]),
+    ):
+        sample, whole = raw.sampled(16), raw.coloring
+        assert 0 not in sample.codes
+        assert sample.labels == whole.labels == ("1", "2", "3")
+        assert sample.colors == whole.colors
+        np.testing.assert_array_equal(sample.codes, whole.codes[::16])
+
+
+def test_categories_that_are_booleans_are_known_as_such():
+    assert color(pd.Categorical([True, False, True])).boolean
+    assert not color(pd.Categorical(["True", "False"])).boolean
 
 
 # -- features -----------------------------------------------------------------------------------------
@@ -304,15 +328,15 @@ def test_a_sample_is_coloured_as_its_cells_are(dataset):
 
 def test_a_feature_is_coloured_exactly_and_says_its_matrix(dataset, plain):
     told: list[float] = []
-    found = read_feature(dataset, "g5", None, progress=told.append).colored()
+    found = read_feature(dataset, "g5", None, progress=told.append).coloring
     np.testing.assert_array_equal(found.values, plain.oracle[:, "g5"].X.toarray().ravel())
     assert (found.name, found.source) == ("g5", "X, as stored")
-    layer = read_feature(dataset, "g5", "counts", progress=told.append).colored()
+    layer = read_feature(dataset, "g5", "counts", progress=told.append).coloring
     np.testing.assert_array_equal(layer.values, plain.oracle[:, "g5"].layers["counts"].toarray().ravel())
     assert layer.source == "counts, raw counts"
     assert layer.values.dtype == np.float32
     counts = plain.oracle.layers["counts"].toarray()
-    normalised = read_feature(dataset, "g5", "counts", normalised=True, progress=told.append).colored()
+    normalised = read_feature(dataset, "g5", "counts", normalised=True, progress=told.append).coloring
     expected = np.log1p(1e4 * counts[:, 5] / np.maximum(counts.sum(axis=1), 1))
     np.testing.assert_allclose(normalised.values, expected, rtol=1e-6)
     assert normalised.source == "counts, log1p of counts per 10,000"
@@ -321,7 +345,7 @@ def test_a_feature_is_coloured_exactly_and_says_its_matrix(dataset, plain):
 
 def test_coloring_leaves_the_cached_column_as_it_is(dataset):
     before = dataset.read_feature("g5").copy()
-    read_feature(dataset, "g5", None, progress=lambda _: None).colored().values[:] = -1
+    read_feature(dataset, "g5", None, progress=lambda _: None).coloring.values[:] = -1
     np.testing.assert_array_equal(dataset.read_feature("g5"), before)
 
 

@@ -19,9 +19,9 @@ from cellasso.summarise import summarise_groups
 from cellasso_app import genes
 from cellasso_app.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
 from cellasso_app.genes import GenesView, _axis_names, _summarise
+from cellasso_app.kept_colors import kept_colors as kept_of
 from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import ColorBy, Session, Source
-from cellasso_app.sketches import sketches_of
 from conftest import make_mdata, write
 from stepping import run_steps, until
 
@@ -297,7 +297,7 @@ def test_of_very_many_cells_the_first_gene_suggested_is_read_before_it_is_chosen
         view._on_message({"type": "search", "text": "alph", "number": 1})
         until(lambda: sent)
         until(lambda: not view._reading_ahead._running)
-        assert (sketches_of(dataset).get(column) is not None) == many
+        assert (kept_of(dataset).get(column) is not None) == many
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -11,7 +11,7 @@ import pytest
 
 import cellasso
 from cellasso.errors import Cancelled
-from cellasso_app import loading, sketches
+from cellasso_app import kept_colors, loading
 from cellasso_app.axes import Axes
 from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.loading import Asked, Loaded, load, rescaled
@@ -54,7 +54,8 @@ class Shown:
 @pytest.fixture
 def many(tmp_path, monkeypatch) -> Iterator[Dataset]:
     """A file of cells that count as very many."""
-    monkeypatch.setattr(sketches, "SKETCHED", 100)
+    for module in (kept_colors, loading):
+        monkeypatch.setattr(module, "SAMPLED_FROM", 100)
     monkeypatch.setattr(loading, "LEGEND_LATER", 100)
     rng = np.random.default_rng(3)
     adata = ad.AnnData(rng.random((N, 3)).astype("f4"), var=pd.DataFrame(index=["g0", "g1", "g2"]))
@@ -132,7 +133,8 @@ def test_no_colour_and_one_that_cannot_be_read_are_drawn_without(many):
 
 @pytest.mark.parametrize("name", ["kind", "depth", "g1"])
 def test_fewer_cells_come_at_once_and_again_without_the_file(many, monkeypatch, name):
-    monkeypatch.setattr(sketches, "SKETCHED", N + 1)
+    for module in (kept_colors, loading):
+        monkeypatch.setattr(module, "SAMPLED_FROM", N + 1)
     shown, asked = Shown(), Asked(AXES, COLORS[name])
     first, loaded = stages(load(many, asked, Scale(), None, shown), shown)
     assert (first.complete, first.is_coarse) == (False, False)

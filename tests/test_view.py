@@ -15,7 +15,7 @@ from bokeh.palettes import Viridis256
 import cellasso
 from cellasso.errors import ElementError
 from cellasso.selection import Where, dump, load
-from cellasso_app import loading, raster, sketches
+from cellasso_app import kept_colors, loading, raster
 from cellasso_app.components import CellsLayer
 from cellasso_app.legend import legend
 from cellasso_app.palettes import rgb
@@ -671,7 +671,8 @@ def test_inverting_selects_the_others_that_are_seen(dataset, screen):
 def held(monkeypatch) -> threading.Event:
     """Cells count as very many; what follows a coarse picture waits until the test lets it go on."""
     go = threading.Event()
-    monkeypatch.setattr(sketches, "SKETCHED", N // 2)
+    for module in (kept_colors, loading):
+        monkeypatch.setattr(module, "SAMPLED_FROM", N // 2)
     color_all = loading._color_all
 
     def later(*arguments: Any) -> Any:
@@ -760,7 +761,80 @@ def test_what_is_cancelled_over_a_coarse_picture_is_not_completed(dataset, scree
 
 
 def test_before_the_browser_is_there_nothing_waits_for_a_picture(dataset, monkeypatch):
-    monkeypatch.setattr(sketches, "SKETCHED", N // 2)
+    for module in (kept_colors, loading):
+        monkeypatch.setattr(module, "SAMPLED_FROM", N // 2)
     view = show(dataset)
     assert view._loaded.complete
     assert len(view._loaded.cells.plane) == N
+
+
+def test_a_newer_colour_is_not_overtaken_by_the_rest_of_the_one_before(dataset, screen, held):
+    held.set()
+    view = coarse(dataset, screen)
+    until_exact(view)
+    for _ in range(5):
+        for before, newer in (("depth", "leiden"), ("leiden", "kind")):
+            view._on_message({"type": "color", "column": before})
+            until(lambda before=before: view._loaded.asked.color.name == before)  # its picture is being drawn
+            view._on_message({"type": "color", "column": newer})
+            until(lambda: view._session.settled and not view.bar.busy)
+            assert view._session.color == ColorBy("obs", newer)
+            assert view.bar.color == newer
+
+
+def test_a_scale_chosen_over_a_coarse_picture_is_that_of_the_exact_one(dataset, screen, held):
+    held.set()
+    view = coarse(dataset, screen)
+    until_exact(view)
+    held.clear()
+    view._on_message({"type": "color", "column": "depth"})
+    until(lambda: view.bar.color == "depth")
+    view._on_message({"type": "drawing", "choice": {"log": True}})
+    held.set()
+    until(lambda: view._loaded.complete and view._loaded.cells.scale.log)
+    until_exact(view)
+    assert len(view._loaded.cells.plane) == N
+
+
+def test_what_is_being_read_is_not_begun_again(dataset, screen, held, monkeypatch):
+    view = coarse(dataset, screen)
+    loads: list[Any] = []
+    monkeypatch.setattr(
+        "cellasso_app.view.load", lambda *arguments: (loads.append(arguments), loading.load(*arguments))[1]
+    )
+    view._session.normalise = not view._session.normalise  # of genes
+    held.set()
+    until_exact(view)
+    assert not loads
+    view._session.color = ColorBy("obs", "depth")
+    until_exact(view)
+    assert len(loads) == 1
+    assert loads[0][3] is view._loaded.plane  # sorted once
+
+
+def test_pictures_that_follow_a_change_of_axes_are_newer_than_its_clearing(dataset, screen):
+    view = drawn(show(dataset), screen)
+    for dims in ((0, 1), (2, 3), (1, 4)):
+        view._on_message({"type": "embedding", "value": "X_pca"})
+        view._on_message({"type": "dims", "x": dims[0], "y": dims[1]})
+    until(lambda: view._session.settled and not view.bar.busy and not view._drawing._running)
+    run_steps()
+    numbered = [message for message in screen.messages if message["type"] in {"clear", "dots"}]
+    assert [message["number"] for message in numbered] == list(range(1, len(numbered) + 1))
+    assert numbered[-1]["type"] == "dots"
+
+
+def test_without_axes_what_waits_for_the_picture_goes_on_also_after_a_change_of_mind(tmp_path):
+    path = tmp_path / "flat.h5ad"
+    adata = ad.AnnData(np.ones((N, 1), dtype="f4"))
+    adata.obs["kind"] = pd.Categorical(["a", "b"] * (N // 2))
+    adata.obs["depth"] = np.arange(N) / 7
+    with cellasso.open(write(adata, path)) as flat:
+        view = show(flat)
+        until(lambda: view._session.settled)
+        view._on_message({"type": "color", "column": "depth"})
+        view._on_message({"type": "color", "column": "kind"})
+        until(lambda: view._session.settled)
+        assert not view.bar.busy
+        assert view.bar.color == "kind"
+        until(lambda: not view._reading._running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import colorcet
@@ -121,18 +122,29 @@ class Raw:
     colors: list[str] | None = None
     source: str = ""
 
-    def sampled(self, step: int) -> Raw:
-        """Return what it has for every `step`-th cell."""
-        return replace(self, values=self.values[::step].copy())
+    def sampled(self, step: int) -> Coloring:
+        """Return the colours of every `step`-th cell; the categories are those of all cells."""
+        if step == 1:
+            return self.coloring
+        values = self.values
+        if isinstance(values, pd.Series) and not pd.api.types.is_float_dtype(values.dtype):
+            n_labels = len(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else None
+            if n_labels is None or n_labels > MAX_CATEGORIES:  # which ones there are, and are folded, all cells tell
+                found = self.coloring
+                if isinstance(found, Categories):
+                    return replace(found, codes=found.codes[::step].copy())
+        return replace(self, values=values[::step].copy()).coloring
 
-    def colored(self) -> Coloring:
-        """Give it colours: those in `uns` when they are valid, else a fixed palette."""
+    @cached_property
+    def coloring(self) -> Coloring:
+        """Its colours: those in `uns` when they are valid, else a fixed palette."""
         values = self.values
         if not isinstance(values, pd.Series):
             return _values(self.name, values, self.source)
+        boolean = bool(pd.api.types.is_bool_dtype(values.dtype))  # also of categories that are booleans
         if isinstance(values.dtype, pd.CategoricalDtype):
-            return _categories(self.name, values, self.colors)
-        if pd.api.types.is_bool_dtype(values.dtype):
+            return replace(_categories(self.name, values, self.colors), boolean=boolean)
+        if boolean:
             return replace(_categories(self.name, _named_booleans(values), self.colors), boolean=True)
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
             return _values(self.name, values.astype("int64").where(values.notna()).to_numpy(dtype=np.float64), "")
@@ -163,7 +175,7 @@ def color_by_obs(dataset: Dataset, column: str, *, as_categories: bool = False) 
     ElementError
         Its values are neither numbers nor names.
     """
-    return read_obs(dataset, column, as_categories=as_categories).colored()
+    return read_obs(dataset, column, as_categories=as_categories).coloring
 
 
 def _named_booleans(values: pd.Series) -> pd.Series:

@@ -9,9 +9,9 @@ import panel as pn
 from cellasso_app.components import AppBar, Inspection
 from cellasso_app.genes import GenesView
 from cellasso_app.inspection import describe
+from cellasso_app.kept_colors import READ_AHEAD, kept_colors
 from cellasso_app.selecting import SelectionView
 from cellasso_app.session import ColorBy, Session
-from cellasso_app.sketches import READ_AHEAD, sketches_of
 from cellasso_app.views import Views
 from cellasso_app.work import Lane
 
@@ -104,7 +104,7 @@ class Explorer(pn.viewable.Viewer):
         )
 
     def _read_ahead(self, *_events: object) -> None:
-        """Once the first picture is there, sketch the columns that may be asked for next."""
+        """Once the first picture is there, read the columns that may be asked for next."""
         session = self.session
         if self._is_ahead or not session.settled:
             return
@@ -112,13 +112,12 @@ class Explorer(pn.viewable.Viewer):
         kinds = ("category", "boolean", "number")  # these are read fast, the first ones fastest
         named = [(kinds.index(c["kind"]), c["name"]) for c in session.columns() if c["kind"] in kinds]
         columns = [session.resolve(ColorBy("obs", name)) for _, name in sorted(named, key=lambda each: each[0])]
-        sketches = sketches_of(session.dataset)
+        kept = kept_colors(session.dataset)
 
         def job(progress: Progress) -> None:
             for column in columns:
                 progress(0.0)
-                if sketches.has_room:
-                    sketches.read_ahead(session.dataset, column, progress=progress)
+                kept.read_ahead(session.dataset, column, progress=progress)
 
         self._reading_ahead.submit(job, long=True)
 

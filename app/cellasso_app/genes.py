@@ -13,9 +13,9 @@ from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
 from cellasso_app.dotplot import Dotplot, color_limits, largest_dot
 from cellasso_app.gene_list import find_genes, not_found
+from cellasso_app.kept_colors import READ_AHEAD, kept_colors
 from cellasso_app.palettes import COLOR_MAPS
 from cellasso_app.session import MAX_GENES, ColorBy
-from cellasso_app.sketches import READ_AHEAD, sketches_of
 from cellasso_app.work import Lane, Steps
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class GenesView:
 
         def job(progress: Progress) -> None:
             if not session.needs_scan(column):
-                sketches_of(dataset).read_ahead(dataset, column, progress=progress)
+                kept_colors(dataset).guess(dataset, column, progress=progress)
 
         self._reading_ahead.submit(job)  # while the user still looks at what is suggested
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,14 +12,13 @@ from cellasso.errors import Cancelled, CellassoError
 from cellasso.plane import SAMPLE_STEP
 from cellasso_app.axes import make_plane, read_column
 from cellasso_app.coloring import Categories
+from cellasso_app.kept_colors import SAMPLED_FROM, kept_colors
 from cellasso_app.labels import medians
 from cellasso_app.legend import legend
 from cellasso_app.raster import Cells
-from cellasso_app.sketches import sketches_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from cellasso_app.session import Column
     from cellasso_app.work import Reports
 
-    _Read: TypeAlias = Callable[["Reports[Loaded]"], tuple[Raw | None, str]]
 
 LEGEND_LATER = 200_000
 """From so many cells on the picture is begun before legend and names are worked out, which takes as long."""
@@ -116,55 +114,77 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     """
     if plane is None:
         plane = make_plane(dataset, asked.axes, progress=reports)
-    sketches = sketches_of(dataset)
-    read: _Read = partial(_read, dataset, asked, scale, plane)
-    kept = sketches.get(asked.color) if asked.color is not None else None
-    problem = ""
+    colors = kept_colors(dataset)
+    if colors.step > 1 and len(plane) >= SAMPLED_FROM:
+        return _sample(dataset, asked, scale, plane, reports)
+    kept = colors.get(asked.color) if asked.color is not None and colors.step == 1 else None
     if kept is not None:
-        read = partial(read, preview=False)
-    else:
-        raw, problem = read(reports)
-        if asked.color is not None and raw is not None:
-            kept = sketches.keep(asked.color, raw)
-        read = lambda _: (raw, problem)  # noqa: E731 - what the rest begins with is there
-    if sketches.step == 1:
-        return _all(asked, plane, Cells(plane, kept, scale), problem, reports)
+        return _all(asked, plane, Cells(plane, kept, scale), "", reports)
+    read = _read(dataset, asked, scale, plane, reports)
+    if asked.color is not None and read.raw is not None:
+        colors.keep(asked.color, read.raw)
+    return _color_all(asked, scale, plane, read, reports)
+
+
+def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: Reports[Loaded]) -> Loaded:
+    """Show a sample, at once if its colours are kept."""
+    colors = kept_colors(dataset)
+    kept = colors.get(asked.color) if asked.color is not None else None
+
+    def read_rest(later: Reports[Loaded]) -> Loaded:
+        return _color_all(asked, scale, plane, _read(dataset, asked, scale, plane, later, preview=False), later)
+
+    rest, problem = read_rest, ""
+    if kept is None:
+        read = _read(dataset, asked, scale, plane, reports)
+        if asked.color is not None and read.raw is not None:
+            kept = colors.keep(asked.color, read.raw)
+        rest, problem = partial(_color_all, asked, scale, plane, read), read.problem
+        if read.previewed:
+            return rest(reports)
     cells = Cells(plane.coarse, kept, scale)
-    return Loaded(
-        asked, plane, cells, None, "", problem, complete=False, rest=partial(_color_all, asked, scale, plane, read)
-    )
+    return Loaded(asked, plane, cells, None, "", problem, complete=False, rest=rest)
+
+
+class _Read(NamedTuple):
+    """What colours the cells, if it can be read, why not, and whether a part of it was shown already."""
+
+    raw: Raw | None
+    problem: str = ""
+    previewed: bool = False
 
 
 def _read(
     dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: Reports[Loaded], *, preview: bool = True
-) -> tuple[Raw | None, str]:
-    """Return what colours the cells, if it can be read, and why not.
-
-    Shows what a scan has found so far, unless a picture of all cells is there.
-    """
+) -> _Read:
+    """Read what colours the cells; show what a scan has found so far, unless a picture of all is there."""
     if asked.color is None:
-        return None, ""
+        return _Read(None)
+    previewed = False
 
     def show(so_far: Raw, part: float) -> None:
+        nonlocal previewed
         if 0 < part < 1:
-            cells = Cells(plane, so_far.colored(), scale)
+            cells = Cells(plane, so_far.coloring, scale)
             counted = legend(cells.coloring)
             reports.show(Loaded(asked, plane, cells, counted, "", "", read=part, complete=False))
+            previewed = True
 
     try:
         options = {"preview": show} if preview and asked.color.kind == "gene" else {}
-        return read_column(dataset, asked.color, progress=reports, **options), ""
+        return _Read(read_column(dataset, asked.color, progress=reports, **options), "", previewed)
     except Cancelled:
         raise
     except CellassoError as error:  # the cells are still drawn, without colours
-        return None, str(error)
+        return _Read(None, str(error), previewed)
 
 
 def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: Reports[Loaded]) -> Loaded:
-    """Give all cells their colours, after a sketch of them."""
-    raw, problem = read(reports)
-    cells = Cells(plane, raw.colored() if raw is not None else None, scale)
-    return _all(asked, plane, cells, problem, reports)
+    """Give all cells their colours."""
+    reports(1.0)  # whether it is still wanted
+    coloring = read.raw.coloring if read.raw is not None else None
+    reports(1.0)
+    return _all(asked, plane, Cells(plane, coloring, scale), read.problem, reports)
 
 
 def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Reports[Loaded]) -> Loaded:
@@ -179,10 +199,11 @@ def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Report
     return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)
 
 
-def _count_all(asked: Asked, plane: Plane, cells: Cells, problem: str, _reports: Reports[Loaded]) -> Loaded:
+def _count_all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Reports[Loaded]) -> Loaded:
     coloring, middles = cells.coloring, None
     if isinstance(coloring, Categories):
         middles = medians(plane.points, cells.codes, len(coloring.labels))
+    reports(1.0)
     notes = " · ".join(_notes(plane)) if asked.axes else ""
     return Loaded(asked, plane, cells, legend(coloring), notes, problem, middles=middles)
 

@@ -68,7 +68,7 @@ class Filter(NamedTuple):
         visible: NDArray[np.bool_] | None = None
         recipe: Recipe | None = None
         for column, labels in self.hidden:
-            found = read_column(dataset, column, progress=progress).colored()
+            found = read_column(dataset, column, progress=progress).coloring
             if not isinstance(found, Categories):
                 continue
             shown = np.ones(256, dtype=np.bool_)
@@ -94,7 +94,8 @@ class States:
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._visible: tuple[Filter, NDArray[np.bool_] | None, Recipe | None] = (Filter(), None, None)
-        self._known: tuple[Plane, Selection | None, Filter, NDArray[np.uint8] | None] | None = None
+        # of all cells, and of a sample of them
+        self._known: dict[int, tuple[Plane, Selection | None, Filter, NDArray[np.uint8] | None]] = {}
 
     def visible(self, hidden: Filter, *, progress: Progress) -> tuple[NDArray[np.bool_] | None, Recipe | None]:
         """Return mask and recipe of the cells that are not hidden; as `Filter.find`, kept."""
@@ -107,10 +108,10 @@ class States:
         self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
     ) -> NDArray[np.uint8] | None:
         """Return the state of each point of a plane, `(n,)`; `None`: all are plain."""
-        known = self._known
+        known = self._known.get(plane.step)
         if known is None or known[0] is not plane or known[1] is not selection or known[2] != others:
             found = self._find_states(plane, selection, others, progress=progress)
-            self._known = known = (plane, selection, others, found)
+            self._known[plane.step] = known = (plane, selection, others, found)
         return known[3]
 
     def _find_states(

@@ -15,6 +15,7 @@ from cellasso_app.components import CellsLayer, CellsPanel, PlotBar, StatusLine
 from cellasso_app.drawing_options import SAID, offered
 from cellasso_app.embedding_plot import EmbeddingPlot
 from cellasso_app.figure import render
+from cellasso_app.kept_colors import kept_colors
 from cellasso_app.legend import codes_of
 from cellasso_app.loading import Asked, Loaded, load, n_cells, rescaled
 from cellasso_app.painting import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from cellasso.matrix import Progress
     from cellasso.selection import Operation
-    from cellasso_app.session import Session
+    from cellasso_app.session import Column, Session
     from cellasso_app.work import Reports
 
 NO_EMBEDDING = (
@@ -107,7 +108,9 @@ class EmbeddingView:
         self._pixel_ratio = 1.0
         self._ready = False
         self._n_sent = 0
+        self._under_way: Asked | None = None  # what is being read
         self._reading: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
+        self._finishing: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
         self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail, finishes=True)
         self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
         self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
@@ -182,7 +185,7 @@ class EmbeddingView:
         """Stop following the session: the view was taken off the page."""
         for watcher in self._watched:
             self._session.param.unwatch(watcher)
-        for lane in (self._reading, self._drawing, self._pointing, self._saving):
+        for lane in (self._reading, self._finishing, self._drawing, self._pointing, self._saving):
             lane.cancel()
 
     def _activate(self, *_events: object) -> None:
@@ -211,28 +214,42 @@ class EmbeddingView:
     def _read(self, *_events: object) -> None:
         if not self.has_begun:
             return
-        session, before, asked = self._session, self._complete, self._asked()
+        before, asked = self._complete, self._asked()
         self._list_axes()
         if before is not None and asked == before.asked:  # back to what is on the screen
-            self._reading.cancel()
+            self._stop_reading()
             self._show_loaded(before)
             return
         self._settle(done=False)
-        plane = before.plane if before is not None and before.asked.axes == asked.axes else None
+        if asked != self._under_way:
+            self._begin(asked)
         active = asked.color.name if asked.color is not None and asked.color.kind != "gene" else ""
-        scale = self._scale
-
-        def job(reports: Reports[Loaded]) -> Loaded:
-            return load(session.dataset, asked, scale, plane, reports)
-
-        self._reading.submit(job, long=self._takes_long(asked))
         self.bar.param.update(busy=True, fraction=0.0)
         if self.is_active:
             self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
 
-    def _takes_long(self, asked: Asked) -> bool:
-        columns = [column for column in (asked.color, *(asked.axes.columns or ())) if column is not None]
-        return any(map(self._session.needs_scan, columns))
+    def _begin(self, asked: Asked) -> None:
+        self._stop_reading()
+        dataset, scale, shown = self._session.dataset, self._scale, self._loaded
+        plane = shown.plane if shown is not None and shown.asked.axes == asked.axes else None
+
+        def job(reports: Reports[Loaded]) -> Loaded:
+            return load(dataset, asked, scale, plane, reports)
+
+        self._under_way = asked
+        kept = asked.color is not None and kept_colors(dataset).get(asked.color) is not None
+        self._reading.submit(job, long=self._takes_long(*(asked.axes.columns or ()), *(() if kept else [asked.color])))
+
+    def _stop_reading(self) -> None:
+        """Drop what is being read, and what was to follow."""
+        self._under_way = None
+        self._reading.cancel()
+        self._finishing.cancel()
+        if self._loaded is not None:
+            self._loaded = replace(self._loaded, rest=None)
+
+    def _takes_long(self, *columns: Column | None) -> bool:
+        return any(self._session.needs_scan(column) for column in columns if column is not None)
 
     def _rescale(self, *_events: object) -> None:
         """Put the values that are on the screen on another scale; nothing is read for it."""
@@ -248,11 +265,13 @@ class EmbeddingView:
         moved = before is None or before.asked.axes != asked.axes
         self._loaded = loaded
         if loaded.complete:
-            self._complete = loaded
+            self._complete, self._under_way = loaded, None
         if before is not None and not moved and self._looks_new(before, loaded):
             self._draw()  # beside what follows
         elif self._drawn is not None and self._drawn.cells is loaded.cells:
             self._show_status(loaded, self._drawn)
+        elif loaded.complete and not asked.axes:  # nothing is drawn
+            self._settle()
         coloring = loaded.cells.coloring
         self.bar.param.update(
             busy=not loaded.complete,
@@ -264,11 +283,14 @@ class EmbeddingView:
         self._show_legend()
         self._show_scale(loaded)
         if moved:
-            self.layer.send({"type": "clear"})  # the old picture means nothing on the new axes
+            self._n_sent += 1
+            self.layer.send({"type": "clear", "number": self._n_sent})  # the old picture means nothing on the new axes
             self.plot.set_bounds(loaded.plane.bounds, asked.axes, self._axis_names(loaded))
         if not asked.axes:
             n_obs = loaded.plane.n_obs
             self.status.param.update(text=n_cells(n_obs), warning=loaded.problem or NO_EMBEDDING)
+        if loaded.complete:
+            self._rescale()  # what was chosen meanwhile
 
     def _looks_new(self, before: Loaded, loaded: Loaded) -> bool:
         """Whether the picture changes, and not the legend alone."""
@@ -314,6 +336,7 @@ class EmbeddingView:
             self._session.settled = done
 
     def _fail(self, sentence: str) -> None:
+        self._stop_reading()
         self._settle()
         self._stay()
         self.status.warning = sentence
@@ -355,8 +378,8 @@ class EmbeddingView:
     def _coloring_kind(self) -> type | None:
         return self._loaded.coloring_kind if self._loaded is not None else None
 
-    def _style(self, loaded: Loaded) -> Style:
-        session, coloring = self._session, loaded.cells.coloring
+    def _style(self, cells: Cells) -> Style:
+        session, coloring = self._session, cells.coloring
         hidden = session.hidden.get(self._legend_column, frozenset())
         codes = codes_of(coloring, hidden) if isinstance(coloring, Categories) else frozenset()
         order = session.order.get(type(coloring).__name__, "random" if isinstance(coloring, Categories) else "high")
@@ -370,12 +393,14 @@ class EmbeddingView:
 
     def _draw(self) -> None:
         loaded, canvas = self._loaded, self.plot.canvas(self._pixel_ratio)
-        if loaded is None or canvas is None or not self._ready or not loaded.asked.axes:
+        if loaded is None:
+            return
+        if canvas is None or not self._ready or not loaded.asked.axes:
             self._settle()
             self._go_on()
             return
         viewport, selection = self.plot.viewport, self._session.selection
-        style, others, labelled = self._style(loaded), self._others(), self._session.labelled
+        style, others, labelled = self._style(loaded.cells), self._others(), self._session.labelled
 
         def job(progress: Progress) -> _Drawn:
             states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
@@ -390,7 +415,7 @@ class EmbeddingView:
         loaded = self._loaded
         if loaded is not None and loaded.rest is not None:
             self._loaded = replace(loaded, rest=None)
-            self._reading.submit(loaded.rest, long=self._takes_long(loaded.asked))
+            self._finishing.submit(loaded.rest, long=loaded.is_coarse and self._takes_long(loaded.asked.color))
 
     def _set_view(self) -> None:
         if self._ready:
@@ -408,7 +433,7 @@ class EmbeddingView:
             return  # the colours that go with it are no longer those on the screen
         self._n_sent += 1
         self._drawn = replace(drawn, message={})
-        self.layer.send({**drawn.message, "number": self._n_sent, **self._colors(loaded)})
+        self.layer.send({**drawn.message, "number": self._n_sent, **self._colors(drawn.cells)})
         if drawn.cells is loaded.cells:
             self._go_on()
         self._show_status(loaded, drawn)
@@ -418,7 +443,7 @@ class EmbeddingView:
         is_sample = drawn.cells.plane.step > 1
         parts = [f"{'a sample of ' if is_sample else ''}{n_cells(drawn.n_visible)} in view"]
         if coloring is not None:
-            parts.append(SAID[loaded.cells.order(self._style(loaded).order)])
+            parts.append(SAID[loaded.cells.order(self._style(loaded.cells).order)])
         if isinstance(coloring, Values):
             scale = loaded.cells.scale
             if coloring.ends and scale.limits(coloring) != scale.limits_of(coloring.ends[100.0]):
@@ -432,18 +457,18 @@ class EmbeddingView:
         if loaded.complete and not is_sample:
             self._settle()
 
-    def _colors(self, loaded: Loaded) -> dict[str, Any]:
+    def _colors(self, cells: Cells) -> dict[str, Any]:
         chosen = self._session.recolored.get(self._legend_column, {})
-        colors = color_table(loaded.cells.coloring, loaded.cells.scale, dark=self._session.dark, chosen=chosen)
-        return {"colors": colors, "hidden": sorted(self._style(loaded).hidden)}
+        colors = color_table(cells.coloring, cells.scale, dark=self._session.dark, chosen=chosen)
+        return {"colors": colors, "hidden": sorted(self._style(cells).hidden)}
 
     def _recolor(self, *_events: object) -> None:
         """Change colours where no cell has to be drawn anew for it."""
         if self._loaded is None:
             return
-        self.layer.send({"type": "colors", **self._colors(self._loaded)})
+        self.layer.send({"type": "colors", **self._colors(self._loaded.cells)})
         self._show_legend()
-        if self._loaded.cells.order(self._style(self._loaded).order) == "mixed":
+        if self._loaded.cells.order(self._style(self._loaded.cells).order) == "mixed":
             self._draw()
 
     def _filter(self, *_events: object) -> None:
@@ -463,7 +488,7 @@ class EmbeddingView:
         loaded, session = self._loaded, self._session
         if loaded is None or not loaded.asked.axes:
             return
-        style, others, selection = self._style(loaded), self._others(), session.selection
+        style, others, selection = self._style(loaded.cells), self._others(), session.selection
         told, dataset = self._told, session.dataset
         columns = [name for name in session.hover_columns if name != self._legend_column]
 
@@ -493,7 +518,7 @@ class EmbeddingView:
             self._fail_turn("The picture is not exact yet; save it in a moment.")
             return
         viewport, selection = self.plot.viewport, session.selection
-        style, others, colors = self._style(loaded), self._others(), self._colors(loaded)["colors"]
+        style, others, colors = self._style(loaded.cells), self._others(), self._colors(loaded.cells)["colors"]
         design = design_figure(
             loaded, screen, style, self._axis_names(loaded), colors, labelled=session.labelled, dpi=dpi
         )
@@ -576,7 +601,7 @@ class EmbeddingView:
 
     def _options(self) -> dict[str, Any]:
         loaded = self._loaded
-        order = loaded.cells.order(self._style(loaded).order) if loaded is not None else ""
+        order = loaded.cells.order(self._style(loaded.cells).order) if loaded is not None else ""
         return offered(self._session, self._coloring_kind, self._scale, order)
 
     def _list_axes(self) -> None:
@@ -593,9 +618,7 @@ class EmbeddingView:
 
     def _cancel(self) -> None:
         """Stop reading and stay with the picture that is on the screen."""
-        self._reading.cancel()
-        if self._loaded is not None:
-            self._loaded = replace(self._loaded, rest=None)
+        self._stop_reading()
         self._settle()
         self._stay()
 

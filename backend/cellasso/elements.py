@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -125,7 +126,10 @@ def read(handle: Handle, node: Node) -> Any:
 
 def read_numbers(handle: Handle, dataset: h5py.Dataset) -> NDArray[np.generic]:
     """Read a whole dataset of numbers, on all cores where it is long and chunked."""
-    chunks = open_chunks(handle, dataset) if dataset.ndim == 1 and dataset.size >= LARGE else None
+    chunks = None
+    if dataset.ndim == 1 and dataset.size >= LARGE:
+        with suppress(OSError, RuntimeError, ValueError, KeyError):  # HDF5's own: below they are told as any other
+            chunks = open_chunks(handle, dataset)
     if not isinstance(chunks, Chunks):
         return np.asarray(handle.read(dataset))
     values = np.empty(chunks.shape, dtype=chunks.dtype)

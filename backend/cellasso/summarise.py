@@ -168,12 +168,19 @@ def summarise_rows(
 
 
 def count_groups(codes: NDArray[np.integer], n_groups: int, mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-    """Count the cells of each group `(n_groups,)`, of those in `mask` if given; code -1 is in no group."""
+    """Count the cells of each group `(n_groups,)`, of those in `mask` if given; codes below 0 are of no group.
+
+    Raises
+    ------
+    ValueError
+        A code is not below `n_groups`.
+    """
     chosen = codes if mask is None else codes[mask]
     counts = np.zeros(n_groups + 1, dtype=np.int64)
     part = max(COUNTED, n_groups)
     for start in range(0, len(chosen), part):
-        counts += np.bincount(chosen[start : start + part].astype(np.intp) + 1, minlength=n_groups + 1)
+        groups = np.maximum(chosen[start : start + part].astype(np.intp), -1)
+        counts += np.bincount(groups + 1, minlength=n_groups + 1)
     return counts[1:]
 
 

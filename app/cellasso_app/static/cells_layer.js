@@ -264,7 +264,7 @@ export function render({ model }) {
   model.on("msg:custom", (message) => {
     if (message.type === "picture" || message.type === "dots") show(message);
     else if (message.type === "colors") { setColors(message.colors, message.hidden); recolor(); }
-    else if (message.type === "clear") { newest++; shown = null; labels = []; leave(); paint(); }
+    else if (message.type === "clear") { newest = message.number; shown = null; labels = []; leave(); paint(); }
     else if (message.type === "view") setView(message);
     else if (message.type === "tip") tell(message);
     else if (message.type === "file") {

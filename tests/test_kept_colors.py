@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import cellasso
-from cellasso_app import explorer, sketches
+from cellasso_app import explorer, kept_colors
 from cellasso_app.axes import read_column
 from cellasso_app.coloring import Categories, Raw, Values
 from cellasso_app.explorer import Explorer
+from cellasso_app.kept_colors import KeptColors
+from cellasso_app.kept_colors import kept_colors as kept_of
 from cellasso_app.session import Column, Source
-from cellasso_app.sketches import Sketches, sketches_of
 from stepping import until
 
 N, MANY = 160, 10_000_000
@@ -28,7 +29,7 @@ def numbers(n: int = N) -> Raw:
 
 
 def test_every_sixteenth_value_is_kept():
-    kept = Sketches(MANY)
+    kept = KeptColors(MANY)
     raw = numbers()
     sketch = kept.keep(Column("obs", "a"), raw)
     assert isinstance(sketch, Values)
@@ -40,7 +41,7 @@ def test_every_sixteenth_value_is_kept():
 
 
 def test_of_fewer_cells_all_are_kept():
-    kept, raw = Sketches(N), numbers()
+    kept, raw = KeptColors(N), numbers()
     found = kept.keep(Column("obs", "a"), raw)
     assert kept.get(Column("obs", "a")) is found
     assert isinstance(found, Values)
@@ -48,13 +49,13 @@ def test_of_fewer_cells_all_are_kept():
 
 
 def test_the_least_recently_used_goes_first(monkeypatch):
-    monkeypatch.setattr(sketches, "MAX_BYTES", 100)
-    kept = Sketches(MANY)
+    monkeypatch.setattr(kept_colors, "MAX_BYTES", 100)
+    kept = KeptColors(MANY)
     columns = [Column("obs", name) for name in "abc"]
     for column in columns[:2]:
         kept.keep(column, numbers())  # 40 bytes
         kept.get(columns[0])
-    assert not kept.has_room
+    assert kept._kept.currsize >= kept_colors.MAX_BYTES // 2
     kept.keep(columns[2], numbers())
     assert [kept.get(column) is not None for column in columns] == [True, False, True]
     kept.keep(Column("obs", "large"), numbers(16 * N))
@@ -63,16 +64,16 @@ def test_the_least_recently_used_goes_first(monkeypatch):
 
 def test_the_sessions_of_a_file_share_them(plain):
     with cellasso.open(plain.path) as dataset, cellasso.open(plain.path) as other:
-        assert sketches_of(dataset) is sketches_of(dataset)
-        assert sketches_of(dataset) is not sketches_of(other)
-    n_known = len(sketches._of)
+        assert kept_of(dataset) is kept_of(dataset)
+        assert kept_of(dataset) is not kept_of(other)
+    n_known = len(kept_colors._of)
     del dataset, other
     gc.collect()
-    assert len(sketches._of) <= n_known - 2
+    assert len(kept_colors._of) <= n_known - 2
 
 
 def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, monkeypatch):
-    kept, column = Sketches(MANY), Column("obs", "float32")
+    kept, column = KeptColors(MANY), Column("obs", "float32")
     read: list[str] = []
     read_obs = dataset.read_obs
     monkeypatch.setattr(dataset, "read_obs", lambda name: (read.append(name), read_obs(name))[1])
@@ -90,8 +91,8 @@ def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, mon
 @pytest.mark.parametrize("column", ["ordered", "gaps", "numbered", "bool", "maybe_bool", "text"])
 def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
     raw = read_column(dataset, Column("obs", column), progress=quiet)
-    kept = Sketches(MANY)
-    some, whole = kept.keep(Column("obs", column), raw), raw.colored()
+    kept = KeptColors(MANY)
+    some, whole = kept.keep(Column("obs", column), raw), raw.coloring
     assert kept.get(Column("obs", column)) is some
     assert isinstance(some, Categories)
     assert isinstance(whole, Categories)
@@ -106,7 +107,7 @@ def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
 def test_of_many_cells_the_columns_are_read_ahead_once_there_is_a_picture(dataset, tmp_path, monkeypatch, many):
     monkeypatch.setattr(explorer, "READ_AHEAD", 1 if many else 10**9)
     page = Explorer(dataset, export_dir=tmp_path)
-    kept = sketches_of(dataset)
+    kept = kept_of(dataset)
     until(lambda: not page.views.active.bar.busy)
     until(lambda: not page._reading_ahead._running)
     shown = [Column("obs", page.session.color.name)]
@@ -118,10 +119,10 @@ def test_of_many_cells_the_columns_are_read_ahead_once_there_is_a_picture(datase
 @pytest.mark.usefixtures("one_thread")
 def test_reading_ahead_takes_categories_first_and_leaves_room_for_what_is_looked_at(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(explorer, "READ_AHEAD", 1)
-    monkeypatch.setattr(sketches, "MAX_BYTES", 6 * 60)
+    monkeypatch.setattr(kept_colors, "MAX_BYTES", 6 * 60)
     page = Explorer(dataset, export_dir=tmp_path)
     until(lambda: not page.views.active.bar.busy)
     until(lambda: not page._reading_ahead._running)
-    kept = sketches_of(dataset)
+    kept = kept_of(dataset)
     assert [column.name for column in kept._kept] == ["ordered", "gaps"]  # 2 bytes each of 60 cells
-    assert not kept.has_room
+    assert kept._kept.currsize >= kept_colors.MAX_BYTES // 2
