@@ -101,7 +101,9 @@ _making = threading.Lock()
 def kept_colors(dataset: Dataset) -> KeptColors:
     """Return what is kept of a file, which all its sessions share."""
     with _making:
-        return _of.setdefault(dataset, KeptColors(dataset.n_obs))
+        if dataset not in _of:
+            _of[dataset] = KeptColors(dataset.n_obs)
+        return _of[dataset]
 
 
 def _size(coloring: Coloring) -> int:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from cellasso.matrix import Progress
     from cellasso.selection import Operation
-    from cellasso_app.session import Column, Session
+    from cellasso_app.session import Session
     from cellasso_app.work import Reports
 
 NO_EMBEDDING = (
@@ -135,7 +135,26 @@ class EmbeddingView:
         )
         self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0)
         self.cells_panel = cells_panel or CellsPanel(on_message=self._on_message, sizing_mode="stretch_both", margin=0)
-        self.layout = pn.Column(
+        self.layout = self._lay_out()
+        self._watched = [
+            session.param.watch(
+                self._read, ["embedding", "dims", "pair", "color", "matrix", "normalise", "as_categories"]
+            ),
+            session.param.watch(self._rescale, ["scales"]),
+            session.param.watch(self._recolor, ["recolored"]),
+            session.param.watch(self._filter, ["hidden"]),
+            session.param.watch(lambda _: self._draw(), ["selection", "order", "dot_size", "labelled"]),
+            session.param.watch(self._change_theme, ["dark"]),
+            session.param.watch(self._list_columns, ["modality", "matrix"]),
+            session.param.watch(self._activate, ["active"]),
+        ]
+        self.has_begun = not number
+        if not number:
+            self._list_columns()
+            when_live(self.start)
+
+    def _lay_out(self) -> pn.Column:
+        return pn.Column(
             self.bar,
             pn.Column(
                 self.layer,
@@ -154,22 +173,6 @@ class EmbeddingView:
             margin=0,
             styles={"min-width": "0", "min-height": "0", "background": "var(--ground)"},
         )
-        self._watched = [
-            session.param.watch(
-                self._read, ["embedding", "dims", "pair", "color", "matrix", "normalise", "as_categories"]
-            ),
-            session.param.watch(self._rescale, ["scales"]),
-            session.param.watch(self._recolor, ["recolored"]),
-            session.param.watch(self._filter, ["hidden"]),
-            session.param.watch(lambda _: self._draw(), ["selection", "order", "dot_size", "labelled"]),
-            session.param.watch(self._change_theme, ["dark"]),
-            session.param.watch(self._list_columns, ["modality", "matrix"]),
-            session.param.watch(self._activate, ["active"]),
-        ]
-        self.has_begun = not number
-        if not number:
-            self._list_columns()
-            when_live(self.start)
 
     def start(self) -> None:
         """Begin to read; the page must be live, and have this view."""
@@ -237,8 +240,10 @@ class EmbeddingView:
             return load(dataset, asked, scale, plane, reports)
 
         self._under_way = asked
-        kept = asked.color is not None and kept_colors(dataset).get(asked.color) is not None
-        self._reading.submit(job, long=self._takes_long(*(asked.axes.columns or ()), *(() if kept else [asked.color])))
+        read = [*(asked.axes.columns or ())]
+        if asked.color is not None and kept_colors(dataset).get(asked.color) is None:
+            read.append(asked.color)
+        self._reading.submit(job, long=any(map(self._session.needs_scan, read)))
 
     def _stop_reading(self) -> None:
         """Drop what is being read, and what was to follow."""
@@ -247,9 +252,6 @@ class EmbeddingView:
         self._finishing.cancel()
         if self._loaded is not None:
             self._loaded = replace(self._loaded, rest=None)
-
-    def _takes_long(self, *columns: Column | None) -> bool:
-        return any(self._session.needs_scan(column) for column in columns if column is not None)
 
     def _rescale(self, *_events: object) -> None:
         """Put the values that are on the screen on another scale; nothing is read for it."""
@@ -415,7 +417,9 @@ class EmbeddingView:
         loaded = self._loaded
         if loaded is not None and loaded.rest is not None:
             self._loaded = replace(loaded, rest=None)
-            self._finishing.submit(loaded.rest, long=loaded.is_coarse and self._takes_long(loaded.asked.color))
+            color = loaded.asked.color
+            reads = loaded.is_coarse and color is not None
+            self._finishing.submit(loaded.rest, long=reads and self._session.needs_scan(color))
 
     def _set_view(self) -> None:
         if self._ready:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import h5py
 import numpy as np
@@ -184,7 +184,8 @@ class Frame:
             if h5py.check_string_dtype(target.dtype)
             else self._handle.read(target)
         )
-        return _categorical(self._handle.read(node), categories, ordered=bool(target.attrs.get("ordered", False)))
+        codes: Any = elements.read_numbers(self._handle, node)
+        return _categorical(codes, categories, ordered=bool(target.attrs.get("ordered", False)))
 
     def _read_field(self, column: str) -> object:
         values = self._handle.read(self._node(), field=column)

@@ -99,12 +99,12 @@ export function render({ model }) {
     unanswered = true;
     queueMicrotask(() => { // when all four ends have changed
       const { x0, x1, y0, y1 } = ends();
-      const wanted = { type: "moved", view: [x0, x1, y0, y1], number: told };
+      const before = last;
+      last = [x0, x1, y0, y1, told].join();
       again = false;
-      unanswered = JSON.stringify(wanted) !== last; // the server would not answer what it knows
+      unanswered = last !== before; // the server would not answer what it knows
       if (!unanswered) return;
-      last = JSON.stringify(wanted);
-      model.send_msg(wanted);
+      model.send_msg({ type: "moved", view: [x0, x1, y0, y1], number: told });
       clearTimeout(patience);
       patience = setTimeout(answered, 400); // nothing had to be drawn, or it takes long
     });
