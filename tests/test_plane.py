@@ -345,7 +345,7 @@ def test_what_is_no_polygon_is_refused():
 
 def test_a_lasso_tells_its_progress_and_can_be_cancelled(monkeypatch):
     monkeypatch.setattr(plane, "TASK", 1000)
-    points = np.random.default_rng(0).random((2 * BLOCK, 2)).astype("f4")
+    points = np.random.default_rng(0).random((8 * BLOCK, 2)).astype("f4")
     sorted_points = Plane.of(points)
     polygon = [(0.1, 0.1), (0.9, 0.2), (0.5, 0.9)]
     told: list[float] = []

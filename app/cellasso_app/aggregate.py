@@ -24,7 +24,7 @@ SELECTED, RANK, COUNT = 39, 30, 40
 
 TOP = (1 << COUNT) - 1
 MOST = 1 << 62
-"""From here on a pixel counts no further: 4 million cells."""
+"""Where pixels that have counted beyond it are put back: 4 million cells, of the 8 that a word can count."""
 
 UPPER, CHOSEN = 32, 62
 """Lowest bits of the number of cells in a sum of colours, and of whether they are selected."""
@@ -36,8 +36,11 @@ FULL = 1 << (UPPER + 23)
 BATCH = 1024
 """Points that are drawn in several passes, what is noted of them in the fastest cache."""
 
-LANES = 4
+LANES = 16
 """Parts of a batch that take turns: neighbours along the curve share a pixel, and each would wait for the last."""
+
+TALLIES = 4
+"""Tables in which pixels are counted by turns, for the same reason."""
 
 # datashader compiles as much anew in every process, for 3 s: these are kept on disk (cache=True)
 
@@ -65,7 +68,8 @@ def _marks(ranks: NDArray[np.int16]) -> NDArray[np.int64]:
 
 @njit(nogil=True, cache=True)
 def _locate(
-    points: NDArray[np.float32],
+    xs: NDArray[np.float32],
+    ys: NDArray[np.float32],
     whole: bool,
     viewport: tuple[float, float, float, float],
     shape: tuple[int, int],
@@ -74,14 +78,14 @@ def _locate(
 ) -> None:
     """Write the pixel of each point, counted from the start of a row; one beyond all for those outside the viewport.
 
-    Apart from all else and without a branch: so the compiler takes four points at a time.
+    Apart from all else and without a branch: so the compiler takes several points at a time.
     """
     x_low, x_high, y_low, y_high = viewport
     x_scale, y_scale = shape[1] / (x_high - x_low), shape[0] / (y_high - y_low)
     width, last_row, last_column = np.int32(shape[1]), np.int32(shape[0] - 1), np.int32(shape[1] - 1)
     start = np.int32(first_row * shape[1])
-    for i in range(len(points)):
-        x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
+    for i in range(len(xs)):
+        x, y = np.float64(xs[i]), np.float64(ys[i])
         inside = whole | ((x_low <= x) & (x <= x_high) & (y_low <= y) & (y <= y_high))
         row, column = np.int32((y - y_low) * y_scale), np.int32((x - x_low) * x_scale)
         pixel = min(row, last_row) * width + min(column, last_column) - start
@@ -121,7 +125,7 @@ def _keep(pixels: NDArray[np.uint32], n_pixels: int, words: NDArray[np.int64]) -
 
 @njit(nogil=True, cache=True)
 def _note(
-    points: NDArray[np.float32],
+    xy: NDArray[np.float32],
     codes: NDArray[np.uint8],
     marks: NDArray[np.int64],
     states: NDArray[np.uint8],
@@ -136,14 +140,14 @@ def _note(
     words: NDArray[np.int64],
 ) -> int:
     """Write pixel and word of those points of a batch that are drawn; return how many they are."""
-    _locate(points[start:stop], whole, viewport, shape, first_row, pixels)
+    _locate(xy[0, start:stop], xy[1, start:stop], whole, viewport, shape, first_row, pixels)
     _word(start, codes[start:stop], marks, states[start:stop], words[: stop - start])
     return _keep(pixels, n_pixels, words[: stop - start])
 
 
 @njit(nogil=True, cache=True)
 def raise_top(
-    points: NDArray[np.float32],
+    xy: NDArray[np.float32],
     codes: NDArray[np.uint8],
     ranks: NDArray[np.int16],
     states: NDArray[np.uint8],
@@ -171,12 +175,12 @@ def raise_top(
     """
     shape, flat, marks = (height, words.shape[1]), words.reshape(-1), _marks(ranks)
     pixels, own = np.empty(BATCH, dtype=np.uint32), np.empty(BATCH, dtype=np.int64)
-    n = 0
+    n, levelled = 0, 0
     for span in range(len(spans)):
         for start in range(spans[span, 0], spans[span, 1], BATCH):
             stop, whole = min(start + BATCH, spans[span, 1]), spans[span, 2] != 0
             n_drawn = _note(
-                points, codes, marks, states, start, stop, whole, viewport, shape, first_row, len(flat), pixels, own
+                xy, codes, marks, states, start, stop, whole, viewport, shape, first_row, len(flat), pixels, own
             )
             n += n_drawn
             stride = (n_drawn + LANES - 1) // LANES
@@ -185,16 +189,24 @@ def raise_top(
                     drawn = np.uint32(i)  # what has no sign is not looked at for an index from the end
                     pixel, word = pixels[drawn], own[drawn]
                     before = flat[pixel]
-                    top = before & TOP
-                    if before < MOST:
-                        before += 1 << COUNT
-                    flat[pixel] = (before - top) + max(word, top)
+                    flat[pixel] = before + (1 << COUNT) + max(word - (before & TOP), 0)
+            if n - levelled >= (MOST >> COUNT) - BATCH:  # asked of each point, it would take a tenth of the time
+                _level(flat)
+                levelled = n
     return n
 
 
 @njit(nogil=True, cache=True)
+def _level(flat: NDArray[np.int64]) -> None:
+    """Put back pixels that have counted beyond `MOST`."""
+    for i in range(len(flat)):
+        if flat[i] > MOST:
+            flat[i] = MOST | (flat[i] & TOP)
+
+
+@njit(nogil=True, cache=True)
 def add_mixture(
-    points: NDArray[np.float32],
+    xy: NDArray[np.float32],
     codes: NDArray[np.uint8],
     colors: NDArray[np.uint8],
     ranks: NDArray[np.int16],
@@ -228,7 +240,7 @@ def add_mixture(
         for start in range(spans[span, 0], spans[span, 1], BATCH):
             stop, whole = min(start + BATCH, spans[span, 1]), spans[span, 2] != 0
             n_drawn = _note(
-                points, codes, marks, states, start, stop, whole, viewport, shape, first_row, len(flat), pixels, own
+                xy, codes, marks, states, start, stop, whole, viewport, shape, first_row, len(flat), pixels, own
             )
             n += n_drawn
             stride = (n_drawn + LANES - 1) // LANES
@@ -287,7 +299,7 @@ def pick_colors(mixture: NDArray[np.uint8], words: NDArray[np.int64], picked: ND
 
 @njit(nogil=True, cache=True)
 def add_values(
-    points: NDArray[np.float32],
+    xy: NDArray[np.float32],
     values: NDArray[np.float32],
     states: NDArray[np.uint8],
     spans: NDArray[np.int64],
@@ -311,7 +323,7 @@ def add_values(
     for span in range(len(spans)):
         whole = spans[span, 2] != 0
         for i in range(spans[span, 0], spans[span, 1]):
-            x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
+            x, y = np.float64(xy[0, i]), np.float64(xy[1, i])
             if not (whole or (x_low <= x <= x_high and y_low <= y <= y_high)):
                 continue
             row, column = _pixel(y, y_low, y_scale, height) - first_row, _pixel(x, x_low, x_scale, width)
@@ -334,7 +346,7 @@ def add_values(
 
 @njit(nogil=True, cache=True)
 def collect(
-    points: NDArray[np.float32],
+    xy: NDArray[np.float32],
     codes: NDArray[np.uint8],
     ranks: NDArray[np.int16],
     states: NDArray[np.uint8],
@@ -350,7 +362,7 @@ def collect(
     for span in range(len(spans)):
         whole = spans[span, 2] != 0
         for i in range(spans[span, 0], spans[span, 1]):
-            x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
+            x, y = np.float64(xy[0, i]), np.float64(xy[1, i])
             if not (whole or (x_low <= x <= x_high and y_low <= y <= y_high)):
                 continue
             mark = marks[codes[i]] if coded else marks[255]
@@ -369,9 +381,9 @@ def collect(
 @njit(nogil=True, cache=True)
 def count_pixels(words: NDArray[np.int64], n_counts: int) -> NDArray[np.int64]:
     """Return how many pixels have each number of cells, `(n_counts,)`, the last those with more; none at 0."""
-    counts, flat = np.zeros((LANES, n_counts), dtype=np.int64), words.reshape(-1)
-    for i in range(len(flat)):  # neighbours have the same number, and would wait for each other
-        counts[np.uint32(i % LANES), np.uint32(min(flat[i] >> COUNT, n_counts - 1))] += 1
+    counts, flat = np.zeros((TALLIES, n_counts), dtype=np.int64), words.reshape(-1)
+    for i in range(len(flat)):
+        counts[np.uint32(i % TALLIES), np.uint32(min(flat[i] >> COUNT, n_counts - 1))] += 1
     counts[:, 0] = 0
     return counts.sum(axis=0)
 

@@ -17,23 +17,23 @@ NEARER = 1e-3
 """Pixels by which another place must be nearer to be better: of two as near, rounding must not choose."""
 
 
-def medians(points: NDArray[np.float32], codes: NDArray[np.integer], n: int) -> NDArray[np.float32]:
+def medians(xy: NDArray[np.float32], codes: NDArray[np.integer], n: int) -> NDArray[np.float32]:
     """Return the median of both coordinates of the cells of each category, `(n, 2)`.
 
     Parameters
     ----------
-    points
-        `(n_obs, 2)` float32; cells with NaN or infinite coordinates do not count.
+    xy
+        `(2, n_obs)` float32; cells with NaN or infinite coordinates do not count.
     codes
         Category of each cell, `(n_obs,)`; any outside of 0 to `n - 1` is none.
 
     NaN for a category without cells. Takes a copy of the points.
     """
     counts = np.zeros(n, dtype=np.int64)
-    _count(points, codes, counts)
+    _count(xy, codes, counts)
     ends = np.cumsum(counts)
     grouped = np.empty((2, counts.sum()), dtype=np.float32)
-    _group(points, codes, ends - counts, grouped)
+    _group(xy, codes, ends - counts, grouped)
     middles = np.full((n, 2), np.nan, dtype=np.float32)
     for code in np.flatnonzero(counts):
         for axis in (0, 1):
@@ -94,22 +94,22 @@ def _median(values: NDArray[np.float32]) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _count(points: NDArray[np.float32], codes: NDArray[np.integer], counts: NDArray[np.int64]) -> None:
+def _count(xy: NDArray[np.float32], codes: NDArray[np.integer], counts: NDArray[np.int64]) -> None:
     """Count the finite points of each category."""
-    for i in range(len(points)):
-        if 0 <= codes[i] < len(counts) and np.isfinite(points[i, 0]) and np.isfinite(points[i, 1]):
+    for i in range(xy.shape[1]):
+        if 0 <= codes[i] < len(counts) and np.isfinite(xy[0, i]) and np.isfinite(xy[1, i]):
             counts[codes[i]] += 1
 
 
 @njit(nogil=True, cache=True)
 def _group(
-    points: NDArray[np.float32], codes: NDArray[np.integer], ends: NDArray[np.int64], grouped: NDArray[np.float32]
+    xy: NDArray[np.float32], codes: NDArray[np.integer], ends: NDArray[np.int64], grouped: NDArray[np.float32]
 ) -> None:
     """Copy the finite points into `(2, n)`, category after category; `ends` begins as where each one starts."""
-    for i in range(len(points)):
-        if 0 <= codes[i] < len(ends) and np.isfinite(points[i, 0]) and np.isfinite(points[i, 1]):
-            grouped[0, ends[codes[i]]] = points[i, 0]
-            grouped[1, ends[codes[i]]] = points[i, 1]
+    for i in range(xy.shape[1]):
+        if 0 <= codes[i] < len(ends) and np.isfinite(xy[0, i]) and np.isfinite(xy[1, i]):
+            grouped[0, ends[codes[i]]] = xy[0, i]
+            grouped[1, ends[codes[i]]] = xy[1, i]
             ends[codes[i]] += 1
 
 

@@ -193,8 +193,8 @@ def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Report
         return _count_all(asked, plane, cells, problem, reports)
     middles = None
     if isinstance(cells.coloring, Categories):  # nearly where they are
-        points, codes = (np.ascontiguousarray(each[::SAMPLE_STEP]) for each in (plane.points, cells.codes))
-        middles = medians(points, codes, len(cells.coloring.labels))
+        xy, codes = (np.ascontiguousarray(each[..., ::SAMPLE_STEP]) for each in (plane.xy, cells.codes))
+        middles = medians(xy, codes, len(cells.coloring.labels))
     rest = partial(_count_all, asked, plane, cells, problem)
     return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)
 
@@ -202,7 +202,7 @@ def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Report
 def _count_all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Reports[Loaded]) -> Loaded:
     coloring, middles = cells.coloring, None
     if isinstance(coloring, Categories):
-        middles = medians(plane.points, cells.codes, len(coloring.labels))
+        middles = medians(plane.xy, cells.codes, len(coloring.labels))
     reports(1.0)
     notes = " · ".join(_notes(plane)) if asked.axes else ""
     return Loaded(asked, plane, cells, legend(coloring), notes, problem, middles=middles)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import wait
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from cellasso.plane import Viewport
+from cellasso.plane import BLOCK, Viewport
 from cellasso.tasks import quick_threads, run_blocks
 from cellasso_app import aggregate
 from cellasso_app.coloring import MISSING_CODE, Categories, Values
 from cellasso_app.dots import disc
 from cellasso_app.palettes import Scale, color_table, rgb
+from cellasso_app.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,9 +49,6 @@ DOTS_AROUND = 0.5
 SPLIT = 1 << 18
 """Points or pixels from which on several cores draw."""
 
-SAMPLED = 2048
-"""One of so many points tells where the others are."""
-
 OPACITIES = 4096
 """Counts of cells in a pixel that opacity tells apart."""
 
@@ -67,6 +66,8 @@ PLAIN, SELECTED, HIDDEN = 0, 1, 2
 """States of a cell."""
 
 Result = TypeVar("Result")
+
+_Told: TypeAlias = "Callable[[slice], tuple[Any, ...]]"
 
 NONE = np.zeros(0, dtype=np.uint8)
 
@@ -253,8 +254,33 @@ def draw(
     plane = cells.plane
     if dots and plane.count(viewport) <= N_DOTS:
         return _collect(cells, viewport, canvas, style, states)
-    shade = {"mixed": _mix, "mean": _average}.get(cells.order(style.order), _top)
-    return shade(cells, viewport, canvas, style, states if states is not None else NONE)
+    some, strips = states if states is not None else NONE, _strips(plane, viewport, canvas)
+
+    def of(rows: slice) -> tuple[Any, ...]:
+        """Return what all loops over the points are told of a strip."""
+        return some, plane.spans(_around(viewport, canvas, rows)), _plain(viewport), canvas.height, rows.start
+
+    mixture = None
+    with scratch.lend(2, canvas.height, canvas.width) as (words, grown):
+        match cells.order(style.order):
+            case "mixed":
+                colors = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark, chosen=style.chosen))
+                loop = partial(aggregate.add_mixture, plane.xy, cells.codes, colors, cells.ranks(style))
+                n_visible, mixture = _mix(loop, strips, of, words)
+            case "mean":
+                n_visible = _average(cells, strips, of, words)
+            case _:
+                loop = partial(aggregate.raise_top, plane.xy, cells.codes, cells.ranks(style))
+                n_visible = _raise(loop, strips, of, words)
+        radius = _radius(n_visible, canvas, style)
+        if not radius:
+            codes, alpha = _shade(words, _opacities_of(words, strips), strips, fade=style.fade)
+        else:
+            _grow(words, radius, strips, grown)
+            codes, alpha = _shade(grown, np.arange(16) * 17.0, strips, fade=style.fade)
+            if mixture is not None:
+                mixture = _pick(mixture, grown, strips)
+    return Picture(viewport, codes if mixture is None else np.zeros_like(codes), alpha, n_visible, mixture)
 
 
 def _radius(n_visible: int, canvas: Canvas, style: Style) -> float:
@@ -268,67 +294,35 @@ def _radius(n_visible: int, canvas: Canvas, style: Style) -> float:
     return float(np.clip(DOT_FILL * spacing, low, high))
 
 
-def _top(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
-    ranks, strips = cells.ranks(style), _strips(cells.plane, viewport, canvas)
-    words = np.empty((canvas.height, canvas.width), dtype=np.int64)
+def _raise(loop: Callable[..., int], strips: list[slice], of: _Told, words: NDArray[np.int64]) -> int:
+    """Write the topmost word of each pixel; return how many cells were drawn."""
 
     def raise_strip(rows: slice) -> int:
         words[rows] = 0  # by the core that draws there, in its own cache
-        spans = cells.plane.spans(_around(viewport, canvas, rows))
-        return aggregate.raise_top(
-            cells.plane.points,
-            cells.codes,
-            ranks,
-            states,
-            spans,
-            _plain(viewport),
-            canvas.height,
-            rows.start,
-            words[rows],
-        )
+        return loop(*of(rows), words[rows])
 
-    n_visible = sum(_run(raise_strip, strips))
-    _, codes, alpha = _sized(words, strips, n_visible, canvas, style)
-    return Picture(viewport, codes, alpha, n_visible)
+    return sum(_run(raise_strip, strips))
 
 
-def _mix(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
-    ranks, strips = cells.ranks(style), _strips(cells.plane, viewport, canvas)
-    words = np.empty((canvas.height, canvas.width), dtype=np.int64)
+def _mix(
+    loop: Callable[..., int], strips: list[slice], of: _Told, words: NDArray[np.int64]
+) -> tuple[int, NDArray[np.uint8]]:
+    """Write the word of each pixel; return how many cells were drawn, and the mean colour of each pixel."""
     mixture = np.empty((*words.shape, 3), dtype=np.uint8)
-    table = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark, chosen=style.chosen))
+    with scratch.lend(*words.shape, 2) as sums:
 
-    def mix_strip(rows: slice) -> int:
-        sums = np.zeros((*words[rows].shape, 2), dtype=np.int64)
-        spans = cells.plane.spans(_around(viewport, canvas, rows))
-        n = aggregate.add_mixture(
-            cells.plane.points,
-            cells.codes,
-            table,
-            ranks,
-            states,
-            spans,
-            _plain(viewport),
-            canvas.height,
-            rows.start,
-            sums,
-        )
-        aggregate.divide_mixture(sums, rows.start, words[rows], mixture[rows])
-        return n
+        def mix_strip(rows: slice) -> int:
+            sums[rows] = 0
+            n = loop(*of(rows), sums[rows])
+            aggregate.divide_mixture(sums[rows], rows.start, words[rows], mixture[rows])
+            return n
 
-    n_visible = sum(_run(mix_strip, strips))
-    grown, codes, alpha = _sized(words, strips, n_visible, canvas, style)
-    if grown is words:
-        return Picture(viewport, np.zeros_like(codes), alpha, n_visible, mixture)
-    picked = np.empty_like(mixture)  # a dot shows the colour of the pixel that it grew from
-    _run(lambda rows: aggregate.pick_colors(mixture, grown[rows], picked[rows]), strips)
-    return Picture(viewport, np.zeros_like(codes), alpha, n_visible, picked)
+        return sum(_run(mix_strip, strips)), mixture
 
 
-def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8]) -> Picture:
-    strips, limits = _strips(cells.plane, viewport, canvas), (0.0, 1.0)
-    words = np.empty((canvas.height, canvas.width), dtype=np.int64)
-    values = cells.values
+def _average(cells: Cells, strips: list[slice], of: _Told, words: NDArray[np.int64]) -> int:
+    """Write the word of each pixel with the colour of the mean of its values; return how many cells were drawn."""
+    values, limits = cells.values, (0.0, 1.0)
     if isinstance(cells.coloring, Values):
         limits = cells.scale.limits(cells.coloring)
 
@@ -336,10 +330,7 @@ def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
         strip = words[rows]
         strip[:] = 0
         sums, known = np.zeros(strip.shape), np.zeros(strip.shape, dtype=np.int64)
-        spans = cells.plane.spans(_around(viewport, canvas, rows))
-        n = aggregate.add_values(
-            cells.plane.points, values, states, spans, _plain(viewport), canvas.height, rows.start, sums, known, strip
-        )
+        n = aggregate.add_values(cells.plane.xy, values, *of(rows), sums, known, strip)
         mean = np.divide(sums, known, out=np.full(strip.shape, np.nan), where=known > 0).astype(np.float32)
         steps = np.empty(strip.size, dtype=np.uint8)
         aggregate.to_steps(mean.ravel(), float(limits[0]), float(limits[1]), cells.scale.log, steps)
@@ -349,35 +340,44 @@ def _average(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
         strip[:] = np.where(strip > 0, counted | rank | codes, 0)
         return n
 
-    n_visible = sum(_run(average_strip, strips))
-    _, codes, alpha = _sized(words, strips, n_visible, canvas, style)
-    return Picture(viewport, codes, alpha, n_visible)
+    return sum(_run(average_strip, strips))
 
 
-def _sized(
-    words: NDArray[np.int64], strips: list[slice], n_visible: int, canvas: Canvas, style: Style
-) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Grow pixels to dots; return the words on top, their colours and opacity, faded where others are selected."""
-    radius = _radius(n_visible, canvas, style)
+def _grow(words: NDArray[np.int64], radius: float, strips: list[slice], grown: NDArray[np.int64]) -> None:
+    """Grow pixels to dots: write which word is seen in each, and how much of the pixel it covers."""
+    coverage = np.rint(disc(radius) * 15).astype(np.uint8)
+
+    def grow_strip(rows: slice) -> None:
+        grown[rows] = 0
+        aggregate.spread_dots(words, coverage, rows.start, grown[rows])
+
+    _run(grow_strip, strips)
+
+
+def _pick(mixture: NDArray[np.uint8], grown: NDArray[np.int64], strips: list[slice]) -> NDArray[np.uint8]:
+    """Return mixed colours where dots have grown: each shows that of the pixel that it grew from."""
+    picked = np.empty_like(mixture)
+    _run(lambda rows: aggregate.pick_colors(mixture, grown[rows], picked[rows]), strips)
+    return picked
+
+
+def _shade(
+    words: NDArray[np.int64], opacity: NDArray[np.float64], strips: list[slice], *, fade: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return colours and opacity, by the count in each word; what is not selected is faded where it is wanted."""
     codes, alpha = np.empty(words.shape, dtype=np.uint8), np.empty(words.shape, dtype=np.uint8)
-    if radius:
-        coverage = np.rint(disc(radius) * 15).astype(np.uint8)
-        grown, full = np.empty_like(words), np.arange(16) * 17.0
-    else:
-        n_pixels = sum(_run(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), strips))
-        # of 16 steps: more of them nobody sees, but they take twice the bytes
-        grown, full = words, np.rint(opacities(_crowd(n_pixels)) * 15) * 17
-        full[0] = 0
-    opacity = np.rint(np.stack([full * (FADED if style.fade else 1.0), full])).astype(np.uint8)
+    table = np.rint(np.stack([opacity * (FADED if fade else 1.0), opacity])).astype(np.uint8)
+    _run(lambda rows: aggregate.shade(words[rows], table, codes[rows], alpha[rows]), strips)
+    return codes, alpha
 
-    def shade_strip(rows: slice) -> None:
-        if radius:
-            grown[rows] = 0
-            aggregate.spread_dots(words, coverage, rows.start, grown[rows])
-        aggregate.shade(grown[rows], opacity, codes[rows], alpha[rows])
 
-    _run(shade_strip, strips)
-    return grown, codes, alpha
+def _opacities_of(words: NDArray[np.int64], strips: list[slice]) -> NDArray[np.float64]:
+    """Return the opacity of a pixel by its number of cells, 0 to 255, where a cell is no larger than that."""
+    n_pixels = sum(_run(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), strips))
+    # of 16 steps: more of them nobody sees, but they take twice the bytes
+    opacity = np.rint(opacities(_crowd(n_pixels)) * 15) * 17
+    opacity[0] = 0
+    return opacity
 
 
 def _crowd(n_pixels: NDArray[np.int64]) -> int:
@@ -387,9 +387,9 @@ def _crowd(n_pixels: NDArray[np.int64]) -> int:
 
 
 def opacities(crowd: int) -> NDArray[np.float64]:
-    """Return the opacity of a pixel by its number of cells, `(4096,)`: datashader's `how="log"` up to a crowd."""
-    n = np.maximum(np.arange(OPACITIES), 1)
-    return LONE + (1 - LONE) * np.minimum(np.log(n) / np.log(max(crowd, 2)), 1.0)
+    """Return the opacity of a pixel by its number of cells, up to a crowd, as datashader's `how="log"`."""
+    n = np.maximum(np.arange(max(crowd, 2) + 1), 1)
+    return LONE + (1 - LONE) * np.log(n) / np.log(n[-1])
 
 
 def _collect(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8] | None) -> Dots:
@@ -397,7 +397,7 @@ def _collect(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
     area = around if cells.plane.count(around) <= N_DOTS else viewport
     found, words = np.empty(N_DOTS, dtype=np.int64), np.empty(N_DOTS, dtype=np.int64)
     n = aggregate.collect(
-        cells.plane.points,
+        cells.plane.xy,
         cells.codes,
         cells.ranks(style),
         states if states is not None else NONE,
@@ -409,7 +409,7 @@ def _collect(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
     order = np.argsort(words[:n])
     at, words = found[:n][order], words[:n][order]
     faded = (words >> aggregate.SELECTED) & 1 == 0 if style.fade else np.zeros(0, dtype=np.bool_)
-    points = cells.plane.points[at]
+    points = np.ascontiguousarray(cells.plane.points[at])
     x, y = points.T.astype(np.float64)  # comparing them with the edges must not round these
     n_visible = int(
         np.count_nonzero(
@@ -435,9 +435,10 @@ def _strips(plane: Plane, viewport: Viewport, canvas: Canvas) -> list[slice]:
     n_strips = min(max(1, max(n_points, canvas.width * canvas.height) // SPLIT), _n_cores())
     if n_strips == 1 or not n_points:
         return [slice(0, canvas.height)]
-    y = np.sort(np.concatenate([plane.points[start:stop:SAMPLED, 1] for start, stop, _ in spans])).astype(np.float64)
-    middles = y[len(y) * np.arange(1, n_strips) // n_strips]
-    share = (middles - viewport.y_low) / (viewport.y_high - viewport.y_low)
+    blocks = [plane.boxes[start // BLOCK : -(-stop // BLOCK), 2:] for start, stop in spans[:, :2].tolist()]
+    y = np.concatenate(blocks).mean(axis=1)
+    at = len(y) * np.arange(1, n_strips) // n_strips
+    share = (np.partition(y, at)[at] - viewport.y_low) / (viewport.y_high - viewport.y_low)
     cuts = (np.clip(share, 0, 1) * canvas.height).astype(int)
     edges = sorted({0, canvas.height, *map(int, cuts)})
     return [slice(*ends) for ends in pairwise(edges)]
@@ -454,10 +455,15 @@ def _around(viewport: Viewport, canvas: Canvas, rows: slice) -> Viewport:
 
 
 def _run(job: Callable[[slice], Result], strips: list[slice]) -> list[Result]:
-    """Run a job on all strips, each on a core of its own."""
-    if len(strips) == 1:
-        return [job(strips[0])]
-    return list(run_blocks(job, strips, executor=quick_threads()))
+    """Run a job on all strips, each on a core of its own; on this one the first, and those that no other has begun."""
+    first, *others = strips
+    running = [quick_threads().submit(job, rows) for rows in others]
+    try:
+        done = [job(first)]
+        done += [job(rows) if each.cancel() else each.result() for rows, each in zip(others, running, strict=True)]
+    finally:
+        wait([each for each in running if not each.cancel()])  # what they draw in is lent to others after this
+    return done
 
 
 def _n_cores() -> int:

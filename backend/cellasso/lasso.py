@@ -86,7 +86,8 @@ def points_in_polygon(
 
     def find_block(start: int) -> int:
         stop = start + BLOCK
-        shape.find(np.ascontiguousarray(points[start:stop]), inside[start:stop])
+        x, y = np.ascontiguousarray(points[start:stop].T)
+        shape.find(x, y, inside[start:stop])
         return min(stop, len(points))
 
     for done in run_blocks(find_block, range(0, len(points), BLOCK)):
@@ -126,10 +127,10 @@ class Polygon:
         (x_low, y_low), (x_high, y_high) = self._vertices.min(axis=0), self._vertices.max(axis=0)
         return float(x_low), float(x_high), float(y_low), float(y_high)
 
-    def find(self, points: NDArray[np.floating], inside: NDArray[np.bool_]) -> None:
-        """Write which points `(n, 2)`, contiguous float32 or float64, lie inside, to `(n,)` that begins as False."""
+    def find(self, x: NDArray[np.floating], y: NDArray[np.floating], inside: NDArray[np.bool_]) -> None:
+        """Write which points, contiguous float32 or float64, lie inside, `(n,)` each; `inside` begins as False."""
         if self._grid is not None:
-            _kernels()[1](points, self._vertices, *self._grid, inside)
+            _kernels()[1](x, y, self._vertices, *self._grid, inside)
 
 
 def rasterise(vertices: NDArray[np.float64], n_points: int) -> Grid:

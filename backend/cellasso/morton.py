@@ -71,24 +71,51 @@ def find_ends(points: NDArray[np.float32], axis: int, least: float, most: float)
 
 
 @njit(nogil=True, cache=True)
-def bound_blocks(points: NDArray[np.float32], block: int) -> NDArray[np.float64]:
+def gather_points(points: NDArray[np.float32], order: NDArray[np.int32], xy: NDArray[np.float32]) -> None:
+    """Write the coordinates of some points `(n, 2)` in an order, `(m,)`, to `(2, m)`."""
+    for i in range(len(order)):
+        xy[0, i], xy[1, i] = points[order[i], 0], points[order[i], 1]
+
+
+@njit(nogil=True, cache=True)
+def bound_blocks(xy: NDArray[np.float32], block: int) -> NDArray[np.float64]:
     """Return x low, x high, y low, y high of each `block` points, `(n_blocks, 4)`."""
-    n_blocks = (len(points) + block - 1) // block
-    boxes = np.empty((n_blocks, 4), dtype=np.float64)
-    for number in range(n_blocks):
-        first = number * block
-        x_low = x_high = points[first, 0]
-        y_low = y_high = points[first, 1]
-        for i in range(first + 1, min(first + block, len(points))):
-            x, y = points[i, 0], points[i, 1]
-            x_low, x_high, y_low, y_high = min(x_low, x), max(x_high, x), min(y_low, y), max(y_high, y)
-        boxes[number] = (x_low, x_high, y_low, y_high)
+    n = xy.shape[1]
+    boxes = np.empty(((n + block - 1) // block, 4), dtype=np.float64)
+    for number in range(len(boxes)):
+        for axis in range(2):
+            values = xy[axis, number * block : min((number + 1) * block, n)]
+            boxes[number, 2 * axis], boxes[number, 2 * axis + 1] = values.min(), values.max()
     return boxes
 
 
 @njit(nogil=True, cache=True)
+def find_spans(
+    boxes: NDArray[np.float64], block: int, n: int, x_low: float, x_high: float, y_low: float, y_high: float
+) -> NDArray[np.int64]:
+    """Return start and stop of the points in the blocks that touch a viewport, and whether all of them lie in it.
+
+    Neighbours are one span where they are alike, `(m, 3)`; blocks of `block` points each, `n` in all.
+    """
+    spans = np.empty((len(boxes), 3), dtype=np.int64)
+    m = 0
+    for number in range(len(boxes)):
+        left, right, bottom, top = boxes[number]
+        if left > x_high or right < x_low or bottom > y_high or top < y_low:
+            continue
+        start, stop = number * block, min((number + 1) * block, n)
+        whole = np.int64(left >= x_low and right <= x_high and bottom >= y_low and top <= y_high)
+        if m and spans[m - 1, 1] == start and spans[m - 1, 2] == whole:
+            spans[m - 1, 1] = stop
+        else:
+            spans[m, 0], spans[m, 1], spans[m, 2] = start, stop, whole
+            m += 1
+    return spans[:m]
+
+
+@njit(nogil=True, cache=True)
 def count_inside(
-    points: NDArray[np.float32], spans: NDArray[np.int64], x_low: float, x_high: float, y_low: float, y_high: float
+    xy: NDArray[np.float32], spans: NDArray[np.int64], x_low: float, x_high: float, y_low: float, y_high: float
 ) -> int:
     """Count the points of some spans in a viewport, its edges included."""
     n = 0
@@ -97,7 +124,7 @@ def count_inside(
             n += int(spans[span, 1] - spans[span, 0])
             continue
         for i in range(spans[span, 0], spans[span, 1]):
-            x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
+            x, y = np.float64(xy[0, i]), np.float64(xy[1, i])
             if x_low <= x <= x_high and y_low <= y <= y_high:
                 n += 1
     return n
@@ -105,7 +132,7 @@ def count_inside(
 
 @njit(nogil=True, cache=True)
 def find_nearest(
-    points: NDArray[np.float32],
+    xy: NDArray[np.float32],
     spans: NDArray[np.int64],
     allowed: NDArray[np.bool_],
     x: float,
@@ -120,7 +147,7 @@ def find_nearest(
     best, found = 1.0, -1
     for span in range(len(spans)):
         for i in range(spans[span, 0], spans[span, 1]):
-            dx, dy = (points[i, 0] - x) / reach_x, (points[i, 1] - y) / reach_y
+            dx, dy = (xy[0, i] - x) / reach_x, (xy[1, i] - y) / reach_y
             distance = dx * dx + dy * dy
             if distance < best and (len(allowed) == 0 or allowed[i]):
                 best, found = distance, i

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from cellasso.matrix import Progress
 
-BLOCK = 4096
-"""Points that share a bounding box."""
+BLOCK = 1024
+"""Points that share a bounding box: the fewer, the less is drawn in vain along the edges of a view."""
 
 MAX_BITS = 11
 """Of a coordinate's place on the curve: 2,048 by 2,048 squares, which one counting sort fills."""
@@ -55,8 +55,8 @@ class Plane:
 
     Parameters
     ----------
-    points
-        Coordinates `(n, 2)` float32, in the order of the curve.
+    xy
+        Coordinates `(2, n)` float32, in the order of the curve; apart, so that loops take several of each at a time.
     order
         The cell (row of obs) of each point, `(n,)` int32.
     boxes
@@ -72,7 +72,7 @@ class Plane:
 
     def __init__(
         self,
-        points: NDArray[np.float32],
+        xy: NDArray[np.float32],
         order: NDArray[np.int32],
         boxes: NDArray[np.float64],
         *,
@@ -80,7 +80,7 @@ class Plane:
         n_obs: int,
         step: int = 1,
     ) -> None:
-        self.points = points
+        self.xy = xy
         self.order = order
         self.boxes = boxes
         self.bounds = bounds
@@ -98,28 +98,40 @@ class Plane:
         low = np.array([x_low, y_low])
         scale = side / np.array([x_high - x_low, y_high - y_low])
         order = _loops().sort_points(points, low, scale, side, n)
-        placed = arrange(points, order)
-        boxes = _loops().bound_blocks(placed, BLOCK)
-        return cls(placed, order, boxes, bounds=Viewport(x_low, x_high, y_low, y_high), n_obs=len(points))
+        xy = np.empty((2, n), dtype=np.float32)
+
+        def gather(start: int) -> None:
+            part = slice(start, start + TASK)
+            _loops().gather_points(points, order[part], xy[:, part])
+
+        for _ in run_blocks(gather, range(0, n, TASK), executor=quick_threads()):
+            pass
+        boxes = _loops().bound_blocks(xy, BLOCK)
+        return cls(xy, order, boxes, bounds=Viewport(x_low, x_high, y_low, y_high), n_obs=len(points))
 
     @classmethod
     def empty(cls, n_obs: int) -> Plane:
         """Return a plane in which none of so many cells has a place."""
         order, boxes = np.zeros(0, dtype=np.int32), np.zeros((0, 4))
         unit = Viewport(0.0, 1.0, 0.0, 1.0)
-        return cls(np.zeros((0, 2), dtype=np.float32), order, boxes, bounds=unit, n_obs=n_obs)
+        return cls(np.zeros((2, 0), dtype=np.float32), order, boxes, bounds=unit, n_obs=n_obs)
 
     def __len__(self) -> int:
         """Return how many cells have a place."""
-        return len(self.points)
+        return len(self.order)
+
+    @property
+    def points(self) -> NDArray[np.float32]:
+        """Coordinates `(n, 2)`, in the order of the curve."""
+        return self.xy.T
 
     @cached_property
     def coarse(self) -> Plane:
         """The plane of every sixteenth cell, for a first picture of millions of them."""
         at = np.flatnonzero(self.order % SAMPLE_STEP == 0)
-        points, order = self.points[at], self.order[at] // SAMPLE_STEP
-        boxes, n_obs = _loops().bound_blocks(points, BLOCK), -(-self.n_obs // SAMPLE_STEP)
-        return Plane(points, order, boxes, bounds=self.bounds, n_obs=n_obs, step=SAMPLE_STEP)
+        xy, order = self.xy[:, at], self.order[at] // SAMPLE_STEP
+        boxes, n_obs = _loops().bound_blocks(xy, BLOCK), -(-self.n_obs // SAMPLE_STEP)
+        return Plane(xy, order, boxes, bounds=self.bounds, n_obs=n_obs, step=SAMPLE_STEP)
 
     def arrange(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
         """Return the values of all cells, `(n_obs,)`, in the order of the points, `(n,)`."""
@@ -127,33 +139,12 @@ class Plane:
 
     def spans(self, viewport: Viewport) -> NDArray[np.int64]:
         """Return where the points of a viewport are: start, stop, and whether all of them lie in it, `(m, 3)`."""
-        x_low, x_high, y_low, y_high = self.boxes.T
-        touched = (
-            (x_low <= viewport.x_high)
-            & (x_high >= viewport.x_low)
-            & (y_low <= viewport.y_high)
-            & (y_high >= viewport.y_low)
-        )
-        blocks = np.flatnonzero(touched)
-        whole = (
-            (x_low[blocks] >= viewport.x_low)
-            & (x_high[blocks] <= viewport.x_high)
-            & (y_low[blocks] >= viewport.y_low)
-            & (y_high[blocks] <= viewport.y_high)
-        )
-        first = np.ones(len(blocks), dtype=np.bool_)
-        first[1:] = (np.diff(blocks) != 1) | (whole[1:] != whole[:-1])
-        starts = np.flatnonzero(first)
-        stops = np.append(starts[1:], len(blocks))
-        found = np.empty((len(starts), 3), dtype=np.int64)
-        found[:, 0] = blocks[starts] * BLOCK
-        found[:, 1] = np.minimum((blocks[stops - 1] + 1) * BLOCK, len(self)) if len(blocks) else 0
-        found[:, 2] = whole[starts]
+        found: NDArray[np.int64] = _loops().find_spans(self.boxes, BLOCK, len(self), *map(float, viewport))
         return found
 
     def count(self, viewport: Viewport) -> int:
         """Count the points in a viewport."""
-        return int(_loops().count_inside(self.points, self.spans(viewport), *map(float, viewport)))
+        return int(_loops().count_inside(self.xy, self.spans(viewport), *map(float, viewport)))
 
     def nearest(
         self, x: float, y: float, reach: tuple[float, float], allowed: NDArray[np.bool_] | None = None
@@ -164,7 +155,7 @@ class Plane:
         """
         near = self.spans(Viewport(x - reach[0], x + reach[0], y - reach[1], y + reach[1]))
         some = allowed if allowed is not None else np.zeros(0, dtype=np.bool_)
-        found = int(_loops().find_nearest(self.points, near, some, float(x), float(y), *map(float, reach)))
+        found = int(_loops().find_nearest(self.xy, near, some, float(x), float(y), *map(float, reach)))
         return found if found >= 0 else None
 
     def inside(self, polygon: Sequence[Sequence[float]], *, progress: Progress | None = None) -> NDArray[np.bool_]:
@@ -181,7 +172,8 @@ class Plane:
 
         def find(part: slice) -> None:
             inside = np.zeros(part.stop - part.start, dtype=np.bool_)
-            shape.find(self.points[part], inside)
+            x, y = self.xy[:, part]
+            shape.find(x, y, inside)
             mask[self.order[part][inside]] = True
 
         for number, _ in enumerate(run_blocks(find, tasks, executor=quick_threads()), 1):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Part of each key: another layout, another file."""
 
 WORTH_KEEPING = 1 << 20
@@ -52,9 +52,9 @@ def read_plane(root: Path, key: str) -> Plane | None:
     with suppress(OSError):  # when it was last opened; a cache that this user may only read keeps its time
         os.utime(folder / ABOUT)
     n, n_blocks = int(about["n"]), -(-int(about["n"]) // BLOCK)
-    boxes, points, order = np.split(stored, np.cumsum([n_blocks * 32, n * 8]))
+    boxes, xy, order = np.split(stored, np.cumsum([n_blocks * 32, n * 8]))
     return Plane(
-        points.view(np.float32).reshape(n, 2),
+        xy.view(np.float32).reshape(2, n),
         order.view(np.int32),
         boxes.view(np.float64).reshape(n_blocks, 4),
         bounds=Viewport(*about["bounds"]),
@@ -71,7 +71,7 @@ def write_plane(root: Path, key: str, plane: Plane, about: dict[str, Any]) -> No
         `file` and `matrix`, in the words of the list of what is kept.
     """
     folder = root / key
-    parts = [np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in (plane.boxes, plane.points, plane.order)]
+    parts = [np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in (plane.boxes, plane.xy, plane.order)]
     checksum = 0
     for part in parts:
         checksum = deflate.crc32(part, checksum)

@@ -117,7 +117,8 @@ def build(
 
 @njit(nogil=True, cache=True)
 def find_inside(
-    points: NDArray[np.floating],
+    xs: NDArray[np.floating],
+    ys: NDArray[np.floating],
     vertices: NDArray[np.float64],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
@@ -131,8 +132,8 @@ def find_inside(
     n = len(vertices)
     side = int(np.sqrt(len(state)))
     x_low, y_low, x_high, y_high = low[0], low[1], high[0], high[1]
-    for i in range(len(points)):
-        x, y = np.float64(points[i, 0]), np.float64(points[i, 1])
+    for i in range(len(xs)):
+        x, y = np.float64(xs[i]), np.float64(ys[i])
         if not (x_low <= x <= x_high and y_low <= y <= y_high):
             continue
         square = _place(y, y_low, scale[1], side) * side + _place(x, x_low, scale[0], side)
