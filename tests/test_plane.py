@@ -363,6 +363,7 @@ def test_a_lasso_tells_its_progress_and_can_be_cancelled(monkeypatch):
 
 def test_a_lasso_looks_at_the_blocks_near_it_alone(monkeypatch):
     monkeypatch.setattr(plane, "TASK", BLOCK)
+    monkeypatch.setattr(plane, "PASSED_OVER", 0)
     sorted_points = Plane.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4"))
     told: list[float] = []
     sorted_points.inside([(0.4, 0.3), (0.45, 0.3), (0.42, 0.35)], progress=told.append)

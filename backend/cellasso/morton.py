@@ -131,6 +131,14 @@ def count_inside(
 
 
 @njit(nogil=True, cache=True)
+def mark_cells(order: NDArray[np.int32], inside: NDArray[np.bool_], mask: NDArray[np.bool_]) -> None:
+    """Mark the cells `order`, `(n,)`, of those points that are inside, `(n,)`, among all, `(n_obs,)`."""
+    for i in range(len(order)):
+        if inside[i]:
+            mask[order[i]] = True
+
+
+@njit(nogil=True, cache=True)
 def find_nearest(
     xy: NDArray[np.float32],
     spans: NDArray[np.int64],

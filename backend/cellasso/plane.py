@@ -36,6 +36,9 @@ SAMPLE_STEP = 16
 TASK = 1 << 20
 """Points in one task: some milliseconds, after which it can be cancelled."""
 
+PASSED_OVER = 1 << 14
+"""Points between those of two tasks that cost less than a task of its own does."""
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -164,17 +167,13 @@ class Plane:
         shape = Polygon(polygon, len(self))
         if shape.is_empty:
             return mask
-        tasks = [
-            slice(start, min(start + TASK, int(stop)))
-            for first, stop, _ in self.spans(Viewport(*shape.box))
-            for start in range(int(first), int(stop), TASK)
-        ]
+        tasks = _tasks(self.spans(Viewport(*shape.box)))
 
         def find(part: slice) -> None:
             inside = np.zeros(part.stop - part.start, dtype=np.bool_)
             x, y = self.xy[:, part]
             shape.find(x, y, inside)
-            mask[self.order[part][inside]] = True
+            _loops().mark_cells(self.order[part], inside, mask)
 
         for number, _ in enumerate(run_blocks(find, tasks, executor=quick_threads()), 1):
             if progress is not None:
@@ -193,6 +192,17 @@ def arrange(column: NDArray[Scalar], order: NDArray[np.int32]) -> NDArray[Scalar
     for _ in run_blocks(take, range(0, len(order), TASK), executor=quick_threads()):
         pass
     return out
+
+
+def _tasks(spans: NDArray[np.int64]) -> list[slice]:
+    """Return the points of some spans, cut and joined into tasks that are worth a thread's while."""
+    gaps = np.flatnonzero(spans[1:, 0] - spans[:-1, 1] > PASSED_OVER) + 1
+    joined = np.split(spans, gaps) if len(spans) else []
+    return [
+        slice(start, min(start + TASK, int(each[-1, 1])))
+        for each in joined
+        for start in range(int(each[0, 0]), int(each[-1, 1]), TASK)
+    ]
 
 
 def _ends(points: NDArray[np.float32], axis: int) -> tuple[float, float]:
