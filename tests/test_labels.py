@@ -28,7 +28,7 @@ def test_medians_are_those_of_numpy(n_obs, dtype):
     points[rng.random((n_obs, 2)) < 0.05] = np.inf
     codes = rng.integers(-1, 12, n_obs).astype(dtype)
     codes[codes == 4] = 5  # an empty category
-    found = medians(points.T, codes, 12)
+    found = medians(np.ascontiguousarray(points.T), codes, 12)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, nanmedians(points, codes, 12))
 
@@ -37,19 +37,21 @@ def test_medians_with_many_equal_points():
     rng = np.random.default_rng(5)
     points = rng.integers(0, 4, (4_000, 2)).astype(np.float32)
     codes = rng.integers(0, 3, len(points)).astype(np.int16)
-    np.testing.assert_array_equal(medians(points.T, codes, 3), nanmedians(points, codes, 3))
+    np.testing.assert_array_equal(medians(np.ascontiguousarray(points.T), codes, 3), nanmedians(points, codes, 3))
 
 
 def test_medians_do_not_change_their_points_and_pass_over_foreign_codes():
     points = np.array([[3, 1], [1, 2], [2, 9], [5, 5]], dtype=np.float32)
     before = points.copy()
-    np.testing.assert_array_equal(medians(points.T, np.array([0, 0, 0, 7], dtype=np.int16), 2)[0], [2, 2])
+    np.testing.assert_array_equal(
+        medians(np.ascontiguousarray(points.T), np.array([0, 0, 0, 7], dtype=np.int16), 2)[0], [2, 2]
+    )
     np.testing.assert_array_equal(points, before)
 
 
 def test_the_median_of_two_huge_coordinates_is_finite():
     points = np.array([[3e38, -3e38], [3e38, -3e38]], dtype=np.float32)
-    np.testing.assert_array_equal(medians(points.T, np.zeros(2, dtype=np.int16), 1), points[:1])
+    np.testing.assert_array_equal(medians(np.ascontiguousarray(points.T), np.zeros(2, dtype=np.int16), 1), points[:1])
 
 
 def boxes(middles: np.ndarray, widths: np.ndarray, heights: np.ndarray) -> np.ndarray:

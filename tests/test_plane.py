@@ -107,6 +107,13 @@ def test_boxes_hold_the_points_of_their_blocks(points):
             assert list(box) == [x.min(), x.max(), y.min(), y.max()]
 
 
+def test_loops_find_coordinates_one_after_the_other(points):
+    """Else they are compiled once more for another layout, when the first picture is waited for."""
+    for each in (Plane.of(points), Plane.of(points).coarse):
+        assert each.xy.flags.c_contiguous
+        assert each.xy.shape == (2, len(each))
+
+
 def test_neighbours_share_blocks():
     """Without the curve a block would be as wide as the plane, and sorted along one axis as high."""
     boxes = Plane.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4")).boxes
@@ -126,6 +133,8 @@ def test_columns_follow_the_points_in_several_tasks(monkeypatch):
     sorted_points = Plane.of(np.random.default_rng(0).random((4500, 2)).astype("f4"))
     values = np.random.default_rng(1).random(4500)
     np.testing.assert_array_equal(sorted_points.arrange(values), values[sorted_points.order])
+    points = np.random.default_rng(0).random((4500, 2)).astype("f4")
+    np.testing.assert_array_equal(sorted_points.points, points[sorted_points.order])
 
 
 def test_the_coarse_plane_has_every_sixteenth_cell(points):
@@ -182,6 +191,12 @@ def test_spans_are_the_blocks_that_a_viewport_touches(points):
         np.testing.assert_array_equal(touched, ~np.repeat(apart, BLOCK)[: len(sorted_points)])
         joined = (spans[1:, 0] == spans[:-1, 1]) & (spans[1:, 2] == spans[:-1, 2])
         assert not joined.any()  # what can be one loop is one
+
+
+def test_a_viewport_that_is_none_touches_nothing():
+    sorted_points = Plane.of(np.random.default_rng(0).random((3 * BLOCK, 2)).astype("f4"))
+    for number in range(4):
+        assert len(sorted_points.spans(UNIT._replace(**{UNIT._fields[number]: np.nan}))) == 0
 
 
 def test_a_small_viewport_touches_few_blocks():
@@ -366,5 +381,27 @@ def test_a_lasso_looks_at_the_blocks_near_it_alone(monkeypatch):
     monkeypatch.setattr(plane, "PASSED_OVER", 0)
     sorted_points = Plane.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4"))
     told: list[float] = []
-    sorted_points.inside([(0.4, 0.3), (0.45, 0.3), (0.42, 0.35)], progress=told.append)
+    polygon = [(0.4, 0.3), (0.45, 0.3), (0.42, 0.35)]
+    found = sorted_points.inside(polygon, progress=told.append)
     assert 1 <= len(told) <= 4
+    assert found.any()
+    np.testing.assert_array_equal(
+        found, points_in_polygon(sorted_points.points, polygon)[np.argsort(sorted_points.order)]
+    )
+
+
+@pytest.mark.parametrize("passed_over", [0, BLOCK, 64 * BLOCK])
+def test_a_lasso_around_distant_cells_finds_all_of_them(monkeypatch, passed_over):
+    monkeypatch.setattr(plane, "PASSED_OVER", passed_over)
+    points = np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4")
+    polygon = [(0.05, 0.05), (0.95, 0.05), (0.95, 0.95), (0.9, 0.95), (0.9, 0.1), (0.05, 0.1)]
+    np.testing.assert_array_equal(Plane.of(points).inside(polygon), points_in_polygon(points, polygon))
+
+
+def test_tasks_of_a_lasso_are_cut_and_joined(monkeypatch):
+    monkeypatch.setattr(plane, "TASK", 100)
+    monkeypatch.setattr(plane, "PASSED_OVER", 10)
+    spans = np.array([[5, 20, 1], [20, 30, 0], [40, 50, 0], [61, 70, 1], [200, 430, 0]])
+    expected = [slice(5, 50), slice(61, 70), slice(200, 300), slice(300, 400), slice(400, 430)]
+    assert plane._tasks(spans) == expected
+    assert plane._tasks(spans[:0]) == []

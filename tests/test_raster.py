@@ -241,12 +241,17 @@ def test_opacity_rises_from_a_lone_cell_to_a_crowd(crowd):
 
 def test_a_pixel_with_millions_of_cells_counts_no_further():
     """Beyond, its count would run into the sign, and the picture would be empty there."""
-    points, words = np.full((2, 1 << 20), 0.5, dtype="f4"), np.zeros((1, 1), dtype=np.int64)
-    none, ranks = np.zeros(0, dtype=np.uint8), np.ones(256, dtype=np.int16)
-    spans = np.tile(np.array([[0, 1 << 20, 1]]), (20, 1))
-    assert aggregate.raise_top(points, none, ranks, none, spans, tuple(UNIT), 1, 0, words) == 20 << 20
+    n = 1 << 20
+    points, words = np.full((2, n), 0.5, dtype="f4"), np.zeros((1, 1), dtype=np.int64)
+    none, ranks, values = np.zeros(0, dtype=np.uint8), np.ones(256, dtype=np.int16), np.ones(n, dtype="f4")
+    spans = np.tile(np.array([[0, n, 1]]), (12, 1))
+    assert aggregate.raise_top(points, none, ranks, none, spans, tuple(UNIT), 1, 0, words) == 12 * n
     assert words[0, 0] >> aggregate.COUNT >= aggregate.MOST >> aggregate.COUNT
     assert words[0, 0] & 0xFF == 255
+    words[:], sums, known = 0, np.zeros((1, 1)), np.zeros((1, 1), dtype=np.int64)
+    assert aggregate.add_values(points, values, none, spans, tuple(UNIT), 1, 0, sums, known, words) == 12 * n
+    assert words[0, 0] >> aggregate.COUNT >= aggregate.MOST >> aggregate.COUNT
+    assert (sums, known) == (12 * n, 12 * n)
 
 
 def test_a_pixel_with_millions_of_cells_mixes_no_further():
@@ -559,11 +564,12 @@ def test_a_dot_is_as_large_on_a_screen_of_more_pixels(n):
 
 @pytest.mark.parametrize(("kind", "order"), every_order())
 @pytest.mark.parametrize("n_cores", [2, 3, 7])
-def test_several_cores_draw_what_one_does(monkeypatch, kind, order, n_cores):
-    n = 5 * BLOCK + 17
+@pytest.mark.parametrize("size", [1, 6])
+def test_several_cores_draw_what_one_does(monkeypatch, kind, order, n_cores, size):
+    n = 20 * BLOCK + 17
     points = crowded(n)
     states = np.random.default_rng(13).choice([PLAIN, SELECTED, HIDDEN], n)
-    cells, style = sort_cells(points, some(kind, n)), Style(size=1, order=order, fade=True)
+    cells, style = sort_cells(points, some(kind, n)), Style(size=size, order=order, fade=True)
     views = [UNIT, Viewport(0.45, 0.55, 0.4, 0.5), Viewport(0.7, 2, 0.7, 2), cells.plane.bounds]
     alone = [picture(cells, style, states, viewport=view) for view in views]
     monkeypatch.setattr(raster, "SPLIT", 1000)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -34,23 +35,34 @@ def test_what_failed_gives_back_too():
 
 def test_no_more_is_kept_than_there_is_room_for():
     scratch = Scratch(room=100)
-    with scratch.lend(6) as first, scratch.lend(7) as second, scratch.lend(20) as large:
+    with scratch.lend(6) as first, scratch.lend(7) as second:
         pass
-    with scratch.lend(20) as other:
-        assert other is not large  # more than the room itself
     with scratch.lend(7) as other:
         assert other is not second  # it made room for the first, which came back after it
     with scratch.lend(6) as other:
         assert other is not first  # and this for the other
 
 
-def test_threads_do_not_share_what_is_lent():
-    scratch = Scratch()
+def test_what_is_larger_than_the_room_drives_nothing_out():
+    scratch = Scratch(room=100)
+    with scratch.lend(6) as small:
+        pass
+    with scratch.lend(20) as large:
+        pass
+    with scratch.lend(6) as again, scratch.lend(20) as other:
+        assert again is small
+        assert other is not large
 
-    def use(number: int) -> bool:
+
+def test_threads_do_not_share_what_is_lent():
+    scratch, all_have_one = Scratch(), Barrier(8, timeout=30)
+
+    def use(_number: int) -> int:
         with scratch.lend(1000) as lent:
-            lent[:] = number
-            return bool((lent == number).all())
+            all_have_one.wait()
+            return id(lent)
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(use, range(400)))
+        first, second = (set(pool.map(use, range(8))) for _ in range(2))
+    assert len(first) == 8
+    assert second == first

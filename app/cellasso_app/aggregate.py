@@ -337,7 +337,8 @@ def add_values(
             if state > (before >> SELECTED) & 1:
                 before = np.int64(0)
                 sums[row, column], known[row, column] = 0, 0
-            words[row, column] = (before & ~TOP) + (1 << COUNT) | (state << SELECTED) | 1
+            counted = min(before & ~TOP, MOST) + (1 << COUNT)
+            words[row, column] = counted | (state << SELECTED) | 1
             if not np.isnan(values[i]):
                 sums[row, column] += values[i]
                 known[row, column] += 1

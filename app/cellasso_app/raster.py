@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from cellasso.plane import BLOCK, Viewport
+from cellasso.plane import Viewport
 from cellasso.tasks import quick_threads, run_blocks
 from cellasso_app import aggregate
 from cellasso_app.coloring import MISSING_CODE, Categories, Values
@@ -66,8 +66,6 @@ PLAIN, SELECTED, HIDDEN = 0, 1, 2
 """States of a cell."""
 
 Result = TypeVar("Result")
-
-_Told: TypeAlias = "Callable[[slice], tuple[Any, ...]]"
 
 NONE = np.zeros(0, dtype=np.uint8)
 
@@ -254,33 +252,43 @@ def draw(
     plane = cells.plane
     if dots and plane.count(viewport) <= N_DOTS:
         return _collect(cells, viewport, canvas, style, states)
-    some, strips = states if states is not None else NONE, _strips(plane, viewport, canvas)
-
-    def of(rows: slice) -> tuple[Any, ...]:
-        """Return what all loops over the points are told of a strip."""
-        return some, plane.spans(_around(viewport, canvas, rows)), _plain(viewport), canvas.height, rows.start
-
+    strips = _strips(plane, viewport, canvas)
+    drawing = _Drawing(cells, viewport, canvas, style, states if states is not None else NONE, strips)
     mixture = None
-    with scratch.lend(2, canvas.height, canvas.width) as (words, grown):
+    with scratch.lend(canvas.height, canvas.width) as words:
         match cells.order(style.order):
             case "mixed":
-                colors = rgb(color_table(cells.coloring, cells.scale, dark=canvas.dark, chosen=style.chosen))
-                loop = partial(aggregate.add_mixture, plane.xy, cells.codes, colors, cells.ranks(style))
-                n_visible, mixture = _mix(loop, strips, of, words)
+                n_visible, mixture = _mix(drawing, words)
             case "mean":
-                n_visible = _average(cells, strips, of, words)
+                n_visible = _average(drawing, words)
             case _:
-                loop = partial(aggregate.raise_top, plane.xy, cells.codes, cells.ranks(style))
-                n_visible = _raise(loop, strips, of, words)
+                n_visible = _top(drawing, words)
         radius = _radius(n_visible, canvas, style)
         if not radius:
-            codes, alpha = _shade(words, _opacities_of(words, strips), strips, fade=style.fade)
+            codes, alpha = _shade(drawing, words, _opacity_by_count(drawing, words))
         else:
-            _grow(words, radius, strips, grown)
-            codes, alpha = _shade(grown, np.arange(16) * 17.0, strips, fade=style.fade)
-            if mixture is not None:
-                mixture = _pick(mixture, grown, strips)
+            with scratch.lend(canvas.height, canvas.width) as grown:
+                _grow(drawing, words, radius, grown)
+                codes, alpha = _shade(drawing, grown, np.arange(16) * 17.0)
+                mixture = _pick(drawing, mixture, grown) if mixture is not None else None
     return Picture(viewport, codes if mixture is None else np.zeros_like(codes), alpha, n_visible, mixture)
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A picture in the making: what is drawn, in which strips of rows."""
+
+    cells: Cells
+    viewport: Viewport
+    canvas: Canvas
+    style: Style
+    states: NDArray[np.uint8]
+    strips: list[slice]
+
+    def told(self, rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[float, ...], int, int]:
+        """Return what the loops over points are told of a strip: states, spans, viewport, height, and its first row."""
+        spans = self.cells.plane.spans(_around(self.viewport, self.canvas, rows))
+        return self.states, spans, _plain(self.viewport), self.canvas.height, rows.start
 
 
 def _radius(n_visible: int, canvas: Canvas, style: Style) -> float:
@@ -294,35 +302,37 @@ def _radius(n_visible: int, canvas: Canvas, style: Style) -> float:
     return float(np.clip(DOT_FILL * spacing, low, high))
 
 
-def _raise(loop: Callable[..., int], strips: list[slice], of: _Told, words: NDArray[np.int64]) -> int:
+def _top(drawing: _Drawing, words: NDArray[np.int64]) -> int:
     """Write the topmost word of each pixel; return how many cells were drawn."""
+    cells, ranks = drawing.cells, drawing.cells.ranks(drawing.style)
 
     def raise_strip(rows: slice) -> int:
         words[rows] = 0  # by the core that draws there, in its own cache
-        return loop(*of(rows), words[rows])
+        return aggregate.raise_top(cells.plane.xy, cells.codes, ranks, *drawing.told(rows), words[rows])
 
-    return sum(_run(raise_strip, strips))
+    return sum(_run(raise_strip, drawing.strips))
 
 
-def _mix(
-    loop: Callable[..., int], strips: list[slice], of: _Told, words: NDArray[np.int64]
-) -> tuple[int, NDArray[np.uint8]]:
+def _mix(drawing: _Drawing, words: NDArray[np.int64]) -> tuple[int, NDArray[np.uint8]]:
     """Write the word of each pixel; return how many cells were drawn, and the mean colour of each pixel."""
-    mixture = np.empty((*words.shape, 3), dtype=np.uint8)
+    cells, style = drawing.cells, drawing.style
+    colors = rgb(color_table(cells.coloring, cells.scale, dark=drawing.canvas.dark, chosen=style.chosen))
+    ranks, mixture = cells.ranks(style), np.empty((*words.shape, 3), dtype=np.uint8)
     with scratch.lend(*words.shape, 2) as sums:
 
         def mix_strip(rows: slice) -> int:
             sums[rows] = 0
-            n = loop(*of(rows), sums[rows])
+            told = drawing.told(rows)
+            n = aggregate.add_mixture(cells.plane.xy, cells.codes, colors, ranks, *told, sums[rows])
             aggregate.divide_mixture(sums[rows], rows.start, words[rows], mixture[rows])
             return n
 
-        return sum(_run(mix_strip, strips)), mixture
+        return sum(_run(mix_strip, drawing.strips)), mixture
 
 
-def _average(cells: Cells, strips: list[slice], of: _Told, words: NDArray[np.int64]) -> int:
+def _average(drawing: _Drawing, words: NDArray[np.int64]) -> int:
     """Write the word of each pixel with the colour of the mean of its values; return how many cells were drawn."""
-    values, limits = cells.values, (0.0, 1.0)
+    cells, values, limits = drawing.cells, drawing.cells.values, (0.0, 1.0)
     if isinstance(cells.coloring, Values):
         limits = cells.scale.limits(cells.coloring)
 
@@ -330,7 +340,7 @@ def _average(cells: Cells, strips: list[slice], of: _Told, words: NDArray[np.int
         strip = words[rows]
         strip[:] = 0
         sums, known = np.zeros(strip.shape), np.zeros(strip.shape, dtype=np.int64)
-        n = aggregate.add_values(cells.plane.xy, values, *of(rows), sums, known, strip)
+        n = aggregate.add_values(cells.plane.xy, values, *drawing.told(rows), sums, known, strip)
         mean = np.divide(sums, known, out=np.full(strip.shape, np.nan), where=known > 0).astype(np.float32)
         steps = np.empty(strip.size, dtype=np.uint8)
         aggregate.to_steps(mean.ravel(), float(limits[0]), float(limits[1]), cells.scale.log, steps)
@@ -340,10 +350,10 @@ def _average(cells: Cells, strips: list[slice], of: _Told, words: NDArray[np.int
         strip[:] = np.where(strip > 0, counted | rank | codes, 0)
         return n
 
-    return sum(_run(average_strip, strips))
+    return sum(_run(average_strip, drawing.strips))
 
 
-def _grow(words: NDArray[np.int64], radius: float, strips: list[slice], grown: NDArray[np.int64]) -> None:
+def _grow(drawing: _Drawing, words: NDArray[np.int64], radius: float, grown: NDArray[np.int64]) -> None:
     """Grow pixels to dots: write which word is seen in each, and how much of the pixel it covers."""
     coverage = np.rint(disc(radius) * 15).astype(np.uint8)
 
@@ -351,29 +361,29 @@ def _grow(words: NDArray[np.int64], radius: float, strips: list[slice], grown: N
         grown[rows] = 0
         aggregate.spread_dots(words, coverage, rows.start, grown[rows])
 
-    _run(grow_strip, strips)
+    _run(grow_strip, drawing.strips)
 
 
-def _pick(mixture: NDArray[np.uint8], grown: NDArray[np.int64], strips: list[slice]) -> NDArray[np.uint8]:
+def _pick(drawing: _Drawing, mixture: NDArray[np.uint8], grown: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return mixed colours where dots have grown: each shows that of the pixel that it grew from."""
     picked = np.empty_like(mixture)
-    _run(lambda rows: aggregate.pick_colors(mixture, grown[rows], picked[rows]), strips)
+    _run(lambda rows: aggregate.pick_colors(mixture, grown[rows], picked[rows]), drawing.strips)
     return picked
 
 
 def _shade(
-    words: NDArray[np.int64], opacity: NDArray[np.float64], strips: list[slice], *, fade: bool
+    drawing: _Drawing, words: NDArray[np.int64], opacity: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return colours and opacity, by the count in each word; what is not selected is faded where it is wanted."""
     codes, alpha = np.empty(words.shape, dtype=np.uint8), np.empty(words.shape, dtype=np.uint8)
-    table = np.rint(np.stack([opacity * (FADED if fade else 1.0), opacity])).astype(np.uint8)
-    _run(lambda rows: aggregate.shade(words[rows], table, codes[rows], alpha[rows]), strips)
+    table = np.rint(np.stack([opacity * (FADED if drawing.style.fade else 1.0), opacity])).astype(np.uint8)
+    _run(lambda rows: aggregate.shade(words[rows], table, codes[rows], alpha[rows]), drawing.strips)
     return codes, alpha
 
 
-def _opacities_of(words: NDArray[np.int64], strips: list[slice]) -> NDArray[np.float64]:
+def _opacity_by_count(drawing: _Drawing, words: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the opacity of a pixel by its number of cells, 0 to 255, where a cell is no larger than that."""
-    n_pixels = sum(_run(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), strips))
+    n_pixels = sum(_run(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), drawing.strips))
     # of 16 steps: more of them nobody sees, but they take twice the bytes
     opacity = np.rint(opacities(_crowd(n_pixels)) * 15) * 17
     opacity[0] = 0
@@ -409,7 +419,7 @@ def _collect(cells: Cells, viewport: Viewport, canvas: Canvas, style: Style, sta
     order = np.argsort(words[:n])
     at, words = found[:n][order], words[:n][order]
     faded = (words >> aggregate.SELECTED) & 1 == 0 if style.fade else np.zeros(0, dtype=np.bool_)
-    points = np.ascontiguousarray(cells.plane.points[at])
+    points = cells.plane.points[at]
     x, y = points.T.astype(np.float64)  # comparing them with the edges must not round these
     n_visible = int(
         np.count_nonzero(
@@ -435,8 +445,7 @@ def _strips(plane: Plane, viewport: Viewport, canvas: Canvas) -> list[slice]:
     n_strips = min(max(1, max(n_points, canvas.width * canvas.height) // SPLIT), _n_cores())
     if n_strips == 1 or not n_points:
         return [slice(0, canvas.height)]
-    blocks = [plane.boxes[start // BLOCK : -(-stop // BLOCK), 2:] for start, stop in spans[:, :2].tolist()]
-    y = np.concatenate(blocks).mean(axis=1)
+    y = plane.boxes_of(spans)[:, 2:].mean(axis=1)
     at = len(y) * np.arange(1, n_strips) // n_strips
     share = (np.partition(y, at)[at] - viewport.y_low) / (viewport.y_high - viewport.y_low)
     cuts = (np.clip(share, 0, 1) * canvas.height).astype(int)
@@ -457,8 +466,9 @@ def _around(viewport: Viewport, canvas: Canvas, rows: slice) -> Viewport:
 def _run(job: Callable[[slice], Result], strips: list[slice]) -> list[Result]:
     """Run a job on all strips, each on a core of its own; on this one the first, and those that no other has begun."""
     first, *others = strips
-    running = [quick_threads().submit(job, rows) for rows in others]
+    running: list[Future[Result]] = []
     try:
+        running += (quick_threads().submit(job, rows) for rows in others)
         done = [job(first)]
         done += [job(rows) if each.cancel() else each.result() for rows, each in zip(others, running, strict=True)]
     finally:

@@ -71,10 +71,12 @@ def find_ends(points: NDArray[np.float32], axis: int, least: float, most: float)
 
 
 @njit(nogil=True, cache=True)
-def gather_points(points: NDArray[np.float32], order: NDArray[np.int32], xy: NDArray[np.float32]) -> None:
-    """Write the coordinates of some points `(n, 2)` in an order, `(m,)`, to `(2, m)`."""
+def gather_points(
+    points: NDArray[np.float32], order: NDArray[np.int32], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> None:
+    """Write the coordinates of points `(n, 2)` in an order, `(m,)` as are `x` and `y`."""
     for i in range(len(order)):
-        xy[0, i], xy[1, i] = points[order[i], 0], points[order[i], 1]
+        x[i], y[i] = points[order[i], 0], points[order[i], 1]
 
 
 @njit(nogil=True, cache=True)
@@ -101,7 +103,7 @@ def find_spans(
     m = 0
     for number in range(len(boxes)):
         left, right, bottom, top = boxes[number]
-        if left > x_high or right < x_low or bottom > y_high or top < y_low:
+        if not (left <= x_high and right >= x_low and bottom <= y_high and top >= y_low):
             continue
         start, stop = number * block, min((number + 1) * block, n)
         whole = np.int64(left >= x_low and right <= x_high and bottom >= y_low and top <= y_high)

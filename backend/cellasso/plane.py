@@ -37,7 +37,7 @@ TASK = 1 << 20
 """Points in one task: some milliseconds, after which it can be cancelled."""
 
 PASSED_OVER = 1 << 14
-"""Points between those of two tasks that cost less than a task of its own does."""
+"""Up to so many points in between, two parts are one task: to test them costs less than to begin another one."""
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -105,7 +105,7 @@ class Plane:
 
         def gather(start: int) -> None:
             part = slice(start, start + TASK)
-            _loops().gather_points(points, order[part], xy[:, part])
+            _loops().gather_points(points, order[part], xy[0, part], xy[1, part])
 
         for _ in run_blocks(gather, range(0, n, TASK), executor=quick_threads()):
             pass
@@ -125,14 +125,14 @@ class Plane:
 
     @property
     def points(self) -> NDArray[np.float32]:
-        """Coordinates `(n, 2)`, in the order of the curve."""
+        """Coordinates `(n, 2)`, in the order of the curve: a view of `xy`, which compiled loops take."""
         return self.xy.T
 
     @cached_property
     def coarse(self) -> Plane:
         """The plane of every sixteenth cell, for a first picture of millions of them."""
         at = np.flatnonzero(self.order % SAMPLE_STEP == 0)
-        xy, order = self.xy[:, at], self.order[at] // SAMPLE_STEP
+        xy, order = np.take(self.xy, at, axis=1), self.order[at] // SAMPLE_STEP
         boxes, n_obs = _loops().bound_blocks(xy, BLOCK), -(-self.n_obs // SAMPLE_STEP)
         return Plane(xy, order, boxes, bounds=self.bounds, n_obs=n_obs, step=SAMPLE_STEP)
 
@@ -144,6 +144,10 @@ class Plane:
         """Return where the points of a viewport are: start, stop, and whether all of them lie in it, `(m, 3)`."""
         found: NDArray[np.int64] = _loops().find_spans(self.boxes, BLOCK, len(self), *map(float, viewport))
         return found
+
+    def boxes_of(self, spans: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the boxes of the blocks of some spans, of one at least, `(n_blocks, 4)`."""
+        return np.concatenate([self.boxes[start // BLOCK : -(-stop // BLOCK)] for start, stop in spans[:, :2].tolist()])
 
     def count(self, viewport: Viewport) -> int:
         """Count the points in a viewport."""
