@@ -91,6 +91,19 @@ def test_the_picture_keeps_its_pixels_whatever_surrounds_it(design):
     assert sum(np.array_equal(window, inner) for window in windows) == 1
 
 
+def test_y_may_run_down():
+    """As a tissue's does: the picture is as it was given, numbers and names are where their places are in it."""
+    design = replace(SMALL, axes="ticks", labels=(Label("far", 0.0, 4_500.0), Label("near", 0.0, 500.0)))
+    down = VIEW._replace(y_low=VIEW.y_high, y_high=VIEW.y_low)
+    pixels = picture(SMALL, opaque=True)
+    np.testing.assert_array_equal(png(SMALL, pixels, down), png(SMALL, pixels))
+    above, below = ("far", number(4_000)), ("near", number(2_000))
+    for view, sign in ((VIEW, 1), (down, -1)):
+        root = svg(design, view)
+        for high, low in zip(above, below, strict=True):
+            assert sign * (place_of(root, low)[1] - place_of(root, high)[1]) > 20  # SVG counts from the top
+
+
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
 def test_nothing_is_cut_at_the_edges_and_the_key_keeps_off_the_picture(design):
     image = png(design, picture(design) * np.uint8([1, 1, 1, 0]))[..., :3]

@@ -467,6 +467,31 @@ def test_options_of_drawing_are_taken_over(dataset, screen):
     assert view._session.order == {"Categories": "legend", "Values": "low"}  # each kind of colouring has its own
 
 
+def test_a_tissue_lies_as_in_its_image_and_an_embedding_does_not(tmp_path, screen):
+    adata = ad.AnnData(np.ones((N, 1), dtype="f4"))
+    adata.obsm["spatial"] = np.random.default_rng(0).random((N, 2)) * 1000
+    adata.obsm["X_pca"] = np.random.default_rng(1).random((N, 2))
+    with cellasso.open(write(adata, tmp_path / "tissue.h5ad")) as dataset:
+        view = drawn(show(dataset), screen)
+        x_low, x_high, lower, upper = screen.last("view")["view"]
+        assert (x_low < x_high, lower > upper) == (True, True)
+        assert view.plot.viewport == (x_low, x_high, upper, lower)
+        number = view.plot.n_set
+        after(screen, view, {"type": "moved", "view": [100, 300, 400, 250], "number": number})
+        assert view.plot.viewport == (100, 300, 250, 400)
+        after(screen, view, {"type": "drawing", "choice": {"downward": False}})
+        assert screen.last("view") == {"type": "view", "view": [100, 300, 250, 400], "number": number + 1}
+        assert view.bar.drawing["downward"] is False
+        view._on_message({"type": "drawing", "choice": {"downward": True}})
+        assert screen.last("view")["view"] == [100, 300, 400, 250]
+        after(screen, view, {"type": "embedding", "value": "X_pca"})
+        x_low, x_high, lower, upper = screen.last("view")["view"]
+        assert lower < upper
+        assert view.bar.drawing["downward"] is None
+        view._on_message({"type": "drawing", "choice": {"downward": False}})
+        assert screen.last("view")["view"] == [x_low, x_high, lower, upper]
+
+
 def test_options_of_one_colour_are_not_those_of_another(dataset, screen):
     view = drawn(show(dataset), screen)
     for column, reverse in (("depth", True), ("leiden", False)):

@@ -29,7 +29,7 @@ MAX_TOLD = 8
 """Columns that are told of the cell under the pointer."""
 
 
-def offered(session: Session, kind: type | None, scale: Scale, order: str) -> dict[str, Any]:
+def offered(session: Session, kind: type | None, scale: Scale, order: str, *, in_space: bool) -> dict[str, Any]:
     """Return how cells are drawn and can be drawn, as plain values.
 
     Parameters
@@ -38,11 +38,14 @@ def offered(session: Session, kind: type | None, scale: Scale, order: str) -> di
         Of the colouring: `Categories`, `Values`, or `None` without one.
     scale, order
         Those that are drawn.
+    in_space
+        Whether the axes are places in a tissue.
     """
     options: dict[str, Any] = {
         "size": session.dot_size,
         "sizes": list(SIZES),
         "labelled": session.labelled,
+        "downward": session.downward if in_space else None,
         "hover": list(session.hover_columns),
         "columns": [column["name"] for column in session.columns()],
         "orders": [{"value": each, "label": SAID[each]} for each in ORDERS.get(kind, ())] if kind else [],
@@ -68,6 +71,8 @@ def choose(session: Session, kind: type | None, color: ColorBy | None, choice: d
             session.dot_size = size
         case {"labelled": bool(labelled)}:
             session.labelled = labelled
+        case {"downward": bool(downward)}:
+            session.downward = downward
         case {"hover": list(names)}:
             known = [column["name"] for column in session.columns()]
             session.hover_columns = tuple(name for name in names if name in known)[:MAX_TOLD]

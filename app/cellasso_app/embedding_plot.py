@@ -84,6 +84,7 @@ class EmbeddingPlot:
         self._size = {"inner_width": 0, "inner_height": 0}  # pixels of the screen
         self._equal = True
         self._fits = True  # all cells are shown, also when the figure's size changes
+        self._downward = False
         self.n_set = 0  # views that were set here, not by the browser
         still = {"continuous": False, "renderers": [], "persistent": False}
         self._lasso = LassoSelectTool(name=f"{name}-tool-lasso", **still)
@@ -99,6 +100,19 @@ class EmbeddingPlot:
     def viewport(self) -> Viewport:
         """What is visible now."""
         return self._viewport
+
+    @property
+    def ends(self) -> Viewport:
+        """The same as it lies on the screen: where y runs down, its lower end is the greater one."""
+        view = self._viewport
+        return view._replace(y_low=view.y_high, y_high=view.y_low) if self._downward else view
+
+    def turn(self, *, downward: bool) -> None:
+        """Let y run up or down."""
+        if downward != self._downward:
+            self._downward = downward
+            self.n_set += 1
+            self._on_view()
 
     def moved(self, viewport: Viewport, number: int) -> bool:
         """Take over where the browser has moved the view; say whether it is elsewhere now.
@@ -118,9 +132,9 @@ class EmbeddingPlot:
         ratio = min(max(pixel_ratio, 1.0), 3.0, MAX_SIDE / max(width, height))
         return Canvas(max(2, int(width * ratio)), max(2, int(height * ratio)), ratio, self._dark)
 
-    def set_bounds(self, bounds: Viewport, axes: Axes, names: tuple[str, str]) -> None:
-        """Set what "all cells" is, name the axes, and fit the view."""
-        self._bounds, self._equal = bounds, axes.equal
+    def set_bounds(self, bounds: Viewport, axes: Axes, names: tuple[str, str], *, downward: bool = False) -> None:
+        """Set what "all cells" is, name the axes, say whether y runs down, and fit the view."""
+        self._bounds, self._equal, self._downward = bounds, axes.equal, downward
         ticks = axes.have_ticks
         for label, name in zip(self._labels, names, strict=True):
             label.text = name

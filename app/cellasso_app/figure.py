@@ -162,7 +162,8 @@ def render(
         `(height, width, 4)` RGBA, not premultiplied, of `design.pixels`, first row at the bottom. A PNG shows it pixel
         by pixel, an SVG holds it as its one image.
     viewport
-        What of the plane the picture shows, in data units.
+        What of the plane the picture shows, in data units, as it lies there: where y runs down, `y_low`, its lower
+        end, is the greater one.
 
     Raises
     ------
@@ -367,8 +368,9 @@ def _draw_ticks(sheet: _Sheet, axes: Any, names: tuple[str, str]) -> None:
         (axes.xaxis, sheet.width, axes.get_xlim()),
         (axes.yaxis, sheet.height, axes.get_ylim()),
     ):
-        ticks = MaxNLocator(max(1, min(5, int(length / 30))), steps=[1, 2, 5, 10]).tick_values(low, high)
-        ticks = ticks[(ticks >= low) & (ticks <= high)]
+        least, most = sorted((low, high))
+        ticks = MaxNLocator(max(1, min(5, int(length / 30))), steps=[1, 2, 5, 10]).tick_values(least, most)
+        ticks = ticks[(ticks >= least) & (ticks <= most)]
         axis.set_ticks(ticks)
         for tick in ticks:
             at = (tick - low) / (high - low) * length

@@ -146,6 +146,7 @@ class Session(param.Parameterized):
     scales = param.Parameter({}, doc="How values become colours: a `Scale` by `ColorBy`, if not the usual.")
     order = param.Parameter({}, doc="Which cells lie on top, a `raster.Order` by kind of colouring.")
     dot_size = param.Parameter(None, doc="Diameter of a cell in pixels; None adapts it.")
+    downward = param.Boolean(True, doc="Whether y runs down where places in a tissue are shown, as in its image.")
     labelled = param.Boolean(True, doc="Whether categories are named in the picture.")
     hover_columns = param.Parameter((), doc="Columns of obs that are told of the cell under the pointer.")
     active = param.Integer(0, doc="Which of the pictures side by side the choices are for.")

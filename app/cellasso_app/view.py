@@ -145,6 +145,7 @@ class EmbeddingView:
             session.param.watch(self._filter, ["hidden"]),
             session.param.watch(lambda _: self._draw(), ["selection", "order", "dot_size", "labelled"]),
             session.param.watch(self._change_theme, ["dark"]),
+            session.param.watch(self._turn, ["downward"]),
             session.param.watch(self._list_columns, ["modality", "matrix"]),
             session.param.watch(self._activate, ["active"]),
         ]
@@ -287,7 +288,8 @@ class EmbeddingView:
         if moved:
             self._n_sent += 1
             self.layer.send({"type": "clear", "number": self._n_sent})  # the old picture means nothing on the new axes
-            self.plot.set_bounds(loaded.plane.bounds, asked.axes, self._axis_names(loaded))
+            downward = asked.axes.in_space and self._session.downward
+            self.plot.set_bounds(loaded.plane.bounds, asked.axes, self._axis_names(loaded), downward=downward)
         if not asked.axes:
             n_obs = loaded.plane.n_obs
             self.status.param.update(text=n_cells(n_obs), warning=loaded.problem or NO_EMBEDDING)
@@ -423,7 +425,7 @@ class EmbeddingView:
 
     def _set_view(self) -> None:
         if self._ready:
-            self.layer.send({"type": "view", "view": list(self.plot.viewport), "number": self.plot.n_set})
+            self.layer.send({"type": "view", "view": list(self.plot.ends), "number": self.plot.n_set})
         self._draw()
 
     def _move(self, viewport: Viewport, number: int) -> None:
@@ -480,6 +482,10 @@ class EmbeddingView:
         self._recolor()
         self._draw()
 
+    def _turn(self, *_events: object) -> None:
+        if self._loaded is not None and self._loaded.asked.axes.in_space:
+            self.plot.turn(downward=self._session.downward)
+
     def _change_theme(self, *_events: object) -> None:
         self.plot.set_theme(dark=self._session.dark)
         if self._loaded is not None:
@@ -521,7 +527,7 @@ class EmbeddingView:
         if not loaded.complete:
             self._fail_turn("The picture is not exact yet; save it in a moment.")
             return
-        viewport, selection = self.plot.viewport, session.selection
+        viewport, ends, selection = self.plot.viewport, self.plot.ends, session.selection
         style, others, colors = self._style(loaded.cells), self._others(), self._colors(loaded.cells)["colors"]
         design = design_figure(
             loaded, screen, style, self._axis_names(loaded), colors, labelled=session.labelled, dpi=dpi
@@ -540,7 +546,8 @@ class EmbeddingView:
             picture = draw(loaded.cells, viewport, canvas, style, states, dots=False)
             if isinstance(picture, Dots):
                 raise TypeError("a figure is a picture")
-            content = render(picture.rgba(colors), viewport, design, file_format)
+            pixels = picture.rgba(colors)
+            content = render(pixels if ends == viewport else pixels[::-1], ends, design, file_format)
             return {"type": "file", "name": f"{name}.{file_format}", "bytes": content}
 
         self.bar.param.update(busy=True, fraction=0.0)
@@ -574,7 +581,8 @@ class EmbeddingView:
                 else:
                     self._on_arrange("ready")
             case {"type": "moved", "view": list(ends), "number": int(n)} if len(ends) == 4 and _finite(ends):
-                self._move(Viewport(*map(float, ends)), n)
+                x_low, x_high, *y = map(float, ends)
+                self._move(Viewport(x_low, x_high, min(y), max(y)), n)
             case {"type": "point", "at": list(at), "number": int(n)} if len(at) == 4 and _finite(at):
                 x, y, reach_x, reach_y = map(float, at)
                 self._point(x, y, (abs(reach_x) or 1.0, abs(reach_y) or 1.0), n)
@@ -606,7 +614,8 @@ class EmbeddingView:
     def _options(self) -> dict[str, Any]:
         loaded = self._loaded
         order = loaded.cells.order(self._style(loaded.cells).order) if loaded is not None else ""
-        return offered(self._session, self._coloring_kind, self._scale, order)
+        in_space = loaded is not None and loaded.asked.axes.in_space
+        return offered(self._session, self._coloring_kind, self._scale, order, in_space=in_space)
 
     def _list_axes(self) -> None:
         session = self._session

@@ -72,15 +72,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         obs=pd.DataFrame({"batch": pd.Categorical(["a", "b"] * 10)}, index=map(str, range(20))),
     )
     plain.write_h5ad(folder / "plain.h5ad")
+    write_tissue(folder / "tissue.h5ad")
     (folder / "exports").mkdir()
     return folder
 
 
+def write_tissue(path: Path) -> None:
+    """Places in an image, more than come as dots: blue near its upper edge, red near the lower one."""
+    points = np.random.default_rng(0).random((60_000, 2)) * [2000, 1000]
+    zones = pd.Categorical(np.where(points[:, 1] < 500, "upper", "lower"), categories=["upper", "lower"])
+    obs = pd.DataFrame({"zone": zones}, index=[f"spot-{i}" for i in range(len(points))])
+    tissue = ad.AnnData(np.ones((len(points), 1), dtype=np.float32), obs=obs)
+    tissue.obsm["spatial"] = points
+    tissue.uns["zone_colors"] = ["#0000ff", "#ff0000"]
+    tissue.write_h5ad(path)
+
+
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
-    """`cellasso serve` on the three files."""
+    """`cellasso serve` on the four files."""
     command = [sys.executable, "-c", "import sys; from cellasso_app.cli import main; sys.exit(main())", "serve"]
-    files = [str(folder / name) for name in ("cells.h5ad", "cells.h5mu", "plain.h5ad")]
+    files = [str(folder / name) for name in ("cells.h5ad", "cells.h5mu", "plain.h5ad", "tissue.h5ad")]
     options = ["--no-browser", "--export-dir", str(folder / "exports")]
     with served([*command, *files, *options], folder / "server.log") as address:
         yield address

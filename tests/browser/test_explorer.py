@@ -58,10 +58,12 @@ def view(page: Page) -> dict[str, float]:
     ranges = page.evaluate(
         """() => {
             const figure = Bokeh.documents.map((d) => d.get_model_by_name("view0")).find((f) => f);
-            return {x0: figure.x_range.start, x1: figure.x_range.end, y0: figure.y_range.start, y1: figure.y_range.end};
+            const {left, top, width, height} = Bokeh.index.find_one(figure).frame.bbox;  // within its axes
+            return {x0: figure.x_range.start, x1: figure.x_range.end, y0: figure.y_range.start, y1: figure.y_range.end,
+                    left, top, width, height};
         }"""
     )
-    return {**box, **ranges}
+    return {**ranges, "x": box["x"] + ranges["left"], "y": box["y"] + ranges["top"]}
 
 
 def stroke(page: Page, points: list[tuple[float, float]]) -> np.ndarray:
@@ -586,17 +588,22 @@ CANVAS = """(want) => {
     };
     const canvas = find(document);
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-    let n = 0;
-    for (let i = 0; i < pixels.length; i += 4)
-        if (want.every((value, channel) => pixels[i + channel] === value) && pixels[i + 3] === 255) n++;
-    return n;
+    let n = 0, rows = 0;
+    for (let i = 0; i < pixels.length; i += 4) {
+        if (!want.every((value, channel) => pixels[i + channel] === value) || pixels[i + 3] !== 255) continue;
+        n++;
+        rows += Math.floor(i / 4 / canvas.width);
+    }
+    return {n, from_top: rows / n / canvas.height};
 }"""
 CD4_T, B = (0x4C, 0x72, 0xB0), (0x55, 0xA8, 0x68)
 
 
 def until_pixels(page: Page, color: tuple[int, int, int], *, some: bool) -> None:
     """Wait until the picture has a colour, or has it no longer."""
-    page.wait_for_function(f"(want) => ({CANVAS})(want) {'> 0' if some else '=== 0'}", arg=list(color), timeout=20_000)
+    page.wait_for_function(
+        f"(want) => ({CANVAS})(want).n {'> 0' if some else '=== 0'}", arg=list(color), timeout=20_000
+    )
 
 
 def on_screen(page: Page, points: np.ndarray) -> np.ndarray:
@@ -655,6 +662,43 @@ def test_the_cell_under_the_pointer_is_named_with_what_was_asked_of_it(page: Pag
     assert f"{source.obs['n_counts'].iloc[lone]:.4g}" in text
     page.mouse.move(1, 1)
     tip.wait_for(state="hidden")
+
+
+BLUE, RED = (0, 0, 255), (255, 0, 0)
+
+
+def test_a_tissue_lies_as_in_its_image_until_the_user_turns_it(page: Page, server: str, folder: Path) -> None:
+    points = ad.read_h5ad(folder / "tissue.h5ad").obsm["spatial"]
+    open_page(page, server, "tissue.h5ad")
+
+    def upper_is_above() -> bool:
+        until_pixels(page, BLUE, some=True)
+        blue, red = (page.evaluate(CANVAS, list(color))["from_top"] for color in (BLUE, RED))
+        assert abs(blue - red) > 0.2
+        return blue < red
+
+    assert view(page)["y0"] > view(page)["y1"]
+    assert upper_is_above()
+    polygon = lasso(page, at=(0.4, 0.4), radius=120)  # of a picture
+    assert selected(page) == Polygon(polygon).contains_points(points.astype("f4")).sum() > 0
+    page.get_by_role("button", name="Clear").click()
+    for _ in range(3):  # until there are dots
+        page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_timeout(1000)
+    assert view(page)["y0"] > view(page)["y1"]
+    places = on_screen(page, points)
+    box = plot(page).bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    near = int(np.linalg.norm(places - middle, axis=1).argmin())
+    page.mouse.move(*map(float, places[near]))
+    page.get_by_role("tooltip", name="Cell").filter(has_text=f"spot-{near}").wait_for()
+    page.get_by_role("button", name="Fit all cells").click()
+    page.get_by_role("button", name="How cells are drawn").click()
+    page.get_by_role("checkbox", name="y runs down, as in an image").uncheck()
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(1000)
+    assert view(page)["y0"] < view(page)["y1"]
+    assert not upper_is_above()
 
 
 def test_a_polygon_by_clicks_selects_what_is_inside(page: Page, server: str, folder: Path) -> None:

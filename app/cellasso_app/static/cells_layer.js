@@ -76,10 +76,14 @@ export function render({ model }) {
     ink.clip();
     if (shown.kind === "picture") {
       const [x0, x1, y0, y1] = shown.viewport;
-      const [left, bottom] = place(x0, y0, at, box), [right, top] = place(x1, y1, at, box);
+      const [left, low] = place(x0, y0, at, box), [right, high] = place(x1, y1, at, box);
       const exact = Math.abs((right - left) * scale - shown.width) < 1.5;
+      const down = high > low ? -1 : 1; // in a tissue y runs down
       ink.imageSmoothingEnabled = !exact;
-      ink.drawImage(image, left, top, right - left, bottom - top);
+      ink.save();
+      ink.scale(1, down);
+      ink.drawImage(image, left, down * high, right - left, Math.abs(high - low));
+      ink.restore();
     } else dots(shown, at, box, scale);
     name(at, box);
     ink.restore();
