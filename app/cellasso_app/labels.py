@@ -132,6 +132,7 @@ def _place(
     """
     placed = np.empty(len(anchors), dtype=np.intp)
     blocked = np.empty((2, len(anchors), 4))  # x_low, x_high, y_low, y_high of the enlarged boxes; and upside down
+    rising = np.empty_like(blocked)
     n = 0
     for i in order:
         x, y = anchors[i]
@@ -142,9 +143,11 @@ def _place(
             far_x = half_width + sizes[placed[k], 0] / 2 + gap
             far_y = half_height + sizes[placed[k], 1] / 2 + gap
             middle_x, middle_y = middles[placed[k]]
-            blocked[0, k] = middle_x - far_x, middle_x + far_x, middle_y - far_y, middle_y + far_y
-            blocked[1, k] = middle_x - far_x, middle_x + far_x, -middle_y - far_y, -middle_y + far_y
-        rising = [side[np.argsort(side[:n, 2], kind="mergesort")] for side in blocked]
+            for side, at_y in enumerate((middle_y, -middle_y)):
+                blocked[side, k, 0], blocked[side, k, 1] = middle_x - far_x, middle_x + far_x
+                blocked[side, k, 2], blocked[side, k, 3] = at_y - far_y, at_y + far_y
+        _sort(blocked[0, :n], rising[0, :n])
+        _sort(blocked[1, :n], rising[1, :n])
         nearest = reach + NEARER
         for column in range(-1, 2 * n):
             at_x = min(max(x, half_width), width - half_width) if column < 0 else blocked[0, column // 2, column % 2]
@@ -152,16 +155,29 @@ def _place(
             if not half_width <= at_x <= width - half_width or far > nearest - NEARER:
                 continue
             start = min(max(y, half_height), height - half_height)
-            for sign, boxes in ((-1, rising[1]), (1, rising[0])):
+            for sign, boxes in ((-1, rising[1, :n]), (1, rising[0, :n])):
                 left = np.sqrt((nearest - NEARER) ** 2 - far**2)  # how far y may still be from the anchor
                 last = min(sign * y + left, height - half_height if sign > 0 else -half_height)
                 at_y = sign * _next_free(at_x, sign * start, last, boxes)
                 if sign * at_y <= last:
                     nearest = np.hypot(far, at_y - y)
-                    middles[i] = at_x, at_y
+                    middles[i, 0], middles[i, 1] = at_x, at_y
         if not np.isnan(middles[i, 0]):
             placed[n] = i
             n += 1
+
+
+@njit(nogil=True, cache=True)
+def _sort(boxes: NDArray[np.float64], rising: NDArray[np.float64]) -> None:
+    """Write boxes by rising y_low, `(n, 4)` both: they are few, and NumPy's sorting would take seconds to compile."""
+    for k in range(len(boxes)):
+        at = k
+        while at > 0 and rising[at - 1, 2] > boxes[k, 2]:
+            for side in range(4):
+                rising[at, side] = rising[at - 1, side]
+            at -= 1
+        for side in range(4):
+            rising[at, side] = boxes[k, side]
 
 
 @njit(nogil=True, cache=True)

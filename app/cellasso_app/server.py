@@ -257,6 +257,7 @@ def _draw_once() -> None:
     import cellasso_app.explorer  # noqa: F401, PLC0415
     from cellasso.plane import Plane  # noqa: PLC0415
     from cellasso_app.coloring import Values  # noqa: PLC0415
+    from cellasso_app.labels import medians, place  # noqa: PLC0415
     from cellasso_app.raster import Canvas, Cells, draw  # noqa: PLC0415
 
     points = np.random.default_rng(0).random((10, 2)).astype(np.float32)
@@ -264,6 +265,7 @@ def _draw_once() -> None:
     values = Values("", points[:, 0], 0.0, 1.0, clipped=False, n_missing=0)
     for dots in (True, False):
         draw(Cells(plane, values), plane.bounds, Canvas(16, 16), dots=dots)
+    place(medians(plane.xy, np.zeros(len(points), dtype=np.uint8), 1), [1.0], [1.0], 16.0, 16.0)
 
 
 def _unique(path: Path, paths: Sequence[Path]) -> bool:

@@ -85,9 +85,12 @@ def bound_blocks(xy: NDArray[np.float32], block: int) -> NDArray[np.float64]:
     n = xy.shape[1]
     boxes = np.empty(((n + block - 1) // block, 4), dtype=np.float64)
     for number in range(len(boxes)):
+        start, stop = number * block, min((number + 1) * block, n)
         for axis in range(2):
-            values = xy[axis, number * block : min((number + 1) * block, n)]
-            boxes[number, 2 * axis], boxes[number, 2 * axis + 1] = values.min(), values.max()
+            low = high = xy[axis, start]
+            for i in range(start + 1, stop):
+                low, high = min(low, xy[axis, i]), max(high, xy[axis, i])
+            boxes[number, 2 * axis], boxes[number, 2 * axis + 1] = low, high
     return boxes
 
 
