@@ -218,8 +218,16 @@ export function render({ model }) {
 
   // -- what the server sends -------------------------------------------------------------------------------
 
-  const inflate = async (bytes) =>
-    new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+  // past Blob and Response, whose pipes take longer than the inflating itself
+  const inflate = async (bytes) => {
+    const stream = new DecompressionStream("deflate"), writer = stream.writable.getWriter(), parts = [];
+    writer.write(bytes);
+    writer.close();
+    for (let reader = stream.readable.getReader(), next; !(next = await reader.read()).done;) parts.push(next.value);
+    const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+    parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
+    return all;
+  };
 
   const show = async (message) => {
     newest = Math.max(newest, message.number);
