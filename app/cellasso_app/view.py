@@ -146,6 +146,7 @@ class EmbeddingView:
             session.param.watch(lambda _: self._draw(), ["selection", "order", "dot_size", "labelled"]),
             session.param.watch(self._change_theme, ["dark"]),
             session.param.watch(self._turn, ["downward"]),
+            session.param.watch(self._offer, ["order", "dot_size", "labelled", "downward", "hover_columns", "scales"]),
             session.param.watch(self._list_columns, ["modality", "matrix"]),
             session.param.watch(self._activate, ["active"]),
         ]
@@ -609,7 +610,10 @@ class EmbeddingView:
                 if not self.is_active:
                     self._session.active = self.number
                 self._choices.take(message, self._loaded, self._choice.color)
-                self.bar.drawing = self._options()
+
+    def _offer(self, *_events: object) -> None:
+        """Show how cells are drawn, whichever view it was chosen in."""
+        self.bar.drawing = self._options()
 
     def _options(self) -> dict[str, Any]:
         loaded = self._loaded
