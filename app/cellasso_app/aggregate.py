@@ -46,12 +46,6 @@ TALLIES = 4
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _pixel(value: float, low: float, scale: float, n: int) -> int:
-    """Pixel of a coordinate; the last one also for the viewport's edge itself."""
-    return min(int((value - low) * scale), n - 1)
-
-
-@njit(nogil=True, cache=True, inline="always")
 def _shuffled(i: int) -> int:
     """Neighbours along the curve meet in a pixel: multiples of 2**32/φ put their random bits far from each other."""
     return ((i * 2654435761) & 0xFFFFFC00) >> 2
@@ -298,6 +292,19 @@ def pick_colors(mixture: NDArray[np.uint8], words: NDArray[np.int64], picked: ND
 
 
 @njit(nogil=True, cache=True)
+def to_steps(values: NDArray[np.float32], low: float, high: float, logarithmic: bool, steps: NDArray[np.uint8]) -> None:
+    """Write on which of 255 steps from `low` to `high` each value lies, those beyond on the outermost; 255 for NaN."""
+    span = np.log1p(high - low) if logarithmic else high - low
+    for i in range(len(values)):
+        value = np.float64(values[i])
+        if np.isnan(value):
+            steps[i] = 255
+            continue
+        above = min(max(value, low), high) - low
+        steps[i] = np.uint8(np.rint((np.log1p(above) if logarithmic else above) / span * 254))
+
+
+@njit(nogil=True, cache=True)
 def add_values(
     xy: NDArray[np.float32],
     values: NDArray[np.float32],
@@ -315,34 +322,55 @@ def add_values(
     Returns as `add_mixture` does. `sums` and `known` `(rows, width)` take the values and their number, without those
     that are NaN; `words` the state of the pixel and the count of the cells in its sum.
     """
-    x_low, x_high, y_low, y_high = viewport
-    n_rows, width = words.shape
-    x_scale, y_scale = width / (x_high - x_low), height / (y_high - y_low)
+    shape, pixels = (height, words.shape[1]), np.empty(BATCH, dtype=np.uint32)
+    flat, flat_sums, flat_known = words.reshape(-1), sums.reshape(-1), known.reshape(-1)
     some = len(states) > 0
     n = 0
     for span in range(len(spans)):
-        whole = spans[span, 2] != 0
-        for i in range(spans[span, 0], spans[span, 1]):
-            x, y = np.float64(xy[0, i]), np.float64(xy[1, i])
-            if not (whole or (x_low <= x <= x_high and y_low <= y <= y_high)):
-                continue
-            row, column = _pixel(y, y_low, y_scale, height) - first_row, _pixel(x, x_low, x_scale, width)
-            state = np.int64(states[i]) if some else np.int64(0)
-            if state > 1 or not 0 <= row < n_rows:
-                continue
-            before = words[row, column]
-            n += 1
-            if state < (before >> SELECTED) & 1:
-                continue
-            if state > (before >> SELECTED) & 1:
-                before = np.int64(0)
-                sums[row, column], known[row, column] = 0, 0
-            counted = min(before & ~TOP, MOST) + (1 << COUNT)
-            words[row, column] = counted | (state << SELECTED) | 1
-            if not np.isnan(values[i]):
-                sums[row, column] += values[i]
-                known[row, column] += 1
+        for start in range(spans[span, 0], spans[span, 1], BATCH):
+            stop, whole = min(start + BATCH, spans[span, 1]), spans[span, 2] != 0
+            _locate(xy[0, start:stop], xy[1, start:stop], whole, viewport, shape, first_row, pixels)
+            for i in range(start, stop):  # one after the other: sums of floats depend on their order
+                pixel, state = pixels[np.uint32(i - start)], np.int64(states[i]) if some else np.int64(0)
+                if state > 1 or pixel >= len(flat):
+                    continue
+                before = flat[pixel]
+                n += 1
+                if state < (before >> SELECTED) & 1:
+                    continue
+                if state > (before >> SELECTED) & 1:
+                    before = np.int64(0)
+                    flat_sums[pixel], flat_known[pixel] = 0, 0
+                flat[pixel] = min(before & ~TOP, MOST) + (1 << COUNT) | (state << SELECTED) | 1
+                if not np.isnan(values[i]):
+                    flat_sums[pixel] += values[i]
+                    flat_known[pixel] += 1
     return n
+
+
+@njit(nogil=True, cache=True)
+def color_means(
+    sums: NDArray[np.float64],
+    known: NDArray[np.int64],
+    low: float,
+    high: float,
+    logarithmic: bool,
+    words: NDArray[np.int64],
+) -> None:
+    """Put the colour of the mean into the word of each pixel that has cells: `to_steps`, or 255 where none has a value.
+
+    Takes what `add_values` wrote, `(rows, width)` each.
+    """
+    flat, flat_sums, flat_known = words.reshape(-1), sums.reshape(-1), known.reshape(-1)
+    means, codes = np.empty(len(flat), dtype=np.float32), np.empty(len(flat), dtype=np.uint8)
+    for i in range(len(flat)):
+        means[i] = flat_sums[i] / flat_known[i] if flat_known[i] else np.nan
+    to_steps(means, low, high, logarithmic, codes)
+    for i in range(len(flat)):
+        if flat[i]:
+            code = np.int64(codes[i])
+            rank = code + 1 if code < 255 else np.int64(0)
+            flat[i] = (flat[i] >> SELECTED << SELECTED) | (rank << RANK) | code
 
 
 @njit(nogil=True, cache=True)
@@ -456,16 +484,3 @@ def shade(
         flat_alpha[i] = table[np.uint32(lit * n_counts + count)]
     for i in range(len(flat)):  # apart from the table, so that the compiler takes several at a time
         flat_codes[i] = flat[i] & 0xFF
-
-
-@njit(nogil=True, cache=True)
-def to_steps(values: NDArray[np.float32], low: float, high: float, logarithmic: bool, steps: NDArray[np.uint8]) -> None:
-    """Write on which of 255 steps from `low` to `high` each value lies, those beyond on the outermost; 255 for NaN."""
-    span = np.log1p(high - low) if logarithmic else high - low
-    for i in range(len(values)):
-        value = np.float64(values[i])
-        if np.isnan(value):
-            steps[i] = 255
-            continue
-        above = min(max(value, low), high) - low
-        steps[i] = np.uint8(np.rint((np.log1p(above) if logarithmic else above) / span * 254))

@@ -341,13 +341,7 @@ def _average(drawing: _Drawing, words: NDArray[np.int64]) -> int:
         strip[:] = 0
         sums, known = np.zeros(strip.shape), np.zeros(strip.shape, dtype=np.int64)
         n = aggregate.add_values(cells.plane.xy, values, *drawing.told(rows), sums, known, strip)
-        mean = np.divide(sums, known, out=np.full(strip.shape, np.nan), where=known > 0).astype(np.float32)
-        steps = np.empty(strip.size, dtype=np.uint8)
-        aggregate.to_steps(mean.ravel(), float(limits[0]), float(limits[1]), cells.scale.log, steps)
-        codes = steps.reshape(strip.shape).astype(np.int64)
-        rank = np.where(codes == MISSING_CODE, 0, codes + 1) << aggregate.RANK
-        counted = strip & ~((1 << aggregate.SELECTED) - 1)
-        strip[:] = np.where(strip > 0, counted | rank | codes, 0)
+        aggregate.color_means(sums, known, float(limits[0]), float(limits[1]), cells.scale.log, strip)
         return n
 
     return sum(_run(average_strip, drawing.strips))
