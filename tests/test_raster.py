@@ -296,7 +296,11 @@ def test_the_last_or_the_rarest_category_of_a_pixel_is_seen(order, viewport):
     np.testing.assert_array_equal(drawn.alpha > 0, lit)
 
 
-@pytest.mark.parametrize("scale", [Scale(), Scale(log=True), Scale(centre=True)], ids=["linear", "log", "centred"])
+@pytest.mark.parametrize(
+    "scale",
+    [Scale(), Scale(log=True), Scale(centre=True), Scale(log=True, centre=True)],
+    ids=["linear", "log", "centred", "both"],
+)
 @pytest.mark.parametrize(("order", "what"), [("high", ds.max), ("low", ds.min), ("mean", ds.mean)])
 def test_the_highest_the_lowest_or_the_mean_value_of_a_pixel_is_seen(order, what, scale):
     points = scatter(4000)
@@ -305,8 +309,11 @@ def test_the_highest_the_lowest_or_the_mean_value_of_a_pixel_is_seen(order, what
     count = by_datashader(points, ds.count()).to_numpy()
     known = np.isfinite(shown)
     low, high = (-4.0, 4.0) if scale.centre else (0.5, 4.0)
-    above = np.clip(shown[known], low, high) - low
-    step = np.log1p(above) / np.log1p(high - low) if scale.log else above / (high - low)
+    within = np.clip(shown[known], low, high)
+    step = (within - low) / (high - low)
+    if scale.log:
+        step = np.sign(within) * np.log1p(np.abs(within)) / np.log1p(4) / 2 + 0.5
+        step = step if scale.centre else np.log(within / low) / np.log(high / low)
     drawn = picture(sort_cells(points, coloring, scale), Style(size=1, order=order))
     # a mean may be rounded otherwise in its last bit
     assert np.abs(drawn.codes[known] - step * 254).max() <= 0.5 + 1e-3

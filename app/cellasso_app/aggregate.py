@@ -291,17 +291,28 @@ def pick_colors(mixture: NDArray[np.uint8], words: NDArray[np.int64], picked: ND
             out[i, channel] = colors[pixel, channel]
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _logarithm(value: float, low: float) -> float:
+    if low > 0:
+        return np.log(value)
+    return np.log1p(value) if value >= 0 else -np.log1p(-value)
+
+
 @njit(nogil=True, cache=True)
 def to_steps(values: NDArray[np.float32], low: float, high: float, logarithmic: bool, steps: NDArray[np.uint8]) -> None:
-    """Write on which of 255 steps from `low` to `high` each value lies, those beyond on the outermost; 255 for NaN."""
-    span = np.log1p(high - low) if logarithmic else high - low
+    """Write on which of 255 steps from `low` to `high` each value lies, those beyond on the outermost; 255 for NaN.
+
+    `logarithmic` as `palettes.Scale.log`.
+    """
+    start = _logarithm(low, low) if logarithmic else low
+    span = (_logarithm(high, low) if logarithmic else high) - start
     for i in range(len(values)):
         value = np.float64(values[i])
         if np.isnan(value):
             steps[i] = 255
             continue
-        above = min(max(value, low), high) - low
-        steps[i] = np.uint8(np.rint((np.log1p(above) if logarithmic else above) / span * 254))
+        within = min(max(value, low), high)
+        steps[i] = np.uint8(np.rint(((_logarithm(within, low) if logarithmic else within) - start) / span * 254))
 
 
 @njit(nogil=True, cache=True)

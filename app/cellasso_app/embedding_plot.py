@@ -142,7 +142,9 @@ class EmbeddingPlot:
             mark.visible = any(names) and not ticks
         for axis, name in zip((self.figure.xaxis[0], self.figure.yaxis[0]), names, strict=True):
             axis.update(visible=ticks, axis_label=name)
-        self.figure.update(min_border_top=12 if ticks else 0, min_border_right=20 if ticks else 0)
+        # numbers of any length have room: else the picture would move aside when they grow
+        top, right, left = (12, 20, 64) if ticks else (0, 0, 0)
+        self.figure.update(min_border_top=top, min_border_right=right, min_border_left=left)
         self.fit()
 
     def fit(self) -> None:

@@ -96,7 +96,7 @@ class ColorBar:
     Attributes
     ----------
     colors
-        `#rrggbb` from `low` to `high`, in steps as large as each other, or of log1p of what is above `low` if `log`.
+        `#rrggbb` from `low` to `high`, in steps as large as each other, or as `Scale.log` has them if `log`.
     clipped
         Whether cells with values above `high` have the last colour.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import colorcet
@@ -67,7 +68,8 @@ class Scale(NamedTuple):
     clip
         Percentile of the values at which the colours end, one of `coloring.CLIPS`.
     log
-        Whether steps of colour are steps of log1p of what a value is above the lowest.
+        Whether steps of colour are steps of the logarithm; of log1p on either side of 0, where the colours do not begin
+        above it.
     reverse
         Whether the colours run the other way.
     centre
@@ -102,22 +104,43 @@ class Scale(NamedTuple):
 
     def step(self, value: float, low: float, high: float) -> float:
         """Return where a value lies between the ends of the colours, 0 to 1."""
-        above = min(max(value, low), high) - low
-        return float(np.log1p(above) / np.log1p(high - low)) if self.log else above / (high - low)
+        value = min(max(value, low), high)
+        if self.log:
+            value, first, last = (_logarithm(each, low) for each in (value, low, high))
+            return (value - first) / (last - first)
+        return (value - low) / (high - low)
 
     def ticks(self, low: float, high: float) -> list[tuple[float, str]]:
         """Return where round values stand between the ends of the colours, 0 to 1, and how they are written."""
-        if self.log:
-            decades = 10.0 ** np.arange(-3, 12)
-            above = [0.0, *(decade for decade in decades if (high - low) / 300 <= decade)]
-            values = [low + step for step in above if low + step <= high]
-        else:
+        values = _decades(low, high) if self.log else []
+        if len(values) < 2:
             rough = (high - low) / 4
             unit = 10.0 ** np.floor(np.log10(rough))
             step = unit * min((1, 2, 5, 10), key=lambda factor: abs(factor * unit - rough))
             ends = np.ceil(low / step), np.floor(high / step * (1 + 1e-9)) + 1
             values = list(0.0 + np.arange(*ends) * step)  # never -0
-        return [(self.step(float(value), low, high), f"{float(value):.4g}") for value in values]
+        return [(self.step(float(value), low, high), _written(float(value))) for value in values]
+
+
+def _logarithm(value: float, low: float) -> float:
+    return math.log(value) if low > 0 else math.copysign(math.log1p(abs(value)), value)
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return round values from `low` to `high` that lie apart on a scale of logarithms."""
+    if low > 0:
+        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        factors = (1, 2, 5) if last - first <= 3 else (1,)
+        values = [factor * 10.0**n for n in range(first, last + 1, max(1, (last - first) // 8)) for factor in factors]
+    else:
+        farthest = max(-low, high)
+        above = [10.0**n for n in range(math.ceil(math.log10(farthest / 300)), math.floor(math.log10(farthest)) + 1)]
+        values = [*(-value for value in reversed(above)), 0.0, *above]
+    return [value for value in values if low <= value <= high]
+
+
+def _written(value: float) -> str:
+    return f"{value:,.6g}" if 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def color_table(

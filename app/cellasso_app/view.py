@@ -330,7 +330,11 @@ class EmbeddingView:
             self.layer.scale = {}
             return
         colors = scale.colors(dark=self._session.dark)
-        self.layer.scale = {"colors": list(colors[:: len(colors) // 16]), "ticks": scale.ticks(*scale.limits(coloring))}
+        self.layer.scale = {
+            "title": self._session.label(coloring.name),
+            "colors": list(colors[:: len(colors) // 16]),
+            "ticks": scale.ticks(*scale.limits(coloring)),
+        }
 
     def _show_progress(self, fraction: float) -> None:
         self.bar.fraction = fraction
@@ -449,6 +453,7 @@ class EmbeddingView:
         coloring = loaded.cells.coloring
         is_sample = drawn.cells.plane.step > 1
         parts = [f"{'a sample of ' if is_sample else ''}{n_cells(drawn.n_visible)} in view"]
+        parts.append("sharpening…" if is_sample or loaded.read < 1 else "exact")
         if coloring is not None:
             parts.append(SAID[loaded.cells.order(self._style(loaded.cells).order)])
         if isinstance(coloring, Values):
@@ -457,7 +462,6 @@ class EmbeddingView:
                 parts.append(f"colours end at the {scale.clip:g}th percentile")
             if scale.log:
                 parts.append("log scale")
-        parts.append("sharpening…" if is_sample or loaded.read < 1 else "exact")
         unread = f"{loaded.read:.0%} of the cells are read; the others have no colour yet" if loaded.read < 1 else ""
         self.status.text = " · ".join(parts)
         self.status.warning = loaded.problem or unread or loaded.notes

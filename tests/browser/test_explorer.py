@@ -726,6 +726,84 @@ def test_a_polygon_by_clicks_selects_what_is_inside(page: Page, server: str, fol
     cells(page).filter(has_not_text="selected").wait_for()
 
 
+def test_shift_at_the_first_click_of_a_polygon_adds(page: Page, server: str) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="B, ").first.click()
+    cells(page).filter(has_text="selected").wait_for()
+    before = selected(page)
+    page.get_by_role("button", name="Polygon by clicks").click()
+    box = plot(page).bounding_box()
+    corners = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9)]
+    at = [(round(box["x"] + x * box["width"]), round(box["y"] + y * box["height"])) for x, y in corners]
+    page.keyboard.down("Shift")
+    page.mouse.click(*at[0])
+    page.keyboard.up("Shift")
+    for point in at[1:-1]:
+        page.wait_for_timeout(400)
+        page.mouse.click(*point)
+    page.wait_for_timeout(400)
+    page.mouse.dblclick(*at[-1])
+    page.get_by_role("button", name="Undo").and_(page.locator(":enabled")).wait_for()
+    page.wait_for_timeout(500)
+    both = selected(page)
+    assert both > before
+    page.keyboard.press("Control+z")
+    cells(page).filter(has_text=f"{before:,} of").wait_for()
+
+
+def test_colours_come_back_when_a_legend_is_taken_away_under_the_pointer(page: Page, server: str) -> None:
+    open_page(page, server)
+    until_pixels(page, B, some=True)
+    n_opaque = page.evaluate(CANVAS, [])["n"]
+    page.get_by_role("combobox", name="Find a gene").fill("CD4")
+    page.get_by_role("option", name="CD4", exact=True).wait_for()
+    page.get_by_role("button", name="CD4 T, ").hover()
+    until_pixels(page, B, some=False)  # what is not meant is faded
+    page.keyboard.press("Enter")
+    page.get_by_role("status", name="Coloured by").filter(has_text="CD4").wait_for()
+    page.wait_for_function(f"() => ({CANVAS})([]).n > {n_opaque / 2}")
+
+
+def test_rows_stay_under_the_pointer_that_hides_them(page: Page, server: str) -> None:
+    open_page(page, server)
+    row = page.get_by_role("button", name="B, ").first
+    before = row.bounding_box()
+    page.get_by_role("button", name="Hide B").click()
+    page.get_by_text("1 hidden").wait_for()
+    assert row.bounding_box() == before
+    page.get_by_role("button", name="Show B").click()
+    page.get_by_text("1 hidden").wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_views_beside_each_other_can_be_closed_and_their_options_reached(page: Page, server: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 720})
+    open_page(page, server)
+    for n in (2, 3, 4):
+        page.get_by_role("button", name="Another view beside this one").locator("visible=true").last.click()
+        page.get_by_role("button", name="Close this view").nth(n - 1).wait_for()
+    status(page).nth(3).filter(has_text="in view").wait_for()
+    page.get_by_role("button", name="How cells are drawn").nth(3).click()
+    panel = page.get_by_role("group", name="How cells are drawn").locator("visible=true").bounding_box()
+    assert panel["y"] >= 0
+    assert panel["y"] + panel["height"] <= 720
+    page.keyboard.press("Escape")
+    for n in (3, 2, 1):
+        page.get_by_role("button", name="Close this view").nth(n).click(timeout=5_000)
+        page.wait_for_timeout(500)
+        assert plot(page).count() == n
+
+
+def test_what_is_told_of_a_cell_does_not_stay_behind_when_the_view_moves(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server)
+    points = on_screen(page, ad.read_h5ad(folder / "cells.h5ad").obsm["X_umap"])
+    page.mouse.move(*map(float, points[0]))
+    tip = page.get_by_role("tooltip", name="Cell")
+    tip.wait_for()
+    page.keyboard.press("+")
+    tip.wait_for(state="hidden")
+
+
 def test_two_genes_side_by_side_with_the_embedding_share_the_selection(page: Page, server: str, folder: Path) -> None:
     open_page(page, server)
     page.get_by_role("button", name="Another view beside this one").click()

@@ -28,7 +28,7 @@ export function render({ model }) {
     for (const doc of window.Bokeh?.documents ?? []) figure = doc.get_model_by_name(model.figure) ?? figure;
     view = figure && window.Bokeh.index.find_one(figure);
     if (!view?.frame) return setTimeout(attach, 30);
-    for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => { paint(); move(); });
+    for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => { leave(); paint(); move(); });
     new ResizeObserver(() => { resize(); }).observe(root);
     view.el.addEventListener("pointermove", point);
     view.el.addEventListener("pointerleave", leave);
@@ -251,11 +251,11 @@ export function render({ model }) {
     paint();
   };
   watch(model, ["scale"], () => {
-    const { colors, ticks } = model.scale;
+    const { title, colors, ticks } = model.scale;
     bar.hidden = !colors;
     if (!colors) return;
     bar.setAttribute("aria-label", `Colours from ${ticks[0]?.[1]} to ${ticks[ticks.length - 1]?.[1]}`);
-    bar.replaceChildren(h("div", { class: "ramp", style: { background: `linear-gradient(to top, ${colors.join(", ")})` } }),
+    bar.replaceChildren(h("b", { title }, title), h("div", { class: "ramp", style: { background: `linear-gradient(to top, ${colors.join(", ")})` } }),
       ...ticks.map(([at, text]) => h("span", { style: { bottom: `${100 * at}%` } }, text)));
   });
   let before = "";
@@ -297,6 +297,11 @@ export function render({ model }) {
     const next = codes && column === model.column ? new Set(codes) : null;
     if (!next && !lit) return;
     lit = next;
+    recolor();
+  });
+  watch(model, ["column"], () => { // the pointer does not leave a legend that is taken away
+    if (!lit) return;
+    lit = null;
     recolor();
   });
 

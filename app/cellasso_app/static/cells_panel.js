@@ -11,14 +11,15 @@ export function render({ model }) {
     const top = list.scrollTop;
     rebuild(list, shown.flatMap((column) => {
       const open = column.name === model.active;
+      const n = (model.hidden[column.name] ?? []).length;
       const row = h("button", {
         type: "button", class: "row", "aria-expanded": String(open), "aria-label": `Colour by ${column.name}`,
         title: column.name, onclick: () => model.send_msg({ type: "color", column: column.name }),
-      }, h("span", { class: "drop" }), h("span", { class: "name" }, column.name), h("span", { class: "kind" }, column.kind));
-      const n = (model.hidden[column.name] ?? []).length;
+      }, h("span", { class: "drop" }), h("span", { class: "name" }, column.name), n ? null : h("span", { class: "kind" }, column.kind));
+      // beside the name, not below it: rows must not move under the pointer that hides some
       const filter = n ? h("div", { class: "filter" }, h("span", {}, `${number(n)} hidden`),
         h("button", { type: "button", class: "link", "aria-label": `Show all of ${column.name}`, onclick: () => model.send_msg({ type: "show_all", column: column.name }) }, "Show all")) : null;
-      return [row, filter, open ? legend() : null].filter(Boolean);
+      return [h("div", { class: "column" }, row, filter), open ? legend() : null].filter(Boolean);
     }), search);
     if (!model.columns.length) list.append(h("div", { class: "empty" }, "This file's obs has no columns. Colour by a gene on the right."));
     else if (!shown.length) list.append(h("div", { class: "empty" }, "No column is called so."));

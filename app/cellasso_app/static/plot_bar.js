@@ -36,6 +36,8 @@ export function render({ model }) {
 
   listen(model, "pointerdown", (event) => {
     const operation = event.shiftKey && event.altKey ? "intersect" : event.shiftKey ? "add" : event.altKey ? "subtract" : "replace";
+    const polygon = bokehModel(`${model.figure}-tool-polygon`);
+    if (polygon?.active && Array.from(polygon.overlay.xs).length) return; // its first click has said it
     if (operation !== last) model.send_msg({ type: "operation", operation });
     last = operation;
   }, { capture: true });
@@ -55,9 +57,11 @@ export function render({ model }) {
   const figures = figureMenu(model);
   const zoomed = [iconButton("plus", "Zoom in", () => zoom(0.5), "+"), iconButton("minus", "Zoom out", () => zoom(2), "-")];
   for (const button of zoomed) button.classList.add("zoom");
+  const fit = iconButton("fit", "Fit all cells", () => model.send_msg({ type: "fit" }), "F");
+  fit.classList.add("fit");
   const toolbar = h("span", { class: "tools" }, tools.pan, tools.lasso, tools.box, tools.polygon, h("span", { class: "gap" }),
     zoomed,
-    iconButton("fit", "Fit all cells", () => model.send_msg({ type: "fit" }), "F"), h("span", { class: "gap" }), options.button, figures.button, h("span", { class: "gap" }), add, remove);
+    fit, h("span", { class: "gap" }), options.button, figures.button, h("span", { class: "gap" }), add, remove);
 
   watch(model, ["embeddings", "embedding", "pair"], () => {
     embedding.hidden = !model.embeddings.length && !model.pair.length;
@@ -135,8 +139,10 @@ function popover(name, label, keys = "") {
   panel.addEventListener("toggle", (event) => {
     button.setAttribute("aria-expanded", String(event.newState === "open"));
     if (event.newState !== "open") return;
-    const edge = button.getBoundingClientRect();
-    Object.assign(panel.style, { top: `${edge.bottom + 4}px`, left: `${Math.max(8, edge.right - panel.offsetWidth)}px` });
+    const edge = button.getBoundingClientRect(), below = window.innerHeight - edge.bottom - 12;
+    const up = panel.scrollHeight > below && edge.top > below; // there is more room above
+    panel.style.maxHeight = `${up ? edge.top - 12 : below}px`;
+    Object.assign(panel.style, { top: `${up ? edge.top - 4 - panel.offsetHeight : edge.bottom + 4}px`, left: `${Math.max(8, edge.right - panel.offsetWidth)}px` });
   });
   return { panel, button };
 }

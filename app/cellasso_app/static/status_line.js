@@ -2,7 +2,7 @@ export function render({ model }) {
   const text = h("span");
   const warning = h("span", { class: "warning" });
   watch(model, ["text", "warning"], () => {
-    text.textContent = model.text;
+    text.textContent = text.title = model.text;
     warning.textContent = model.warning;
     warning.title = model.warning;
   });
