@@ -475,17 +475,20 @@ class EmbeddingView:
 
     def _recolor(self, *_events: object) -> None:
         """Change colours where no cell has to be drawn anew for it."""
-        if self._loaded is None:
-            return
-        self.layer.send({"type": "colors", **self._colors(self._loaded.cells)})
-        self._show_legend()
-        if self._loaded.cells.order(self._style(self._loaded.cells).order) == "mixed":
+        self._send_colors()
+        cells = self._loaded.cells if self._loaded is not None else None
+        if cells is not None and cells.order(self._style(cells).order) == "mixed":
             self._draw()
 
     def _filter(self, *_events: object) -> None:
         """Hide at once what the colours can hide; what lies below is seen when it is drawn."""
-        self._recolor()
+        self._send_colors()
         self._draw()
+
+    def _send_colors(self) -> None:
+        if self._loaded is not None:
+            self.layer.send({"type": "colors", **self._colors(self._loaded.cells)})
+            self._show_legend()
 
     def _turn(self, *_events: object) -> None:
         if self._loaded is not None and self._loaded.asked.axes.in_space:
