@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from cellasso.plane import Viewport
-from cellasso.tasks import quick_threads, run_blocks
+from cellasso.tasks import quick_threads, run_quickly
 from cellasso_app import aggregate
 from cellasso_app.coloring import MISSING_CODE, Categories, Values
 from cellasso_app.dots import disc
@@ -187,8 +187,7 @@ class Cells:
             part = slice(start, start + SPLIT)
             aggregate.to_steps(coloring.values[part], float(low), float(high), self.scale.log, steps[part])
 
-        for _ in run_blocks(convert, range(0, len(steps), SPLIT), executor=quick_threads()):
-            pass
+        run_quickly(convert, range(0, len(steps), SPLIT))
         return self.plane.arrange(steps)
 
     @cached_property

@@ -289,8 +289,8 @@ class EmbeddingView:
         if moved:
             self._n_sent += 1
             self.layer.send({"type": "clear", "number": self._n_sent})  # the old picture means nothing on the new axes
-            downward = asked.axes.in_space and self._session.downward
-            self.plot.set_bounds(loaded.plane.bounds, asked.axes, self._axis_names(loaded), downward=downward)
+            names = self._axis_names(loaded)
+            self.plot.set_bounds(loaded.plane.bounds, asked.axes, names, downward=self._is_downward)
         if not asked.axes:
             n_obs = loaded.plane.n_obs
             self.status.param.update(text=n_cells(n_obs), warning=loaded.problem or NO_EMBEDDING)
@@ -490,9 +490,17 @@ class EmbeddingView:
             self.layer.send({"type": "colors", **self._colors(self._loaded.cells)})
             self._show_legend()
 
+    @property
+    def _is_in_space(self) -> bool:
+        return self._loaded is not None and self._loaded.asked.axes.in_space
+
+    @property
+    def _is_downward(self) -> bool:
+        """Whether y runs down: where places in a tissue are shown, unless the user says otherwise."""
+        return self._is_in_space and bool(self._session.downward)
+
     def _turn(self, *_events: object) -> None:
-        if self._loaded is not None and self._loaded.asked.axes.in_space:
-            self.plot.turn(downward=self._session.downward)
+        self.plot.turn(downward=self._is_downward)
 
     def _change_theme(self, *_events: object) -> None:
         self.plot.set_theme(dark=self._session.dark)
@@ -625,8 +633,7 @@ class EmbeddingView:
     def _options(self) -> dict[str, Any]:
         loaded = self._loaded
         order = loaded.cells.order(self._style(loaded.cells).order) if loaded is not None else ""
-        in_space = loaded is not None and loaded.asked.axes.in_space
-        return offered(self._session, self._coloring_kind, self._scale, order, in_space=in_space)
+        return offered(self._session, self._coloring_kind, self._scale, order, in_space=self._is_in_space)
 
     def _list_axes(self) -> None:
         session = self._session

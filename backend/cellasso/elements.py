@@ -10,7 +10,7 @@ import numpy as np
 
 from cellasso.chunks import Chunks, open_chunks
 from cellasso.errors import ElementError, NotFoundError
-from cellasso.tasks import quick_threads, run_blocks
+from cellasso.tasks import run_quickly
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,8 +138,7 @@ def read_numbers(handle: Handle, dataset: h5py.Dataset) -> NDArray[np.generic]:
     def fill(start: int) -> None:
         values[start : start + step] = chunks.read(slice(start, start + step))
 
-    for _ in run_blocks(fill, range(0, len(values), step), executor=quick_threads()):
-        pass
+    run_quickly(fill, range(0, len(values), step))
     return values
 
 

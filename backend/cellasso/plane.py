@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from cellasso.lasso import Polygon
-from cellasso.tasks import quick_threads, run_blocks
+from cellasso.tasks import quick_threads, run_blocks, run_quickly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,8 +107,7 @@ class Plane:
             part = slice(start, start + TASK)
             _loops().gather_points(points, order[part], xy[0, part], xy[1, part])
 
-        for _ in run_blocks(gather, range(0, n, TASK), executor=quick_threads()):
-            pass
+        run_quickly(gather, range(0, n, TASK))
         boxes = _loops().bound_blocks(xy, BLOCK)
         return cls(xy, order, boxes, bounds=Viewport(x_low, x_high, y_low, y_high), n_obs=len(points))
 
@@ -193,8 +192,7 @@ def arrange(column: NDArray[Scalar], order: NDArray[np.int32]) -> NDArray[Scalar
         part = slice(start, start + TASK)
         np.take(column, order[part], axis=0, out=out[part], mode="clip")  # the mode that needs no buffer
 
-    for _ in run_blocks(take, range(0, len(order), TASK), executor=quick_threads()):
-        pass
+    run_quickly(take, range(0, len(order), TASK))
     return out
 
 

@@ -80,6 +80,12 @@ def run_blocks(
             future.cancel()
 
 
+def run_quickly(job: Callable[[Block], object], blocks: Iterable[Block]) -> None:
+    """Run `job(block)` for each block on the cores that never wait for a scan; what a job raises is raised here."""
+    for _ in run_blocks(job, blocks, executor=quick_threads()):
+        pass
+
+
 class Ahead(Generic[Result]):
     """Runs jobs side by side as they come, and takes their results in the order in which they came.
 
