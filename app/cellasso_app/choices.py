@@ -47,7 +47,7 @@ class Choices:
             case {"type": "embedding", "value": str(name)} if name in session.dataset.embeddings:
                 session.param.update(embedding=name, dims=(0, 1), pair=None)
             case {"type": "dims", "x": int(x), "y": int(y)} if x != y and 0 <= min(x, y) <= max(x, y) < session.n_dims:
-                session.param.update(dims=(x, y), pair=None)
+                session.param.update(dims=(int(x), int(y)), pair=None)
             case {"type": "pair", "x": str(x), "y": str(y)}:
                 self._find_pair(x, y)
             case {"type": "color", "column": str(name)} if any(c["name"] == name for c in session.columns()):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import panel as pn
 from bokeh.io import curdoc
 
-from cellasso.errors import Cancelled, CellassoError
+from cellasso.errors import Cancelled, CellassoError, FileChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +33,13 @@ PACE = 0.1
 """Seconds between two words of progress: a bar needs no more, and each is a message to the browser."""
 
 UNEXPECTED = "Something went wrong here; the server's log says what. The rest of the page still works."
+
+
+def sentence_of(error: CellassoError) -> str:
+    """Return what a user of the page is told: a file that is gone by its name, without its folder."""
+    if isinstance(error, FileChangedError) and error.path is not None:
+        return str(error).replace(str(error.path), error.path.name)
+    return str(error)
 
 
 _stopping = threading.Event()
@@ -180,7 +187,7 @@ class Turns(_Ends):
             except Cancelled:
                 continue
             except CellassoError as error:
-                step = partial(self._failed, str(error))
+                step = partial(self._failed, sentence_of(error))
             except Exception:  # one step must not end the others; what is not ours is logged in full
                 if not is_stopping():  # else its pool ended with the process
                     logger.exception("A step failed")
@@ -299,7 +306,7 @@ class Lane(_Ends, Generic[Result]):
         except Cancelled:
             return
         except CellassoError as error:
-            self._report(number, partial(self._failed, str(error)))
+            self._report(number, partial(self._failed, sentence_of(error)))
         except Exception:  # a job must not end the lane; what is not ours is logged in full
             if not is_stopping():  # else its pool ended with the process
                 logger.exception("A job failed")

@@ -4,7 +4,7 @@ export function render({ model }) {
   const column = select("Composition by", [], "", (value) => model.send_msg({ type: "composition", value }));
   const by = h("label", { class: "by field" }, "by", column);
   const list = h("div", { class: "scroll composition", role: "list", "aria-label": "Composition" });
-  const name = h("input", { type: "text", "aria-label": "File name of the export", spellcheck: "false" });
+  const name = h("input", { type: "text", "aria-label": "File name of the export", spellcheck: "false", maxlength: 1000 });
   const format = h("select", {
     "aria-label": "Format", title: "Format",
     onchange: () => model.send_msg({ type: "format", value: format.value, name: name.value }),
