@@ -1,0 +1,187 @@
+"""`panel serve app/main.py --args FILE` as a process of its own: behind the same guard from its first request on."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import pytest
+from bokeh.document import Document
+from panel.io.state import set_curdoc
+from tornado.httpclient import HTTPClientError
+
+from cellasso_app import panel_serve
+from cellasso_app.guard import SENTENCES
+from conftest import make_adata, write
+from served import ROOT, Address, served
+from wire import Wire, changed, page_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from http.client import HTTPResponse
+
+
+class _Stay(HTTPRedirectHandler):
+    def redirect_request(self, *_arguments: object) -> None:
+        return None
+
+
+def ask(url: str, *, method: str = "GET", **headers: str) -> tuple[int, HTTPResponse | HTTPError, str]:
+    """Return status, answer and text, without following it elsewhere."""
+    try:
+        answer = build_opener(_Stay).open(Request(url, headers=headers, method=method))
+    except HTTPError as error:
+        answer = error
+    with answer:
+        return answer.status, answer, answer.read().decode()
+
+
+def command(*options: str) -> list[str]:
+    serve = [sys.executable, "-m", "panel", "serve", str(ROOT / "app" / "main.py")]
+    return [*serve, "--port", "0", "--address", "127.0.0.1", *options]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("panel")
+    write(make_adata(n_obs=30, full=False), folder / "cells.h5ad")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[tuple[Address, Path]]:
+    log = folder / "log"
+    arguments = ["--args", str(folder / "cells.h5ad"), "--export-dir", str(folder), "--no-index"]
+    with served(command(*arguments), log) as address:
+        yield address, log
+
+
+pytestmark = pytest.mark.xdist_group("panel")  # all on one worker: they share the server
+
+
+def cookie(address: Address) -> str:
+    status, answer, _ = ask(address.whole)
+    assert status == 302
+    assert answer.headers["Location"] == "/main"
+    about = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in about
+    assert "SameSite=Strict" in about
+    return about.partition(";")[0]
+
+
+def test_nothing_is_built_for_the_first_request_and_it_is_sent_past_the_guard(folder):
+    with served(command("--args", str(folder / "cells.h5ad")), folder / "first.log", has_token=False) as address:
+        for about in ({}, {"Host": "evil.example"}):
+            status, answer, text = ask(address, **about)
+            if status == 302:
+                assert answer.headers["Location"] == "./main"
+                assert text == ""
+                status, _, text = ask(address, **about)
+            assert status == 403
+            assert "token" not in text or text.startswith("This page needs a token")
+
+
+def test_the_owner_alone_gets_the_token_from_a_file_and_no_log_has_it(server):
+    address, log = server
+    token = address.whole.partition("token=")[2]
+    assert len(token) > 30
+    written = Path(re.search(r"is in (/\S+), which you alone can read\.", log.read_text()).group(1))
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
+    assert stat.S_IMODE(written.parent.stat().st_mode) == 0o700
+    assert written.read_text() == f"{address.whole}\n"
+    cookie(address)
+    ask(f"{address}?token=wrong-{token}")
+    assert token not in log.read_text()
+
+
+@pytest.mark.parametrize("path", ["/main", "/", "/main/ws", "/main/metadata", "/static/js/bokeh.min.js", "/x"])
+def test_without_the_token_nothing_is_served(server, path):
+    address = server[0].removesuffix("/main")
+    assert ask(f"{address}{path}")[0] == 403
+    assert ask(f"{address}{path}", Host="evil.example")[2] == (
+        "This server is not called 'evil.example'. If it should be, start it with --allow-websocket-origin and that"
+        " name."
+    )
+
+
+def test_with_the_token_the_page_is_there_and_scripts_see_neither_it_nor_the_cookie(server):
+    address, _ = server
+    shown = cookie(address)
+    status, answer, text = ask(address, Cookie=shown)
+    assert status == 200
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    from bokeh.util.token import get_token_payload
+
+    payload = str(get_token_payload(page_token(text.encode())))
+    assert shown.partition("=")[2] not in payload + text
+    assert address.whole.partition("token=")[2] not in payload + text
+
+
+def test_its_websocket_is_open_to_its_own_page_alone_and_hears_what_pages_say(server):
+    address, _ = server
+    port = int(address.removesuffix("/main").rpartition(":")[2])
+    shown = cookie(address)
+
+    async def opened(**headers: str) -> Wire | int:
+        token = page_token(ask(address, Cookie=shown)[2].encode())
+        try:
+            return await Wire.open(port, token, path="/main/ws", **headers)
+        except HTTPClientError as error:
+            return error.code
+
+    async def tried() -> None:
+        assert await opened() == 403
+        assert await opened(Cookie=shown, Origin=f"http://127.0.0.1:{port + 1}") == 403
+        wire = await opened(Cookie=shown)
+        roots = (await wire.pull())["roots"]
+        assert await wire.patch(changed(roots[0]["id"], "name", "mine")) == "OK"
+        assert (await wire.pull())["roots"] == roots
+        wire.close()
+
+    asyncio.run(tried())
+
+
+def test_what_hands_sessions_to_other_pages_is_closed(server):
+    address, _ = server
+    shown = cookie(address)
+    for url in (
+        f"{address}/autoload.js?bokeh-autoload-element=x",
+        f"{address.removesuffix('/main')}/components/a/b/c/d",
+    ):
+        status, answer, text = ask(url, Cookie=shown, Origin="http://127.0.0.1:8000")
+        assert (status, text) == (403, SENTENCES[403])
+        assert "Access-Control-Allow-Origin" not in answer.headers
+    assert ask(address, method="OPTIONS", Cookie=shown, Origin="http://127.0.0.1:8000")[0] == 405
+
+
+def test_a_token_can_be_chosen(folder):
+    arguments = ["--args", str(folder / "cells.h5ad"), "--token", "chosen-token"]
+    with served(command(*arguments), folder / "chosen.log") as address:
+        assert address.whole == f"{address}?token=chosen-token"
+        assert ask(address.whole)[0] == 302
+
+
+def test_where_panel_asks_for_a_login_no_token_is(folder):
+    login = ["--basic-auth", "a-password", "--cookie-secret", "a-secret"]
+    with served(command(*login, "--args", str(folder / "cells.h5ad")), folder / "l.log", has_token=False) as address:
+        end = time.monotonic() + 30
+        while (answer := ask(address))[0] != 302:
+            assert time.monotonic() < end
+        assert "login" in answer[1].headers["Location"]
+        assert "token" not in (folder / "l.log").read_text()
+
+
+def test_a_script_that_nobody_asked_for_builds_nothing():
+    """As `--warm` runs it."""
+    document = Document()
+    with set_curdoc(document):
+        panel_serve.serve_script(["cells.h5ad"])
+    assert document.roots == []
