@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import pytest
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.document import Document
 from bokeh.io.doc import _PATCHED_CURDOCS
 from bokeh.models import Plot
@@ -106,6 +107,10 @@ def page(folder: Path) -> Iterator[tuple[Server, str]]:
         session.until(lambda: not session.part("PlotBar").data.busy)
     yield server, token
     server.stop()
+    left = asyncio.all_tasks(loop)  # what the pages' last messages set off
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     for dataset in catalogue._open.values():
         dataset.close()
     loop.close()
@@ -264,20 +269,28 @@ def test_what_bokeh_would_stumble_over_changes_nothing(session, caplog, monkeypa
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_a_handler_that_fails_tells_nothing_of_the_server_and_ends_nothing(session, caplog, monkeypatch):
-    def fail(*_arguments: object, **_options: object) -> None:
+def test_a_handler_that_fails_tells_nothing_of_the_server_and_ends_nothing(session, caplog):
+    def fail(_attr: str, _old: object, _new: object) -> None:
         raise RuntimeError("/home/secret/path")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Part, "_process_event", fail)
-        patch.setattr(Document, "apply_json_patch", fail)
-        kind, content = session.run(lambda: _ask(session.wire, "PATCH-DOC", {"events": []}))
+    figure = next(plot for plot in session.models(Plot) if plot.name == "view0")
+    figure.on_change("inner_width", fail)
+    change = {"events": [changed(figure.id, "inner_width", figure.inner_width + 1 if _is_laid_out(figure) else 100)]}
+    kind, content = session.run(lambda: _ask(session.wire, "PATCH-DOC", change))
+    figure.remove_on_change("inner_width", fail)
     assert (kind, content) == (
         "ERROR",
         {"text": "Something went wrong here; the server's log says what.", "traceback": None},
     )
     assert "/home/secret/path" in caplog.text
     assert session.seen()
+
+
+def _is_laid_out(figure: Plot) -> bool:
+    try:
+        return figure.inner_width > 0
+    except UnsetValueError:
+        return False
 
 
 # -- what is no message ---------------------------------------------------------------------------------
