@@ -326,10 +326,11 @@ class Dataset(Modality):
         import pandas as pd  # noqa: PLC0415
 
         kept = at >= 0
-        placed = pd.Series(values[kept].array, index=at[kept], name=values.name)
-        if len(placed) < self.n_obs and values.dtype.kind in "biu":
+        present = values[kept].array
+        if len(present) < self.n_obs and isinstance(values.dtype, np.dtype) and values.dtype.kind in "biu":
             # a plain boolean or integer has no missing value; the nullable one keeps all others exact, as in mudata
-            placed = placed.convert_dtypes(convert_string=False, convert_floating=False)
+            present = pd.array(present.to_numpy())
+        placed = pd.Series(present, index=at[kept], name=values.name)
         return placed.reindex(pd.RangeIndex(self.n_obs))
 
     def spread(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:
