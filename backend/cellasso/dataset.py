@@ -126,6 +126,16 @@ class Dataset(Modality):
         spread[at[at >= 0]] = points[at >= 0]
         return spread
 
+    def drawable_dims(self, key: str) -> Sequence[int]:
+        """Return which columns of an embedding, named as `read_embedding` names it, can be drawn."""
+        modality, name = self.owner(key, own=self.obsm)
+        return super().drawable_dims(name) if modality is self else modality.drawable_dims(name)
+
+    def dim_name(self, key: str, dim: int) -> str:
+        """Return what a column of an embedding is called."""
+        modality, name = self.owner(key, own=self.obsm)
+        return super().dim_name(name, dim) if modality is self else modality.dim_name(name, dim)
+
     def read_features(
         self,
         names: Sequence[str],

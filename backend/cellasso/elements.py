@@ -103,8 +103,8 @@ def read(handle: Handle, node: Node) -> Any:
     if isinstance(node, h5py.Group):
         handle.check_inside(node)
     elif "encoding-type" not in node.attrs:  # an old or a foreign file, at which anndata would warn
-        if h5py.check_string_dtype(node.dtype) and node.ndim == 1:
-            return read_strings(handle, node)
+        if h5py.check_string_dtype(node.dtype) and node.shape:
+            return read_strings(handle, node).reshape(node.shape)
         if node.dtype.kind in "biuf":
             return read_numbers(handle, node)
     large = _read_large(handle, node)
