@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
+import socket
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
-import tornado.process
 
-from cellasso.errors import CellassoError
 from cellasso_app import entrance
-from cellasso_app.entrance import OPENING, Entrance, EntranceError, private_folder, shared_token, write_private
+from cellasso_app.entrance import OPENING, Entrance
+from cellasso_app.private_files import PrivacyError, private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,12 +79,24 @@ def test_the_address_has_the_token_for_its_owner_alone(address, path, plain, who
     first, second = made.announced(io.StringIO(), " (Ctrl-C stops it)")
     assert first == f"cellasso is at {plain} (Ctrl-C stops it)"
     assert TOKEN not in first + second
-    written = private_folder() / "5006.txt"
+    written = private_folder() / f"{socket.gethostname()}-5006.txt"
     assert second == f"The whole address, with its token, is in {written}, which you alone can read."
     assert written.read_text() == f"{whole}\n"
     assert mode(written) == 0o600
     made.close()
     assert list(written.parent.iterdir()) == []
+
+
+def test_where_no_place_is_private_the_way_out_is_said_and_one_who_chose_the_token_needs_none(tmp_path):
+    for folder in ("run", "state"):
+        (tmp_path / folder / "cellasso").write_text("")
+    with pytest.raises(PrivacyError, match=r"choose one with CELLASSO_TOKEN, or start in a terminal\.") as caught:
+        Entrance("127.0.0.1", 5006, TOKEN).announced(io.StringIO())
+    assert TOKEN not in str(caught.value)
+    assert Entrance("127.0.0.1", 5006, TOKEN, is_chosen=True).announced(io.StringIO()) == [
+        "cellasso is at http://127.0.0.1:5006",
+        "Add ?token= and the token that you chose to open it.",
+    ]
 
 
 def test_without_a_token_nothing_is_written():
@@ -137,85 +148,16 @@ def test_no_browser_is_no_mistake(home, monkeypatch):
         raise RuntimeError("no browser")
 
     monkeypatch.setattr(entrance, "get_browser_controller", fail)
+    made = Entrance("127.0.0.1", 5006, TOKEN)
+    made.open_browser(Loop())
+    made.close()
+    assert list(home.iterdir()) == []
+
+
+def test_a_home_folder_that_cannot_be_written_to_is_no_mistake(home, opened, monkeypatch):
+    def fail(*_arguments: object) -> None:
+        raise PrivacyError("the disk is full")
+
+    monkeypatch.setattr(entrance, "write_private", fail)
     Entrance("127.0.0.1", 5006, TOKEN).open_browser(Loop())
-
-
-# -- private places ---------------------------------------------------------------------------------------
-
-
-def test_a_private_file_takes_the_place_of_a_link_and_not_of_what_it_leads_to(tmp_path):
-    victim, path = tmp_path / "victim", private_folder() / "5006.txt"
-    victim.write_text("precious")
-    path.symlink_to(victim)
-    write_private(path, "secret")
-    assert victim.read_text() == "precious"
-    assert not path.is_symlink()
-    assert (path.read_text(), mode(path)) == ("secret", 0o600)
-    assert [each.name for each in path.parent.iterdir()] == ["5006.txt"]
-
-
-def test_a_private_file_of_wider_mode_is_narrowed(tmp_path):
-    path = tmp_path / "x"
-    path.write_text("old")
-    path.chmod(0o644)
-    write_private(path, "new")
-    assert (path.read_text(), mode(path)) == ("new", 0o600)
-
-
-def test_the_private_folder_is_the_sessions_else_the_users(tmp_path, monkeypatch):
-    assert private_folder() == tmp_path / "run" / "cellasso"
-    assert mode(private_folder()) == 0o700
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert private_folder() == tmp_path / "state" / "cellasso"
-
-
-@pytest.mark.parametrize("spoil", ["others may enter", "others may put it elsewhere", "it is a link", "it is a file"])
-def test_a_folder_that_others_could_use_is_not_used(tmp_path, spoil):
-    folder = tmp_path / "run" / "cellasso"
-    if spoil == "others may enter":
-        folder.mkdir(mode=0o700)
-        folder.chmod(0o755)
-    elif spoil == "others may put it elsewhere":
-        folder.parent.chmod(0o777)
-    elif spoil == "it is a link":
-        (tmp_path / "elsewhere").mkdir(mode=0o700)
-        folder.symlink_to(tmp_path / "elsewhere")
-    else:
-        folder.write_text("")
-    assert private_folder() == tmp_path / "state" / "cellasso"
-
-
-def test_without_a_private_place_the_way_out_is_said(tmp_path):
-    for folder in ("run", "state"):
-        (tmp_path / folder / "cellasso").write_text("")
-    with pytest.raises(EntranceError, match=r"choose one with CELLASSO_TOKEN, or start in a terminal\.") as caught:
-        Entrance("127.0.0.1", 5006, TOKEN).announced(io.StringIO())
-    assert isinstance(caught.value, CellassoError)
-    assert TOKEN not in str(caught.value)
-
-
-# -- several processes ------------------------------------------------------------------------------------
-
-
-def test_processes_of_one_server_share_a_token(monkeypatch):
-    assert shared_token(5006)[0] != shared_token(5006)[0]
-    monkeypatch.setattr(entrance, "task_id", lambda: 0)
-    token, is_first = shared_token(5006)
-    assert is_first
-    assert len(token) > 30
-    assert [shared_token(5006) for _ in range(3)] == [(token, False)] * 3
-    assert shared_token(5007) != (token, True)
-    kept = private_folder() / f"{os.getppid()}-5006.token"
-    assert (kept.read_text(), mode(kept)) == (token, 0o600)
-    assert {path.name for path in private_folder().iterdir()} == {kept.name, f"{os.getppid()}-5007.token"}
-    assert tornado.process.task_id() is None
-
-
-def test_tokens_of_servers_that_are_gone_are_swept(monkeypatch):
-    monkeypatch.setattr(entrance, "task_id", lambda: 0)
-    old, odd = private_folder() / f"{2**22 + 1}-5006.token", private_folder() / "odd.token"
-    for path in (old, odd):
-        path.write_text("old")
-    shared_token(5006)
-    assert not old.exists()
-    assert not odd.exists()
+    assert opened == []

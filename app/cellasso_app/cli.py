@@ -301,10 +301,8 @@ def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
         raise UsageError(f"The folder {options.export_dir} for exports does not exist; create it, or name another.")
     _check_address(options.address, options.port)
     token = token_cli.token_option(options)
-    if token is None:
-        token = token_cli.new_token()
     if not _is_loopback(options.address):
-        has_it = "has this address with its token" if token else "reaches this address"
+        has_it = "reaches this address" if token == "" else "has this address with its token"
         print(f"cellasso: whoever {has_it} can read these files.", file=sys.stderr)
     from cellasso_app.server import serve
 

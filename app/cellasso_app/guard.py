@@ -17,6 +17,7 @@ import socket
 import time
 from asyncio import sleep
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
 logger = logging.getLogger(__name__)
+answers = logging.getLogger("tornado.access")
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -76,6 +78,12 @@ PAUSE = 1.0
 
 MAX_WAITING = 64
 """Wrong tokens that wait at the same time; further ones are turned away at once. A right one never waits."""
+
+MAX_LOGGED = 20
+"""Refusals that the log has of a server: anybody can have themselves refused as often as they like."""
+
+MAX_ADDRESS = 200
+"""Characters of an address that the log has."""
 
 MAX_COOKIES = 8
 """Cookies of one name that are looked at: another program on this machine may have set some, for other paths."""
@@ -211,6 +219,7 @@ class Keeper:
         salt = f"cellasso cookie of port {port}".encode()
         self.cookie = hashlib.pbkdf2_hmac("sha256", self._token, salt, ROUNDS).hex() if door.token else ""
         self._n_waiting = 0
+        self._n_refused = 0
 
     def is_token(self, shown: str) -> bool:
         """Whether it is the token."""
@@ -219,6 +228,15 @@ class Keeper:
     def is_cookie(self, shown: Iterable[str]) -> bool:
         """Whether the cookie is among those that were shown."""
         return any(hmac.compare_digest(each.encode(), self.cookie.encode()) for each in shown)
+
+    def admits_socket(self, request: HTTPServerRequest) -> bool:
+        """Whether a request for a websocket that has come past the guard would have been let in by it."""
+        cookies, origin = _take_cookies(request), request.headers.get("Origin")
+        return (
+            self.door.knows(request.host)
+            and (not self.door.token or self.is_cookie(cookies))
+            and (origin is None or self.door.takes(origin, request.protocol, request.host))
+        )
 
     async def slow_down(self) -> bool:
         """Let a wrong token wait; `False` when too many do already."""
@@ -230,6 +248,13 @@ class Keeper:
         finally:
             self._n_waiting -= 1
         return True
+
+    def log_refusal(self, sentence: str, *about: object) -> None:
+        """Log that something was refused; after many times only for who looks for it."""
+        self._n_refused += 1
+        logger.log(logging.DEBUG if self._n_refused > MAX_LOGGED else logging.WARNING, sentence, *about)
+        if self._n_refused == MAX_LOGGED:
+            logger.warning("Further refusals are not logged.")
 
 
 class _Guarded(RequestHandler):
@@ -255,7 +280,7 @@ class _Guarded(RequestHandler):
 
     async def prepare(self) -> None:
         request, keeper = self.request, self.keeper
-        shown, cookies = _take_token(request), _take_cookies(request)
+        shown, cookies = take_token(request), _take_cookies(request)
         if not keeper.door.knows(request.host):
             self._refuse(
                 f"This server is not called {request.host[:100]!r}. If it should be, start it with"
@@ -263,6 +288,8 @@ class _Guarded(RequestHandler):
             )
         elif request.method == "OPTIONS":  # asks whether other pages may; none may
             self._refuse(SENTENCES[405], 405)
+        elif _is_of_another_page(request):
+            self._refuse(SENTENCES[403])
         elif not keeper.door.token or keeper.is_cookie(cookies):
             await self._let_in(shown)
         elif shown is not None and keeper.is_token(shown) and not isinstance(self, WebSocketHandler):
@@ -343,10 +370,10 @@ class _Guarded(RequestHandler):
         try:
             passed = self._incoming.take(fragment, connection.session.document)
         except Unreadable as error:
-            logger.warning("A connection was closed that did not speak as a page does: %s", error)
+            self.keeper.log_refusal("A connection was closed that did not speak as a page does: %s", error)
             self.close(1008, "not understood")  # type: ignore[attr-defined] # of a websocket handler
         except Refused as error:
-            logger.warning("A browser was refused %s", error)
+            self.keeper.log_refusal("A browser was refused %s", error)
             await self.send_message(connection.protocol.create("ERROR", error.name, SENTENCES[500]))
         else:
             for each in passed:
@@ -370,8 +397,8 @@ class _Nothing(ErrorHandler):
     """What stands where there is no page."""
 
 
-def guard(server: BaseServer, door: Door, *, pages: Collection[ApplicationContext] | None = None) -> None:
-    """Let nobody pass to a server's handlers but through a door.
+def guard(server: BaseServer, door: Door, *, pages: Collection[ApplicationContext] | None = None) -> Keeper:
+    """Let nobody pass to a server's handlers but through a door; return who keeps it.
 
     Parameters
     ----------
@@ -387,6 +414,8 @@ def guard(server: BaseServer, door: Door, *, pages: Collection[ApplicationContex
     application.settings["default_handler_class"] = _behind(keeper, _Nothing, ours=True)
     application.settings["default_handler_args"] = {"status_code": 404}
     application.settings["websocket_max_message_size"] = MAX_BYTES
+    application.settings["log_function"] = partial(_log_answer, keeper)
+    return keeper
 
 
 def port_of(server: BaseServer) -> int:
@@ -403,11 +432,23 @@ def _behind(keeper: Keeper, handler: type[RequestHandler], *, ours: bool) -> typ
     return type(f"Guarded{handler.__name__}", (_Guarded, handler), about)
 
 
+def _log_answer(keeper: Keeper, handler: RequestHandler) -> None:
+    """Log an answer as Tornado does, but for refusals."""
+    request, status = handler.request, handler.get_status()
+    asked = f"{status} {request.method} {str(request.uri)[:MAX_ADDRESS]} ({request.remote_ip})"
+    if status < 400:
+        answers.info("%s %.2fms", asked, 1000.0 * request.request_time())
+    elif status < 500:
+        keeper.log_refusal("%s", asked)
+    else:
+        answers.error("%s", asked)
+
+
 # -- what only the guard sees of a request ----------------------------------------------------------------
 
 
-def _take_token(request: HTTPServerRequest) -> str | None:
-    """Take the token out of a request's address: no log, no handler and no session gets to see it."""
+def take_token(request: HTTPServerRequest) -> str | None:
+    """Take the token out of a request's address, and return it: no log, no handler and no session gets to see it."""
     pairs = parse_qsl(request.query, keep_blank_values=True, errors="replace")
     shown = [value for name, value in pairs if name == "token"]
     if not shown:
@@ -434,6 +475,15 @@ def _cookie_name(request: HTTPServerRequest) -> str:
     """Return a name by the port that the browser knows: it keeps those of several servers apart."""
     host = Host.of(request.host)
     return f"cellasso-{(host.port if host is not None else None) or ''}"
+
+
+def _is_of_another_page(request: HTTPServerRequest) -> bool:
+    """Whether a page of another origin asks for something to make use of there; a link that is followed is none.
+
+    Our cookie is shown with it where only the port is another one, and each page that is built costs something.
+    """
+    site, destination = (request.headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Dest"))
+    return site in {"cross-site", "same-site"} and destination != "document"
 
 
 def _local(request: HTTPServerRequest) -> str:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 MAX_TEXT = 20_000
 """Characters of a text: a pasted list of thousands of genes. Names in a file are rarely longer than 100."""
 
-MAX_ITEMS = 100_000
-"""Entries of a list: more do not fit into a message (`incoming.MAX_BYTES`)."""
+MAX_ITEMS = 50_000
+"""Entries of a list: more do not fit into a message (`incoming.MAX_COMMAS`)."""
 
 EXACT = 1 << 53
 """Up to here a browser's numbers are whole."""

@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import panel as pn
 from bokeh.server.server import BaseServer
@@ -21,10 +21,11 @@ from bokeh.settings import settings
 
 from cellasso.errors import CellassoError
 from cellasso_app.components import Notice
-from cellasso_app.entrance import Entrance, shared_token
-from cellasso_app.guard import Door, guard, port_of
+from cellasso_app.entrance import Entrance
+from cellasso_app.guard import Door, Keeper, guard, port_of, take_token
 from cellasso_app.indexing_cli import add_index_options, index_option
 from cellasso_app.server import STRETCHED, Catalogue, page_or_notice, reached
+from cellasso_app.shared_token import shared_token
 from cellasso_app.token_cli import add_token_options, token_option
 
 if TYPE_CHECKING:
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
 
     from bokeh.server.contexts import ApplicationContext
     from bokeh.server.tornado import BokehTornado
+    from tornado.httputil import HTTPServerRequest
 
 USAGE = "Name a file after --args: panel serve app/main.py --args FILE [--export-dir DIR]"
+
+NOT_SET_UP = "This server is not set up yet; its log says what is missing."
 
 UNGUARDED = "cellasso cannot guard this kind of server; use `cellasso FILE`, or `panel serve` with Tornado."
 
@@ -48,19 +52,27 @@ def serve_script(arguments: Sequence[str]) -> None:
     context = pn.state.curdoc.session_context
     if context is None or context.request is None:
         return  # `--warm`: nobody has asked for anything yet
-    if getattr(context.request, "was_let_in", False):
-        catalogue = _shared_catalogue(tuple(options.files), index_option(options))
-        page_or_notice(catalogue, options.export_dir.absolute()).servable()
-        return
     try:
-        _put_up_guard(context.server_context.application_context, token_option(options))
+        keeper = _keeper_of(context.server_context.application_context, token_option(options))
     except CellassoError as error:
         print(f"cellasso: {error}", file=sys.stderr, flush=True)
-        _show(str(error))
+        _show(NOT_SET_UP)
+        return
+    request = context.request._request  # noqa: SLF001 - Bokeh gives scripts a copy of its arguments alone
+    # with several processes the page may have come from one and its websocket, the first request here, to another
+    is_socket = request.headers.get("Upgrade", "").lower() == "websocket"
+    if getattr(request, "was_let_in", False) or (is_socket and keeper.admits_socket(request)):
+        catalogue = _shared_catalogue(tuple(options.files), index_option(options))
+        page_or_notice(catalogue, options.export_dir.absolute()).servable()
     else:
-        # Panel sends a browser wherever this points: to this same address, past the guard this time
-        again = f"./{context.request.uri.rpartition('/')[2]}"
-        pn.config.authorize_callback = lambda _user, _path: again
+        _send_again(request)
+
+
+def _send_again(request: HTTPServerRequest) -> None:
+    """Send a browser to this same address, past the guard this time; Panel does so with what its callback names."""
+    again = f"./{request.path.rpartition('/')[2]}{'?' if request.query else ''}{request.query}"
+    take_token(request)  # it will be logged
+    pn.config.authorize_callback = lambda _user, _path: again
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,10 +99,8 @@ def _server_of(context: ApplicationContext) -> BaseServer | None:
     return None
 
 
-def _put_up_guard(page: ApplicationContext, chosen: str | None) -> None:
-    """Guard the server of a page from here on, once, and say how its owner gets in.
-
-    Where Panel asks for a login no token is: who may come in is already decided.
+def _keeper_of(page: ApplicationContext, chosen: str | None) -> Keeper:
+    """Return who keeps the door of a page's server; the first time puts up the guard and says how its owner gets in.
 
     Raises
     ------
@@ -100,25 +110,31 @@ def _put_up_guard(page: ApplicationContext, chosen: str | None) -> None:
     server = _server_of(page)
     if server is None:
         raise CellassoError(UNGUARDED)
-    if server in _guarded:
-        return
+    if server in _keepers:
+        return _keepers[server]
     application, address = _tornado(server), getattr(server, "address", None) or ""
-    token, is_first = (chosen, True) if chosen is not None else shared_token(port_of(server))
-    provider = application.auth_provider
-    if provider.get_user is not None or provider.get_user_async is not None:
-        token = ""
+    token, is_first = _token_of(server, chosen)
+    host = reached(address) if address else "localhost"  # listens everywhere, but nobody has said that others may come
+    entrance = Entrance(host, port_of(server), token, f"{server.prefix}{page.url}", is_chosen=chosen is not None)
+    said = entrance.announced(sys.stdout) if token and is_first else []
+    atexit.register(entrance.close)
     origins = {*application.websocket_origins, *(settings.allowed_ws_origin() or ())}
     # Bokeh writes port 80 where none was given, whatever the scheme
     door = Door.of(address, {origin.removesuffix(":80") for origin in origins}, token, "--allow-websocket-origin")
-    guard(server, door, pages={page})
-    _guarded.add(server)
-    entrance = Entrance(reached(address), port_of(server), token, f"{server.prefix}{page.url}")
-    atexit.register(entrance.close)
-    if token and is_first:
-        print(*filter(None, entrance.announced(sys.stdout)), sep="\n", flush=True)
+    keeper = _keepers[server] = guard(server, door, pages={page})
+    print(*said, sep="\n", end="\n" if said else "", flush=True)
+    return keeper
 
 
-_guarded: WeakSet[BaseServer] = WeakSet()
+def _token_of(server: BaseServer, chosen: str | None) -> tuple[str, bool]:
+    """Return the token of a server and whether nobody knows it yet; none where Panel asks for a login."""
+    provider = _tornado(server).auth_provider
+    if provider.get_user is not None or provider.get_user_async is not None:
+        return "", True
+    return (chosen, True) if chosen is not None else shared_token(port_of(server))
+
+
+_keepers: WeakKeyDictionary[BaseServer, Keeper] = WeakKeyDictionary()
 
 
 def _tornado(server: BaseServer) -> BokehTornado:

@@ -23,6 +23,7 @@ from cellasso_app.components import PAGE_STYLE, Notice, Opening
 from cellasso_app.entrance import Entrance
 from cellasso_app.guard import Door, guard, is_unspecified
 from cellasso_app.session import survey
+from cellasso_app.token_cli import new_token
 from cellasso_app.work import UNEXPECTED, Lane, pool, when_live
 from cellasso_app.work import stop as stop_work
 
@@ -199,7 +200,7 @@ def serve(
     export_dir: Path,
     open_browser: bool,
     allow_hosts: Sequence[str] = (),
-    token: str = "",
+    token: str | None = None,
     index: bool | Path = True,
 ) -> None:
     """Serve files until interrupted.
@@ -219,7 +220,7 @@ def serve(
     allow_hosts
         Further names under which browsers reach this server.
     token
-        What a browser has to show; empty asks for none.
+        What a browser has to show; `None` makes one up, empty asks for none.
     index
         Where column indexes are kept and built in the background, as for `cellasso.open`; `False`: none are.
     """
@@ -230,9 +231,10 @@ def serve(
     def build() -> pn.viewable.Viewable:  # Panel calls plain functions only
         return page_or_notice(catalogue, export_dir)
 
-    door = Door.of(address, allow_hosts, token)
+    shown = new_token() if token is None else token
+    door = Door.of(address, allow_hosts, shown)
     server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), door)
-    entrance = Entrance(reached(address), server.port, token)
+    entrance = Entrance(reached(address), server.port, shown, is_chosen=token is not None)
     try:
         said = entrance.announced(sys.stdout, f" (Ctrl-C stops it); exported subsets go to {export_dir}")
         if open_browser:
