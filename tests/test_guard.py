@@ -380,6 +380,45 @@ def test_a_foreign_name_is_refused_with_the_token_too(listening):
     assert ask(server, f"/?token={TOKEN}", Host="evil.example").code == 403
 
 
+# -- other pages, and the log -----------------------------------------------------------------------------
+
+FROM_ELSEWHERE = [("same-site", "empty"), ("same-site", "script"), ("cross-site", "image"), ("same-site", "iframe")]
+
+
+@pytest.mark.parametrize(("site", "destination"), FROM_ELSEWHERE)
+def test_what_another_page_includes_costs_nothing(listening, site, destination):
+    """The cookie is shown with it where only the port is another one."""
+    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    about = {"Cookie": cookie_of(server), "Sec-Fetch-Site": site, "Sec-Fetch-Dest": destination}
+    for path in ("/", "/static/js/bokeh.min.js", f"/?token={TOKEN}"):
+        answer = ask(server, path, **about)
+        assert (answer.code, answer.body.decode()) == (403, guarding.SENTENCES[403])
+        assert "Set-Cookie" not in answer.headers
+    assert server.get_sessions("/") == []
+
+
+@pytest.mark.parametrize(
+    ("site", "destination"), [("cross-site", "document"), ("none", "document"), ("same-origin", "empty"), ("", "")]
+)
+def test_a_link_that_is_followed_is_let_in(listening, site, destination):
+    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    about = {"Cookie": cookie_of(server), "Sec-Fetch-Site": site, "Sec-Fetch-Dest": destination}
+    assert ask(server, **about).code == 200
+
+
+def test_refusals_do_not_fill_the_log(listening, caplog):
+    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    for number in range(guarding.MAX_LOGGED + 10):
+        ask(server, f"/{number}/{'x' * 10_000}", Host="evil.example" if number % 2 else "127.0.0.1")
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == guarding.MAX_LOGGED + 1
+    assert warned[0].startswith("403 GET /0/xxx")
+    assert warned[-1] == "Further refusals are not logged."
+    assert max(map(len, warned)) < 300
+    ask(server, Cookie=cookie_of(server))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 # -- answers --------------------------------------------------------------------------------------------
 
 

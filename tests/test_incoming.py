@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import signal
 import socket
@@ -24,7 +25,7 @@ from cellasso_app import incoming
 from cellasso_app import server as serving
 from cellasso_app.components import Part
 from cellasso_app.embedding_plot import INKS
-from cellasso_app.guard import Door
+from cellasso_app.guard import MAX_LOGGED, Door
 from cellasso_app.incoming import Incoming, Refused, Unreadable
 from served import write_h5ad
 from wire import Wire, changed, event, page_token, told, written
@@ -318,6 +319,7 @@ HEADER = json.dumps({"msgid": "x", "msgtype": "PATCH-DOC"})
         ['{"msgid": "x", "msgtype": "PATCH-DOC", "num_buffers": 1}', "{}", "{}", "{}", b""],
         ["x" * (incoming.MAX_BYTES + 1)],
         [HEADER, "{}", json.dumps({"events": ["x" * incoming.MAX_BYTES]})],
+        [HEADER, "{}", json.dumps({"events": [[]] * (incoming.MAX_COMMAS + 2)})],
     ],
     ids=lambda fragments: str(fragments[-1])[:40],
 )
@@ -347,6 +349,22 @@ def test_all_fragments_of_a_message_count():
         taking.take(fragment, document)
     with pytest.raises(Unreadable, match="more than 1,048,576 bytes"):
         taking.take(b"x" * 600_000, document)
+
+
+def test_a_message_holds_few_changes(session):
+    bar = session.part("AppBar")
+    for n, expected in ((incoming.MAX_EVENTS, "OK"), (incoming.MAX_EVENTS + 1, "ERROR")):
+        changes = [told(bar.id, {"type": "undo"})] * n
+        assert session.run(lambda changes=changes: session.wire.patch(*changes)) == expected
+
+
+def test_what_is_refused_does_not_fill_the_log(session, caplog):
+    async def storm() -> None:
+        for _ in range(100):
+            await session.wire.answer(await session.wire.send("no such kind", {}))
+
+    session.run(storm)
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= MAX_LOGGED + 1
 
 
 # -- the attack -------------------------------------------------------------------------------------------
