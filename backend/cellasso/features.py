@@ -99,6 +99,10 @@ class Features:
             raise NotFoundError(f"{place} has no {name!r}{nearest(name, self.names)}")
         return found
 
+    def __contains__(self, name: object) -> bool:
+        """Whether a feature is called exactly so, by its unique name."""
+        return name in self._by_name.exact
+
     def find(self, name: str) -> int | None:
         """Return the position of a feature as `position` does, or `None` when there is none."""
         indexes = [self._by_name, *self._aliases]
