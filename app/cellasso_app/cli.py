@@ -43,6 +43,10 @@ N_NAMED = 5
 """How many names an error lists."""
 
 DESCRIPTION = "Explore single-cell files (.h5ad, .h5mu) of any size in the browser. The file is never loaded."
+WHO_GETS_IN = (
+    "A browser is let in by the token that ends the printed address; outside of a terminal that address is written to a"
+    " file that you alone can read, and the file is named."
+)
 EPILOG = """\
 examples:
   cellasso cells.h5ad                  explore a file (the same as `cellasso serve cells.h5ad`)
@@ -142,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "Explore files in the browser."
-    parser = commands.add_parser("serve", help=text, description=text)
+    parser = commands.add_parser("serve", help=text, description=f"{text} {WHO_GETS_IN}")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="an .h5ad or .h5mu file")
     _add_serve_options(parser)
     parser.set_defaults(run=_serve)
@@ -150,7 +154,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "Explore demo data: 700 real blood cells, as .h5ad and .h5mu."
-    parser = commands.add_parser("demo", help=text, description=text)
+    parser = commands.add_parser("demo", help=text, description=f"{text} {WHO_GETS_IN}")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--cells", type=_count, metavar="N", help="N synthetic cells instead; kept in the cache for the next time"

@@ -62,7 +62,10 @@ SENTENCES = {
     500: "Something went wrong here; the server's log says what.",
 }
 
-NEEDS_TOKEN = "This page needs a token: open the whole address that the server printed, which ends in ?token=… ."  # noqa: S105
+NEEDS_TOKEN = (
+    "This page needs a token: open the whole address, with ?token= at its end,"  # noqa: S105 - a sentence
+    " that the server printed, or wrote into the file that it named."
+)
 
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.*-]+)(?::(\d{1,5}))?", re.ASCII)
 """A host as browsers write it, with its port; what else URLs allow there is for those who want to be mistaken."""

@@ -27,7 +27,8 @@ def add_token_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--token",
         type=_token,
-        help=f"what browsers must show (default: ${VARIABLE}, which other users do not see, or one that is made up)",
+        help="what browsers must show; other users of this machine can see it here"
+        f" (default: ${VARIABLE}, which they cannot, or a new one at each start)",
     )
     which.add_argument("--no-token", action="store_true", help="let everybody in who reaches the server")
 

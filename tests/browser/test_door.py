@@ -155,6 +155,29 @@ def test_a_page_of_another_program_on_this_machine_gets_nothing(page: Page, serv
         assert page.evaluate("window.other === null || window.other.closed")  # no hold on the page either
 
 
+def test_panel_serve_lets_in_who_has_the_token_and_shows_the_whole_page(
+    page: Page, stranger: Page, folder: Path, tmp_path: Path
+) -> None:
+    """As the README has it; the browser's is the first request, before there is a guard."""
+    command = [sys.executable, "-m", "panel", "serve", "app/main.py", "--port", "0", "--args"]
+    options = ["--export-dir", str(tmp_path), "--token", "chosen-token", "--no-index"]
+    log = tmp_path / "log"
+    with served([*command, str(folder / "cells.h5ad"), *options], log, has_token=False) as address:
+        page.goto(f"{address}?token=chosen-token&file=cells.h5ad")
+        status(page).filter(has_text="900 cells in view").wait_for()
+        assert page.url == f"{address}?file=cells.h5ad"
+        page.wait_for_function("document.title === 'cells.h5ad · 900 cells · cellasso'")
+        page.get_by_role("group", name="Legend of cell_type").get_by_role("button", name=re.compile("^B,")).click()
+        cells(page).filter(has_text="selected").wait_for()
+        assert export(page, "b.h5ad").parent == tmp_path
+        page.goto(f"{address}?file=nothing")
+        page.get_by_role("link", name="cells.h5ad").click()
+        status(page).filter(has_text="900 cells in view").wait_for()
+        assert stranger.goto(address).status == 403
+        stranger.get_by_role("alert").filter(has_text="This page needs a token").wait_for()
+        assert "chosen-token" not in page.content() + log.read_text()
+
+
 # -- the tab's title --------------------------------------------------------------------------------------
 
 
