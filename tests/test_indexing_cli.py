@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 
 import h5py
@@ -15,6 +17,7 @@ from cellasso import indexing
 from cellasso_app import background, cli, server
 from cellasso_app.cli import main
 from cellasso_app.indexing_cli import add_index_options, index_option
+from served import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -225,3 +228,28 @@ def test_the_indexing_ends_with_the_file_and_the_process(tmp_path, monkeypatch, 
     dataset.close()
     assert 0 < len(blocks(tmp_path / "index")) < 500
     assert "Traceback" not in caplog.text
+
+
+def test_a_process_that_ends_while_hdf5_is_in_use_behind_the_page_does_not_hang(plain):
+    script = """
+import sys, threading, time
+import cellasso, h5py
+from cellasso import indexing
+from cellasso.errors import Cancelled
+from cellasso_app import background, work
+def read(_matrix):
+    with h5py._objects.phil:
+        reading.set()
+        while not work.is_stopping():
+            time.sleep(0.01)
+        time.sleep(0.5)  # as for a chunk that is being read
+    raise Cancelled("")
+reading = threading.Event()
+indexing.is_worthwhile = read
+dataset = cellasso.open(sys.argv[1])
+background.index_in_background(dataset)
+reading.wait()
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "backend"), str(ROOT / "app")])}
+    ended = subprocess.run([sys.executable, "-c", script, plain.path], env=environment, check=False, timeout=60)
+    assert ended.returncode == 0

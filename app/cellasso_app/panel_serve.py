@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import panel as pn
+from bokeh.application.handlers.handler import Handler
 from bokeh.server.server import BaseServer
 from bokeh.settings import settings
 
@@ -27,10 +28,13 @@ from cellasso_app.indexing_cli import add_index_options, index_option
 from cellasso_app.server import STRETCHED, Catalogue, page_or_notice, reached
 from cellasso_app.shared_token import shared_token
 from cellasso_app.token_cli import add_token_options, token_option
+from cellasso_app.work import stop as stop_work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bokeh.application.application import ServerContext
+    from bokeh.document import Document
     from bokeh.server.contexts import ApplicationContext
     from bokeh.server.tornado import BokehTornado
     from tornado.httputil import HTTPServerRequest
@@ -122,8 +126,20 @@ def _keeper_of(page: ApplicationContext, chosen: str | None) -> Keeper:
     # Bokeh writes port 80 where none was given, whatever the scheme
     door = Door.of(address, {origin.removesuffix(":80") for origin in origins}, token, "--allow-websocket-origin")
     keeper = _keepers[server] = guard(server, door, pages={page})
+    page.application.add(_End())
     print(*said, sep="\n", end="\n" if said else "", flush=True)
     return keeper
+
+
+class _End(Handler):
+    """Cancels what runs for anybody when the server stops: the process would wait for it."""
+
+    def modify_document(self, doc: Document) -> None:
+        """Add nothing to a page."""
+
+    def on_server_unloaded(self, server_context: ServerContext) -> None:  # noqa: ARG002
+        """Cancel what runs."""
+        stop_work()
 
 
 def _token_of(server: BaseServer, chosen: str | None) -> tuple[str, bool]:

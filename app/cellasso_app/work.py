@@ -51,8 +51,8 @@ def stop() -> None:
 
 
 def is_stopping() -> bool:
-    """Whether the process is about to end."""
-    return _stopping.is_set()
+    """Whether the process is about to end: it was told to stop, or its main thread is done and waits for the others."""
+    return _stopping.is_set() or not threading.main_thread().is_alive()
 
 
 @cache
