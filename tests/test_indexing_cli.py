@@ -232,23 +232,30 @@ def test_the_indexing_ends_with_the_file_and_the_process(tmp_path, monkeypatch, 
 
 def test_a_process_that_ends_while_hdf5_is_in_use_behind_the_page_does_not_hang(plain):
     script = """
-import sys, threading, time
+import atexit, sys, threading, time
+def end():  # the last thing that is called before all is freed
+    ending.set()
+    held.wait(10)
+atexit.register(end)
 import cellasso, h5py
 from cellasso import indexing
 from cellasso.errors import Cancelled
 from cellasso_app import background, work
 def read(_matrix):
-    with h5py._objects.phil:
-        reading.set()
-        while not work.is_stopping():
-            time.sleep(0.01)
-        time.sleep(0.5)  # as for a chunk that is being read
+    begun.set()
+    while not work.is_stopping():
+        time.sleep(0.01)
+    if ending.wait(0.5):  # nobody has waited for this thread
+        with h5py._objects.phil:
+            held.set()
+            time.sleep(1000)
+    held.set()
     raise Cancelled("")
-reading = threading.Event()
+begun, ending, held = threading.Event(), threading.Event(), threading.Event()
 indexing.is_worthwhile = read
-dataset = cellasso.open(sys.argv[1])
-background.index_in_background(dataset)
-reading.wait()
+kept = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+background.index_in_background(cellasso.open(sys.argv[1]))
+begun.wait()
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "backend"), str(ROOT / "app")])}
     ended = subprocess.run([sys.executable, "-c", script, plain.path], env=environment, check=False, timeout=60)
