@@ -438,6 +438,7 @@ class EmbeddingView:
             self._finishing.submit(loaded.rest, long=reads and self._session.needs_scan(color))
 
     def _set_view(self) -> None:
+        self._session.said = ""
         if self._ready:
             self.layer.send({"type": "view", "view": list(self.plot.ends), "number": self.plot.n_set})
         self._draw()
