@@ -474,6 +474,7 @@ def test_a_selection_takes_no_room_from_the_dotplot_or_the_embedding(page: Page,
     assert export.bounding_box() == box  # under the pointer that pressed it
     assert seen(page, dots) == before
     assert seen(page, listed)["height"] >= 44  # two rows beside the answer
+    assert seen(page, page.get_by_role("button", name="Download"))["height"] >= 20
 
 
 def test_in_a_low_window_the_panels_at_the_right_are_scrolled_together(page: Page, server: str) -> None:
@@ -760,6 +761,10 @@ def test_names_go_with_their_cells_and_come_back(page: Page, server: str) -> Non
     status(page).filter(has_text="40 cells in view").wait_for()
     page.wait_for_timeout(300)
     assert 0 < count_ink(page) < of_all / 10  # the one name of what is still there
+    for hidden in (True, False):  # what the legend does at once, before the server has drawn anything
+        detail = {"column": "cell_type", "code": 23, "hidden": hidden}
+        page.evaluate("(detail) => document.dispatchEvent(new CustomEvent('cellasso-paint', {detail}))", detail)
+        until_pixels(page, INK, some=not hidden)
     page.get_by_role("button", name="Hide CD8-positive, alpha-beta T cell 23").click()
     until_pixels(page, INK, some=False)
     page.get_by_role("button", name="Show all of cell_type").click()

@@ -65,7 +65,8 @@ export function render({ model }) {
         h("button", { type: "button", class: "link", onclick: () => model.send_msg({ type: "keep" }) }, "Cancel")));
     } else if (state.state === "failed") outcome.replaceChildren(state.message);
     else if (state.state === "done") {
-      outcome.replaceChildren(`${number(state.n)} cells written to `, h("span", { class: "path" }, state.path), " ", download(state),
+      outcome.replaceChildren(h("div", { class: "question" },
+        h("span", { title: state.path }, `${number(state.n)} cells written to `, h("span", { class: "path" }, state.path)), download(state)),
         ...state.left_out.map((sentence) => h("div", { class: "warning" }, `Left out: ${sentence}`)));
     } else {
       outcome.replaceChildren();
