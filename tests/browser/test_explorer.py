@@ -808,7 +808,12 @@ def test_a_tissue_lies_as_in_its_image_until_the_user_turns_it(page: Page, serve
     open_page(page, server, "tissue.h5ad")
 
     def upper_is_above() -> bool:
-        until_pixels(page, BLUE, some=True)
+        for color in (BLUE, RED):
+            until_pixels(page, color, some=True)
+        page.wait_for_function(  # the whole of one lies above the other: not while one picture gives way to the next
+            f"([blue, red]) => Math.abs(({CANVAS})(blue).from_top - ({CANVAS})(red).from_top) > 0.2",
+            arg=[list(BLUE), list(RED)],
+        )
         blue, red = (page.evaluate(CANVAS, list(color))["from_top"] for color in (BLUE, RED))
         assert abs(blue - red) > 0.2
         return blue < red
@@ -879,8 +884,7 @@ def test_shift_at_the_first_click_of_a_polygon_adds(page: Page, server: str) -> 
         page.mouse.click(*point)
     page.wait_for_timeout(400)
     page.mouse.dblclick(*at[-1])
-    page.get_by_role("button", name="Undo").and_(page.locator(":enabled")).wait_for()
-    page.wait_for_timeout(500)
+    cells(page).filter(has_not_text=f"{before:,} of").wait_for()
     both = selected(page)
     assert both > before
     page.keyboard.press("Control+z")
@@ -926,7 +930,7 @@ def test_views_beside_each_other_can_be_closed_and_their_options_reached(page: P
     page.keyboard.press("Escape")
     for n in (3, 2, 1):
         page.get_by_role("button", name="Close this view").nth(n).click(timeout=5_000)
-        page.wait_for_timeout(500)
+        plot(page).nth(n).wait_for(state="detached")
         assert plot(page).count() == n
 
 
