@@ -186,7 +186,7 @@ class Handle:
         return found
 
     def child(self, parent: Node, name: str) -> Node:
-        """Return one member of a group.
+        """Return one member of a group; a name with slashes is a path below it, each step guarded.
 
         Raises
         ------
@@ -260,7 +260,12 @@ class Handle:
         return found
 
     def _child(self, parent: Node, name: str, n_links: int) -> Node:
-        link = parent.get(name, getlink=True) if isinstance(parent, h5py.Group) else None
+        first, _, rest = name.partition("/")
+        if first and rest:
+            return self._child(self._child(parent, first, n_links), rest, n_links)
+        # a slash that is left would lead elsewhere: `/X` is the file's, not the parent's
+        within = isinstance(parent, h5py.Group) and "/" not in name
+        link = parent.get(name, getlink=True) if within else None
         if link is None:
             members = list(parent) if isinstance(parent, h5py.Group) else []
             raise NotFoundError(f"{self.place(parent.name or '/')} has no {name!r}{nearest(name, members)}")
@@ -279,7 +284,7 @@ class Handle:
             found = parent[name]
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             raise ElementError(f"{place} cannot be read ({error}).") from error
-        if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        if isinstance(found, h5py.Dataset) and _is_elsewhere(found):
             raise ElementError(f"{place} keeps its values in other files, which are not read.")
         if not isinstance(found, (h5py.Group, h5py.Dataset)):
             raise ElementError(f"{place} is neither a group nor a dataset.")
@@ -336,6 +341,11 @@ def nearest(name: str, names: Iterable[str], *, limit: int = 5) -> str:
         return "."
     more = f" and {len(known) - limit:,} more" if len(known) > limit else ""
     return f"; it has {', '.join(known[:limit])}{more}."
+
+
+def _is_elsewhere(dataset: h5py.Dataset) -> bool:
+    plist = dataset.id.get_create_plist()
+    return bool(plist.get_layout() == h5py.h5d.VIRTUAL or plist.get_external_count())
 
 
 def _close(file: h5py.File, stored: _Bytes) -> None:

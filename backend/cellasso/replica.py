@@ -1,0 +1,195 @@
+"""Objects of a new file made like those of another: type, layout, filters, attributes, order of members.
+
+What HDF5 keeps of an object in its creation list is not all meant for another file. A group's list in the newer
+format holds the addresses of its links in its own file; passed on, they make HDF5 read the new file at places
+that mean nothing there, and crash. So lists of groups are made anew, and take over what has meaning.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from h5py import h5, h5a, h5d, h5g, h5o, h5p, h5s, h5t
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cellasso.handle import Node
+
+# -- objects ------------------------------------------------------------------------------------------
+
+
+def create_like(
+    source: h5py.Dataset,
+    parent: h5py.Group,
+    name: str,
+    shape: tuple[int, ...],
+    *,
+    dtype: np.dtype[np.generic] | None = None,
+) -> h5py.Dataset:
+    """Create a dataset of another shape with the source's type, chunks (clipped), filters and attributes.
+
+    Parameters
+    ----------
+    dtype
+        Instead of the source's.
+    """
+    plist = source.id.get_create_plist()
+    if plist.get_layout() == h5d.CHUNKED:
+        plist.set_chunk(tuple(max(1, min(pair)) for pair in zip(plist.get_chunk(), shape, strict=True)))
+    most = source.id.get_space().get_simple_extent_dims(True)
+    limits = tuple(h5s.UNLIMITED if limit == h5s.UNLIMITED else n for limit, n in zip(most, shape, strict=True))
+    # a type committed in one file cannot serve in another
+    kind = source.id.get_type().copy() if dtype is None else h5t.py_create(dtype, logical=True)
+    _make_room_for_attributes(source, plist)
+    made = h5d.create(parent.id, name.encode(), kind, h5s.create_simple(shape, limits), dcpl=plist)
+    created = h5py.Dataset(made)
+    copy_attributes(source, created)
+    return created
+
+
+def create_group_like(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
+    """Create an empty group with the source's attributes and order of members."""
+    stored, plist = source.id.get_create_plist(), h5p.create(h5p.GROUP_CREATE)
+    plist.set_link_creation_order(stored.get_link_creation_order())
+    plist.set_attr_creation_order(stored.get_attr_creation_order())
+    plist.set_attr_phase_change(*stored.get_attr_phase_change())
+    _make_room_for_attributes(source, plist)
+    created = h5py.Group(h5g.create(parent.id, name.encode(), gcpl=plist))
+    copy_attributes(source, created)
+    return created
+
+
+def keeps_order(group: h5py.Group) -> bool:
+    """Whether a group lists its members in the order in which they were made."""
+    return bool(group.id.get_create_plist().get_link_creation_order() & h5p.CRT_ORDER_TRACKED)
+
+
+def _make_room_for_attributes(source: Node, plist: h5p.PropOCID) -> None:
+    """Let the copy's attributes be as large as the source's may be: above 64 kB the old object header cannot.
+
+    A file in the old format may hold objects in the new one. HDF5 makes such an object when it is to keep the
+    order of its attributes, whatever the format of the rest.
+    """
+    if h5o.get_info(source.id).hdr.version > 1 and not plist.get_attr_creation_order():
+        plist.set_attr_creation_order(h5p.CRT_ORDER_TRACKED)
+
+
+# -- attributes ---------------------------------------------------------------------------------------
+
+
+def copy_attributes(source: Node, target: Node) -> None:
+    """Copy attributes in their stored types; those that refer to objects wait until these exist."""
+    for stored in attributes_of(source):
+        kind, space = stored.get_type(), stored.get_space()
+        if refers(kind):
+            continue
+        made = h5a.create(target.id, stored.name, kind.copy(), space)
+        if space.get_simple_extent_type() == h5s.NULL or not space.get_simple_extent_npoints():
+            continue
+        shape = space.get_simple_extent_dims()
+        if _is_flat(kind):  # byte by byte, whatever the bytes mean
+            values, in_memory = np.empty(shape, dtype=f"V{kind.get_size()}"), kind
+        else:
+            values, in_memory = np.empty(shape, dtype=kind.dtype), memory_type(kind)
+        stored.read(values, in_memory)
+        made.write(values, in_memory)
+
+
+def attributes_of(node: Node) -> list[h5a.AttrID]:
+    """Return the attributes of an object, in the order in which they were made if that was kept."""
+    n_attributes = h5a.get_num_attrs(node.id)
+    if not n_attributes:
+        return []
+    is_kept = node.id.get_create_plist().get_attr_creation_order() & h5p.CRT_ORDER_TRACKED
+    by = h5.INDEX_CRT_ORDER if is_kept else h5.INDEX_NAME
+    return [h5a.open(node.id, index=at, index_type=by) for at in range(n_attributes)]
+
+
+def refers(kind: h5t.TypeID) -> bool:
+    """Whether values of an HDF5 type refer to other objects of the file."""
+    return bool(kind.detect_class(h5t.REFERENCE))
+
+
+def set_attribute(target: Node, name: str, value: object) -> None:
+    """Give an attribute a new value in the dtype that it has."""
+    target.attrs.create(name, np.asarray(value, dtype=target.attrs.get_id(name).dtype))
+
+
+# -- values -------------------------------------------------------------------------------------------
+
+
+def memory_type(kind: h5t.TypeID) -> h5t.TypeID | None:
+    """Return how values of a stored type have to stand in memory to keep every byte; `None`: as h5py has them.
+
+    h5py takes text of fixed length for padded with zeros. Where the file says that it ends with a zero, HDF5
+    converts, puts that zero in the place of the last byte, and `#ff0000` in 7 bytes becomes `#ff000`. Julia,
+    C and R write such text. In memory as in the file there is nothing to convert.
+    """
+    if isinstance(kind, h5t.TypeStringID):
+        return None if kind.is_variable_str() else kind
+    if isinstance(kind, h5t.TypeArrayID):
+        inner = memory_type(kind.get_super())
+        return None if inner is None else h5t.array_create(inner, kind.get_array_dims())
+    if isinstance(kind, h5t.TypeCompoundID):
+        return _compound_memory_type(kind)
+    return None
+
+
+def _compound_memory_type(kind: h5t.TypeCompoundID) -> h5t.TypeID | None:
+    members = [memory_type(kind.get_member_type(at)) for at in range(kind.get_nmembers())]
+    if not any(members):
+        return None
+    dtype = kind.dtype
+    made = h5t.create(h5t.COMPOUND, dtype.itemsize)
+    for at, (field, member) in enumerate(zip(dtype.names, members, strict=True)):
+        of_field, offset = dtype.fields[field][:2]
+        made.insert(kind.get_member_name(at), offset, member or h5t.py_create(of_field))
+    return made
+
+
+def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
+    """Read a stretch along each axis (all of those not named) as it is stored."""
+    stored = dataset.id
+    shape = stored.shape
+    spans = [each.indices(n)[:2] for each, n in zip(values, shape, strict=False)]
+    spans += [(0, n) for n in shape[len(values) :]]
+    counts = tuple(max(0, stop - start) for start, stop in spans)
+    out = np.empty(counts, dtype=stored.dtype)
+    if out.size:
+        in_memory = memory_type(stored.get_type())
+        if counts == shape:
+            stored.read(h5s.ALL, h5s.ALL, out, in_memory)
+        else:
+            space = stored.get_space()
+            space.select_hyperslab(tuple(start for start, _ in spans), counts)
+            stored.read(h5s.create_simple(counts), space, out, in_memory)
+    return out
+
+
+def write(target: h5py.Dataset, values: NDArray[Any], at: tuple[int, ...] | None = None) -> None:
+    """Write a whole dataset, or a block of it that begins `at` a position along each of the first axes."""
+    stored = target.id
+    values = np.ascontiguousarray(values, dtype=stored.dtype).reshape(values.shape)
+    if not values.size:
+        return
+    in_memory = memory_type(stored.get_type())
+    if at is None:
+        stored.write(h5s.ALL, h5s.ALL, values, in_memory)
+        return
+    space = stored.get_space()
+    space.select_hyperslab((*at, *(0,) * (values.ndim - len(at))), values.shape)
+    stored.write(h5s.create_simple(values.shape), space, values, in_memory)
+
+
+def _is_flat(kind: h5t.TypeID) -> bool:
+    """Whether values of an HDF5 type stand in their bytes, and none of them elsewhere."""
+    if isinstance(kind, h5t.TypeStringID):
+        return not kind.is_variable_str()
+    if isinstance(kind, h5t.TypeArrayID):
+        return _is_flat(kind.get_super())
+    if isinstance(kind, h5t.TypeCompoundID):
+        return all(_is_flat(kind.get_member_type(at)) for at in range(kind.get_nmembers()))
+    return not isinstance(kind, h5t.TypeVlenID)
