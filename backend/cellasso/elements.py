@@ -29,6 +29,17 @@ BAND = 1 << 18
 """Values that a core reads at a time, at least."""
 
 
+AXES = {
+    "X": ("obs", "var"),
+    "layers": ("obs", "var"),
+    "obsm": ("obs",),
+    "obsp": ("obs", "obs"),
+    "varm": ("var",),
+    "varp": ("var", "var"),
+    "raw.X": ("obs",),
+}
+"""What the rows and columns of an element have to be as many as."""
+
 CATEGORIES = "__categories"
 """Where anndata 0.7 kept the categories of a data frame's columns, each column referring to its own."""
 

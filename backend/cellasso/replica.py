@@ -14,9 +14,18 @@ import numpy as np
 from h5py import h5, h5a, h5d, h5g, h5o, h5p, h5s, h5t
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
+
+TEXTS = {
+    cset: h5t.py_create(h5py.string_dtype(encoding))
+    for cset, encoding in ((h5t.CSET_ASCII, "ascii"), (h5t.CSET_UTF8, "utf-8"))
+}
+"""How texts of variable length stand in memory, by their character set in HDF5."""
+
 
 # -- objects ------------------------------------------------------------------------------------------
 
@@ -41,13 +50,20 @@ def create_like(
         plist.set_chunk(tuple(max(1, min(pair)) for pair in zip(plist.get_chunk(), shape, strict=True)))
     most = source.id.get_space().get_simple_extent_dims(True)
     limits = tuple(h5s.UNLIMITED if limit == h5s.UNLIMITED else n for limit, n in zip(most, shape, strict=True))
-    # a type committed in one file cannot serve in another
-    kind = source.id.get_type().copy() if dtype is None else h5t.py_create(dtype, logical=True)
+    kind = _own(source.id.get_type()) if dtype is None else h5t.py_create(dtype, logical=True)
     _make_room_for_attributes(source, plist)
     made = h5d.create(parent.id, name.encode(), kind, h5s.create_simple(shape, limits), dcpl=plist)
     created = h5py.Dataset(made)
-    copy_attributes(source, created)
+    copy_attributes(source, created, plist)
     return created
+
+
+def copy_dataset(source: h5py.Dataset, parent: h5py.Group, name: str) -> None:
+    """Copy a whole dataset with its attributes, but for those that refer to objects: here they would lead nowhere."""
+    h5o.copy(source.id, b".", parent.id, name.encode())
+    attributes = (h5a.open(source.id, index=at) for at in range(h5a.get_num_attrs(source.id)))
+    for attribute in [each.name for each in attributes if refers(each.get_type())]:
+        h5a.delete(parent.id, attribute, obj_name=name.encode())
 
 
 def create_group_like(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
@@ -58,7 +74,7 @@ def create_group_like(source: h5py.Group, parent: h5py.Group, name: str) -> h5py
     plist.set_attr_phase_change(*stored.get_attr_phase_change())
     _make_room_for_attributes(source, plist)
     created = h5py.Group(h5g.create(parent.id, name.encode(), gcpl=plist))
-    copy_attributes(source, created)
+    copy_attributes(source, created, stored)
     return created
 
 
@@ -80,17 +96,25 @@ def _make_room_for_attributes(source: Node, plist: h5p.PropOCID) -> None:
 # -- attributes ---------------------------------------------------------------------------------------
 
 
-def copy_attributes(source: Node, target: Node) -> None:
-    """Copy attributes in their stored types; those that refer to objects wait until these exist."""
-    for stored in attributes_of(source):
+def copy_attributes(source: Node, target: Node, plist: h5p.PropOCID | None = None) -> None:
+    """Copy attributes in their stored types; those that refer to objects wait until these exist.
+
+    Parameters
+    ----------
+    plist
+        The source's creation list, where it is at hand.
+    """
+    for stored in _attributes(source, plist or source.id.get_create_plist()):
         kind, space = stored.get_type(), stored.get_space()
         if refers(kind):
             continue
-        made = h5a.create(target.id, stored.name, kind.copy(), space)
+        made = h5a.create(target.id, stored.name, _own(kind), space)
         if space.get_simple_extent_type() == h5s.NULL or not space.get_simple_extent_npoints():
             continue
-        shape = space.get_simple_extent_dims()
-        if _is_flat(kind):  # byte by byte, whatever the bytes mean
+        shape, text = space.get_simple_extent_dims(), _text_in_memory(kind)
+        if text is not None:
+            values, in_memory = np.empty(shape, dtype=object), text
+        elif _is_flat(kind):  # byte by byte, whatever the bytes mean
             values, in_memory = np.empty(shape, dtype=f"V{kind.get_size()}"), kind
         else:
             values, in_memory = np.empty(shape, dtype=kind.dtype), memory_type(kind)
@@ -98,14 +122,21 @@ def copy_attributes(source: Node, target: Node) -> None:
         made.write(values, in_memory)
 
 
-def attributes_of(node: Node) -> list[h5a.AttrID]:
-    """Return the attributes of an object, in the order in which they were made if that was kept."""
-    n_attributes = h5a.get_num_attrs(node.id)
-    if not n_attributes:
-        return []
-    is_kept = node.id.get_create_plist().get_attr_creation_order() & h5p.CRT_ORDER_TRACKED
-    by = h5.INDEX_CRT_ORDER if is_kept else h5.INDEX_NAME
-    return [h5a.open(node.id, index=at, index_type=by) for at in range(n_attributes)]
+def _attributes(node: Node, plist: h5p.PropOCID) -> Iterator[h5a.AttrID]:
+    """Yield the attributes of an object, in the order in which they were made if that was kept."""
+    by = h5.INDEX_CRT_ORDER if plist.get_attr_creation_order() & h5p.CRT_ORDER_TRACKED else h5.INDEX_NAME
+    for at in range(h5a.get_num_attrs(node.id)):
+        yield h5a.open(node.id, index=at, index_type=by)
+
+
+def _text_in_memory(kind: h5t.TypeID) -> h5t.TypeID | None:
+    """Return how text of variable length stands in memory: most attributes are such, and looking it up anew is slow."""
+    return TEXTS[kind.get_cset()] if isinstance(kind, h5t.TypeStringID) and kind.is_variable_str() else None
+
+
+def _own(kind: h5t.TypeID) -> h5t.TypeID:
+    """Return a type that belongs to no file: one that is committed in a file cannot serve in another."""
+    return kind.copy() if kind.committed() else kind
 
 
 def refers(kind: h5t.TypeID) -> bool:
@@ -152,12 +183,11 @@ def _compound_memory_type(kind: h5t.TypeCompoundID) -> h5t.TypeID | None:
 
 def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
     """Read a stretch along each axis (all of those not named) as it is stored."""
-    stored = dataset.id
-    shape = stored.shape
+    stored, shape = dataset.id, dataset.shape
     spans = [each.indices(n)[:2] for each, n in zip(values, shape, strict=False)]
     spans += [(0, n) for n in shape[len(values) :]]
     counts = tuple(max(0, stop - start) for start, stop in spans)
-    out = np.empty(counts, dtype=stored.dtype)
+    out = np.empty(counts, dtype=dataset.dtype)
     if out.size:
         in_memory = memory_type(stored.get_type())
         if counts == shape:
@@ -171,11 +201,12 @@ def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
 
 def write(target: h5py.Dataset, values: NDArray[Any], at: tuple[int, ...] | None = None) -> None:
     """Write a whole dataset, or a block of it that begins `at` a position along each of the first axes."""
-    stored = target.id
-    values = np.ascontiguousarray(values, dtype=stored.dtype).reshape(values.shape)
     if not values.size:
         return
-    in_memory = memory_type(stored.get_type())
+    stored = target.id
+    kind = stored.get_type()
+    values = np.ascontiguousarray(values, dtype=kind.dtype).reshape(values.shape)
+    in_memory = memory_type(kind)
     if at is None:
         stored.write(h5s.ALL, h5s.ALL, values, in_memory)
         return

@@ -25,6 +25,7 @@ from cellasso.errors import CellassoError, ElementError, FileChangedError, NotFo
 from cellasso.frame import Frame
 from cellasso.handle import Handle, members
 from cellasso.job import Job
+from cellasso.verification import Intended, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,15 +37,8 @@ if TYPE_CHECKING:
 Member: TypeAlias = "Callable[[h5py.Group, h5py.Group, str], None]"
 """Writes the member of that name from the first group into the second."""
 
-AXES = {
-    "X": ("obs", "var"),
-    "layers": ("obs", "var"),
-    "obsm": ("obs",),
-    "obsp": ("obs", "obs"),
-    "varm": ("var",),
-    "raw.X": ("obs",),
-}
-"""What the rows and columns of an element have to be as many as."""
+WRITTEN = 0.95
+"""The fraction that is told when all is written; the rest is for its comparison with the source."""
 
 OWN_NAMES = "own_names"
 """The column that keeps the names of cells that are called otherwise in the export."""
@@ -89,11 +83,13 @@ def write(job: Job, tell: Callable[[float], None]) -> list[str]:
                 copy.file(root, target["/"])
             except ElementError as error:
                 raise ElementError(copy.sentence(error)) from error
+        with job.source.open("rb") as signed, job.target.open("r+b") as target:
+            target.write(signed.read(user_block))  # mudata recognises its files by the text before HDF5's part
+            target.flush()
+            os.fsync(target.fileno())
         handle.root()  # raises when the source changed meanwhile
-    with job.source.open("rb") as signed, job.target.open("r+b") as target:
-        target.write(signed.read(user_block))  # mudata recognises its files by the text before HDF5's part
-        target.flush()
-        os.fsync(target.fileno())
+        verify(job, handle, copy.intended)
+        tell(1.0)
     return copy.left_out
 
 
@@ -109,6 +105,7 @@ class Copy:
         self._linked: dict[int, str] = {}
         self._lengths: dict[str, int] = {}  # of obs and var of the group that is being written
         self.left_out: list[str] = []
+        self.intended = Intended()
 
     # -- groups ---------------------------------------------------------------------------------------
 
@@ -118,7 +115,6 @@ class Copy:
         self._annotated(source, target, "")
         self._provenance(source, target)
         _repoint(source, target)
-        self._tell(1.0)
 
     def _modalities(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
         """Write the modalities of the MuData at `path`, and where their cells are among its own."""
@@ -150,7 +146,7 @@ class Copy:
                 frames.write(target, name, None)
             elif name in {"X", "raw.X"}:
                 self._matrix(source, target, name, rows)
-            elif name in AXES:
+            elif name in elements.AXES:
                 self.attempt(partial(self._aligned, rows), source, target, name)
             elif name == "raw":
                 self.attempt(partial(self._raw, rows), source, target, name)
@@ -164,7 +160,7 @@ class Copy:
     def _matrix(self, source: h5py.Group, target: h5py.Group, name: str, rows: Index) -> None:
         """Write X, without which an export would be no use."""
         try:
-            self._fitting(self.child(source, name), target, name, rows, AXES[name])
+            self._fitting(self.child(source, name), target, name, rows, elements.AXES[name])
         except ElementError as error:
             raise ElementError(
                 f"{error} Nothing was written: have the program that wrote the file write X anew, or export a table."
@@ -172,7 +168,7 @@ class Copy:
 
     def _aligned(self, rows: Index, source: h5py.Group, target: h5py.Group, name: str) -> None:
         """Write obsm, layers, obsp or varm."""
-        node, axes = self.child(source, name), AXES[name]
+        node, axes = self.child(source, name), elements.AXES[name]
         chosen = rows if axes[0] == "obs" else None
         if isinstance(node, h5py.Dataset) and node.dtype.names:  # before anndata 0.7: one compound dataset
             self._fitting(node, target, name, chosen, axes[:1])
@@ -291,6 +287,7 @@ class Copy:
             f"{place}: its cells are called as in /obs, or mudata would not know them; their own names are in its"
             f" column {column!r}."
         )
+        self.intended.own_names[own.path] = column
         return Names(index, in_root, column)
 
     # -- elements -------------------------------------------------------------------------------------
@@ -372,7 +369,7 @@ class Copy:
             return
         self._linked[address] = f"{target.name.rstrip('/')}/{name}"
         if isinstance(node, h5py.Dataset):
-            h5py.h5o.copy(node.id, b".", target.id, name.encode())
+            replica.copy_dataset(node, target, name)
             if node.shape is None and node.dtype.kind in "OSV":
                 _encode(target[name], "null", "0.1.0")  # without this word anndata fails at a text that is not there
             subset.Share(self.advance, node).reach(1.0)
@@ -385,14 +382,24 @@ class Copy:
         """Return a member of a group, unless its values lie outside of the file."""
         return self.handle.child(parent, name)
 
-    def attempt(self, write_member: Member, source: h5py.Group, target: h5py.Group, name: str) -> bool:
-        """Write one member and return whether that succeeded; what cannot be written is left out and named."""
+    def attempt(
+        self, write_member: Member, source: h5py.Group, target: h5py.Group, name: str, *, called: str | None = None
+    ) -> bool:
+        """Write one member and return whether that succeeded; what cannot be written is left out and named.
+
+        Parameters
+        ----------
+        called
+            Its name in the target, where it is not the source's.
+        """
+        called = called or name
         try:
-            write_member(source, target, name)
+            write_member(source, target, called)
         except (ElementError, NotFoundError) as error:
             self.left_out.append(self.sentence(error))
-            if name in target:
-                del target[name]
+            self.intended.left_out.add(f"{source.name.rstrip('/')}/{name}")
+            if called in target:
+                del target[called]
             return False
         return True
 
@@ -405,7 +412,7 @@ class Copy:
         before = STEPS * self._done // self._total
         self._done += n_bytes
         if STEPS * self._done // self._total > before:
-            self._tell(min(1.0, self._done / self._total))
+            self._tell(min(1.0, self._done / self._total) * WRITTEN)
 
     def _each(self, source: h5py.Group, target: h5py.Group, write_member: Member) -> None:
         for name in self.named(source):
@@ -427,9 +434,11 @@ class Copy:
         for name, node in found:
             called = free_name(name.replace("/", "_"), taken) if "/" in name else name
             taken.add(called)
-            if self.attempt(partial(write, node), source, target, called) and called != name:
-                place = self.handle.place(f"{source.name}/{name}")
-                self.left_out.append(f"{place} is called {called!r} there: anndata takes no slash in such a name.")
+            if self.attempt(partial(write, node), source, target, name, called=called) and called != name:
+                path = f"{source.name}/{name}"
+                self.intended.called[path] = called
+                why = "anndata takes no slash in such a name"
+                self.left_out.append(f"{self.handle.place(path)} is called {called!r} in the export: {why}.")
 
     def path_to(self, source: h5py.Group, target: h5py.Group, name: str) -> tuple[h5py.Group, h5py.Group, str]:
         """Return the groups that hold a member, and its name there: a name with slashes leads into groups below."""
@@ -462,14 +471,18 @@ def _encode(node: Node, kind: str, version: str) -> None:
 
 def _repoint(source: h5py.Group, target: h5py.Group) -> None:
     """Give attributes that refer to an object (anndata 0.7: a column to its categories) the copy's object."""
-    found: list[bytes] = []
-    h5py.h5o.visit(target.id, found.append)  # goes on as long as it is given None
-    for name in found:
-        with suppress(KeyError, ValueError, RuntimeError, OSError):  # it is of the export alone
-            node = h5py.h5o.open(source.id, name)
-            attributes = (h5py.h5a.open(node, index=at) for at in range(h5py.h5a.get_num_attrs(node)))
-            for attribute in [each.name.decode() for each in attributes if replica.refers(each.get_type())]:
-                _point(source, target, name.decode(), attribute)
+    lacking: list[bytes] = []
+
+    def compare(name: bytes, info: h5py.h5o.ObjInfo) -> None:
+        with suppress(KeyError, RuntimeError):  # it is of the export alone
+            if h5py.h5o.get_info(source.id, name).num_attrs > info.num_attrs:
+                lacking.append(name)
+
+    h5py.h5o.visit(target.id, compare, info=True)  # opens no object, of which there may be thousands
+    for name in map(bytes.decode, lacking):
+        for attribute in source[name].attrs:
+            if replica.refers(source[name].attrs.get_id(attribute).get_type()):
+                _point(source, target, name, attribute)
 
 
 def _point(source: h5py.Group, target: h5py.Group, name: str, attribute: str) -> None:
