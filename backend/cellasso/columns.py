@@ -55,6 +55,7 @@ class _Table:
         Whether its columns refer to categories that are kept apart, as anndata 0.7 had it.
     """
 
+    path: str
     source: h5py.Group
     target: h5py.Group
     rows: Index | None
@@ -86,6 +87,7 @@ class Frames:
         self._group = group
         self._drop_unused = drop_unused
         self.kept: dict[str, list[tuple[int, Index]]] = {}
+        self._alike = replica.Alike()
 
     def write(self, target: h5py.Group, name: str, rows: Index | None, names: Names | None = None) -> None:
         """Write the rows of a data frame (`None`: all, but without unused categories).
@@ -104,7 +106,7 @@ class Frames:
         if store is not None:
             replica.create_group_like(self._copy.child(node, CATEGORIES), written, CATEGORIES)
         frame = Frame(self._copy.handle, node.name)
-        table = _Table(node, written, rows, len(frame), has_store=store is not None)
+        table = _Table(node.name, node, written, rows, len(frame), has_store=store is not None)
         own_names = self._write_index(frame, table, names)
         self._copy.named(node)  # says which members nobody can ask for
         # a name with a slash may lie in the group of another column: that one is made first
@@ -180,11 +182,18 @@ class Frames:
             categories = self._copy.child(self._copy.child(table.source, CATEGORIES), name)
             keep = self._write_codes(node, table.rows, categories, target, called, column=column)
             self._copy.element(categories, table.target[CATEGORIES], name, keep)
-        elif (dtype := native(node.dtype)) is not None:
-            rows, advance = np.arange(table.n_rows) if table.rows is None else table.rows, self._copy.advance
+            return
+        rows, dtype, advance = table.rows, native(node.dtype), self._copy.advance
+        if dtype is not None:
+            rows = np.arange(table.n_rows) if rows is None else rows
             subset.subset_dataset(self._copy.handle, node, target, called, rows=rows, advance=advance, dtype=dtype)
+        elif rows is not None and len(rows) > 1 and len(node.shape) == 1 and subset.is_small(node):
+            attributes = self._alike.write(node, target, called, replica.read(node)[rows])
+            if attributes is not None and called == column.rpartition("/")[2]:
+                self._copy.intended.attributes[f"{table.path}/{column}"] = attributes
+            subset.Share(advance, node).reach(1.0)
         else:
-            self._copy.element(node, target, called, table.rows)
+            self._copy.element(node, target, called, rows)
 
     def _write_codes(
         self, node: Node, rows: Index | None, categories: Node, target: h5py.Group, name: str, *, column: str
@@ -202,7 +211,7 @@ class Frames:
         keep = used if len(used) < n_categories else None
         if keep is not None:
             codes = _recoding(keep, n_categories)[codes]
-        replica.write(replica.create_like(node, target, name, codes.shape), codes)
+        self._alike.write(node, target, name, codes)
         subset.Share(self._copy.advance, node).reach(1.0)
         return keep
 

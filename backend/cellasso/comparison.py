@@ -16,13 +16,13 @@ from cellasso.errors import ExportError
 from cellasso.stored_values import Stored, attributes, first_difference, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from h5py import h5g
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
-    from cellasso.stored_values import Side
+    from cellasso.stored_values import Attributes, Side
     from cellasso.subset import Index
 
     Compare = Callable[[str, NDArray[Any], NDArray[Any]], None]
@@ -51,12 +51,15 @@ class Comparison:
     ----------
     left_out
         HDF5 paths of the source that the export is not to have.
+    known
+        Attributes of the source by HDF5 path, where they have been read already.
     """
 
-    def __init__(self, source: Side, target: Side, left_out: Collection[str]) -> None:
+    def __init__(self, source: Side, target: Side, left_out: Collection[str], known: Mapping[str, Attributes]) -> None:
         self.source = source
         self.target = target
         self.left_out = left_out
+        self.known = known
         self._copied: set[tuple[int, str]] = set()
 
     def difference(self, path: str, what: str) -> ExportError:
@@ -132,15 +135,15 @@ class Comparison:
         changed: Collection[bytes] = (),
     ) -> None:
         """Compare attributes: which there are, their types, their values."""
-        expected, found = attributes(s), attributes(t)
+        expected, found = self.known.get(path) or attributes(s), attributes(t)
         for name in expected.keys() | found.keys():
             if name in changed or (name in MAY_BE_ADDED and name not in expected):
                 continue
             if name not in found or name not in expected:
                 what = "is missing" if name not in found else "is not the source's"
                 raise self.difference(path, f"the attribute {name.decode(errors='replace')!r} {what}")
-            (kind, *value), (kind_found, *value_found) = expected[name], found[name]
-            if value != value_found or not kind.equal(kind_found):
+            right, copy = expected[name], found[name]
+            if right[1:] != copy[1:] or not right.kind.equal(copy.kind):
                 raise self.difference(path, f"the attribute {name.decode(errors='replace')!r} has another value")
 
     # -- arrays ---------------------------------------------------------------------------------------

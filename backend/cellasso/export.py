@@ -165,6 +165,9 @@ def _provenance(dataset: Dataset, mask: NDArray[np.bool_], recipe: Recipe | None
 
 
 def _check_space(dataset: Dataset, target: Path, rows: dict[str, Index]) -> None:
+    free = shutil.disk_usage(target.parent).free
+    if free > dataset.handle.fingerprint.size * SPACE_FACTOR + SPACE_BASE:
+        return  # whatever is selected
     n_obs = {modality.path: modality.n_obs for modality in (dataset, *dataset.modalities.values())}
     fractions = {path: (at >= 0).sum() / max(1, n_obs[path]) for path, at in rows.items()}
     innermost_first = sorted(fractions, key=len, reverse=True)
@@ -174,7 +177,6 @@ def _check_space(dataset: Dataset, target: Path, rows: dict[str, Index]) -> None
         aligned = node.name.removeprefix(f"{path}/").partition("/")[0] in ALIGNED
         stored += node.id.get_storage_size() * (fractions[path] if aligned else 1.0)
     needed = int(stored * SPACE_FACTOR) + SPACE_BASE
-    free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise ExportError(
             f"The export needs about {_size(needed)}, and {target.parent} has {_size(free)} free;"

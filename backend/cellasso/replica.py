@@ -7,11 +7,13 @@ that mean nothing there, and crash. So lists of groups are made anew, and take o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
 import numpy as np
 from h5py import h5, h5a, h5d, h5g, h5o, h5p, h5s, h5t
+
+from cellasso.stored_values import attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
+    from cellasso.stored_values import Attributes
 
 TEXTS = {
     cset: h5t.py_create(h5py.string_dtype(encoding))
@@ -33,7 +36,7 @@ TEXTS = {
 def create_like(
     source: h5py.Dataset,
     parent: h5py.Group,
-    name: str,
+    name: str | None,
     shape: tuple[int, ...],
     *,
     dtype: np.dtype[np.generic] | None = None,
@@ -42,6 +45,8 @@ def create_like(
 
     Parameters
     ----------
+    name
+        `None`: it hangs nowhere, and is gone when nobody holds it.
     dtype
         Instead of the source's.
     """
@@ -52,10 +57,51 @@ def create_like(
     limits = tuple(h5s.UNLIMITED if limit == h5s.UNLIMITED else n for limit, n in zip(most, shape, strict=True))
     kind = _own(source.id.get_type()) if dtype is None else h5t.py_create(dtype, logical=True)
     _make_room_for_attributes(source, plist)
-    made = h5d.create(parent.id, name.encode(), kind, h5s.create_simple(shape, limits), dcpl=plist)
+    made = h5d.create(
+        parent.id, name.encode() if name is not None else None, kind, h5s.create_simple(shape, limits), dcpl=plist
+    )
     created = h5py.Dataset(made)
     copy_attributes(source, created, plist)
     return created
+
+
+class Alike:
+    """Writes small datasets of which many are alike, such as the columns of a data frame.
+
+    One of each kind, the mould, is made and has no name. What is to be written is written into it, and it is copied,
+    with its attributes, to where it belongs: that is a third of the work of making each anew.
+    """
+
+    def __init__(self) -> None:
+        self._moulds: dict[Any, _Mould] = {}
+
+    def write(self, source: h5py.Dataset, parent: h5py.Group, name: str, values: NDArray[Any]) -> Attributes | None:
+        """Write a dataset with the source's type, layout and attributes; return the source's, if they were read."""
+        kind, plist = source.id.get_type(), source.id.get_create_plist()
+        # what is kept elsewhere than in the mould would stay there, of each that was copied
+        if not (values.size and plist.get_layout() == h5d.CONTIGUOUS and _is_flat(kind)):
+            write(create_like(source, parent, name, values.shape), values)
+            return None
+        found = attributes(source.id)
+        if any(refers(each.kind) for each in found.values()):
+            write(create_like(source, parent, name, values.shape), values)
+            return None
+        key = values.shape, kind.encode(), *((name, each.kind.encode(), *each[1:]) for name, each in found.items())
+        mould = self._moulds.get(key)
+        if mould is None or not plist.equal(mould.plist):
+            made = create_like(source, parent, None, values.shape)
+            mould = self._moulds[key] = _Mould(plist, made.id, values.dtype, memory_type(kind), found)
+        mould.made.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(values, dtype=mould.dtype), mould.in_memory)
+        h5o.copy(mould.made, b".", parent.id, name.encode())
+        return mould.attributes
+
+
+class _Mould(NamedTuple):
+    plist: h5p.PropDCID
+    made: h5d.DatasetID
+    dtype: np.dtype[Any]
+    in_memory: h5t.TypeID | None
+    attributes: Attributes
 
 
 def copy_dataset(source: h5py.Dataset, parent: h5py.Group, name: str) -> None:
@@ -109,17 +155,26 @@ def copy_attributes(source: Node, target: Node, plist: h5p.PropOCID | None = Non
         if refers(kind):
             continue
         made = h5a.create(target.id, stored.name, _own(kind), space)
-        if space.get_simple_extent_type() == h5s.NULL or not space.get_simple_extent_npoints():
-            continue
-        shape, text = space.get_simple_extent_dims(), _text_in_memory(kind)
-        if text is not None:
-            values, in_memory = np.empty(shape, dtype=object), text
-        elif _is_flat(kind):  # byte by byte, whatever the bytes mean
-            values, in_memory = np.empty(shape, dtype=f"V{kind.get_size()}"), kind
-        else:
-            values, in_memory = np.empty(shape, dtype=kind.dtype), memory_type(kind)
-        stored.read(values, in_memory)
-        made.write(values, in_memory)
+        values, in_memory = _read_attribute(stored, kind, space)
+        if values is not None:
+            made.write(values, in_memory)
+
+
+def _read_attribute(
+    stored: h5a.AttrID, kind: h5t.TypeID, space: h5s.SpaceID
+) -> tuple[NDArray[Any] | None, h5t.TypeID | None]:
+    """Return the values of an attribute, `None` if it has none, and how they stand in memory."""
+    if space.get_simple_extent_type() == h5s.NULL or not space.get_simple_extent_npoints():
+        return None, None
+    if isinstance(kind, h5t.TypeStringID) and kind.is_variable_str():
+        dtype, in_memory = np.dtype(object), TEXTS[kind.get_cset()]  # most are such, and looking it up is slow
+    elif _is_flat(kind):  # byte by byte, whatever the bytes mean
+        dtype, in_memory = np.dtype(f"V{kind.get_size()}"), kind
+    else:
+        dtype, in_memory = kind.dtype, memory_type(kind)
+    values = np.empty(space.get_simple_extent_dims(), dtype=dtype)
+    stored.read(values, in_memory)
+    return values, in_memory
 
 
 def _attributes(node: Node, plist: h5p.PropOCID) -> Iterator[h5a.AttrID]:
@@ -127,11 +182,6 @@ def _attributes(node: Node, plist: h5p.PropOCID) -> Iterator[h5a.AttrID]:
     by = h5.INDEX_CRT_ORDER if plist.get_attr_creation_order() & h5p.CRT_ORDER_TRACKED else h5.INDEX_NAME
     for at in range(h5a.get_num_attrs(node.id)):
         yield h5a.open(node.id, index=at, index_type=by)
-
-
-def _text_in_memory(kind: h5t.TypeID) -> h5t.TypeID | None:
-    """Return how text of variable length stands in memory: most attributes are such, and looking it up anew is slow."""
-    return TEXTS[kind.get_cset()] if isinstance(kind, h5t.TypeStringID) and kind.is_variable_str() else None
 
 
 def _own(kind: h5t.TypeID) -> h5t.TypeID:
@@ -189,7 +239,7 @@ def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
     counts = tuple(max(0, stop - start) for start, stop in spans)
     out = np.empty(counts, dtype=dataset.dtype)
     if out.size:
-        in_memory = memory_type(stored.get_type())
+        in_memory = memory_type(stored.get_type()) if out.dtype.kind in "SV" else None
         if counts == shape:
             stored.read(h5s.ALL, h5s.ALL, out, in_memory)
         else:

@@ -6,20 +6,22 @@ texts of variable length, which lie elsewhere in the file, by the texts.
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import h5py
 import numpy as np
 from h5py import h5a, h5s, h5t
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Hashable
 
     from h5py import h5d, h5g
     from numpy.typing import NDArray
 
-    Pread: TypeAlias = "Callable[[int, int], bytes]"
+    Attributes: TypeAlias = dict[bytes, "Attribute"]
     Index: TypeAlias = NDArray[np.int64]
 
 TEXT_BYTES = 100
@@ -36,15 +38,15 @@ class Side:
     ----------
     root
         Of the file, open for reading.
-    pread
-        Reads bytes of the file past HDF5, from an offset so many: for numbers that lie in one piece that takes a
-        tenth of the time, and of small columns there may be thousands. `None`: HDF5 reads all.
+    descriptor
+        Of the same file, by which numbers that lie in one piece are read past HDF5: it takes a tenth of the time,
+        and of small columns there may be thousands.
     """
 
-    def __init__(self, root: h5py.Group, pread: Pread | None) -> None:
+    def __init__(self, root: h5py.Group, descriptor: int) -> None:
         self.root = root
         # versions of HDF5 differ in where they count from in a file with a user block
-        self.pread = pread if not root.file.userblock_size else None
+        self.descriptor = descriptor if not root.file.userblock_size else None
 
 
 class Stored:
@@ -70,11 +72,11 @@ class Stored:
             return self._read(h5s.ALL, ())[np.newaxis]
         stop = self.shape[0] if stop is None else stop
         counts = (max(0, stop - start), *self.shape[1:])
-        pread = self._side.pread if self._is_flat and 0 not in counts else None
-        offset = self.id.get_offset() if pread is not None else None
-        if offset is not None and pread is not None:
+        descriptor = self._side.descriptor if self._is_flat and 0 not in counts else None
+        offset = self.id.get_offset() if descriptor is not None else None
+        if offset is not None and descriptor is not None:
             row = prod(counts[1:]) * self.kind.get_size()
-            found = pread(offset + start * row, counts[0] * row)
+            found = os.pread(descriptor, counts[0] * row, offset + start * row)
             return np.frombuffer(found, dtype=_in_bytes(self.kind)).reshape(counts)
         if counts == self.shape:
             return self._read(h5s.ALL, counts)
@@ -99,29 +101,37 @@ class Stored:
 
 def _room(kind: h5t.TypeID, shape: tuple[int, ...]) -> tuple[NDArray[Any], h5t.TypeID | None]:
     """Return an array for values of a type, and how they are to be put into it (`None`: as h5py does)."""
+    if isinstance(kind, h5t.TypeStringID) and kind.is_variable_str():
+        return np.empty(shape, dtype=object), TEXT
     if is_flat(kind):
         return np.empty(shape, dtype=_in_bytes(kind)), kind
-    if isinstance(kind, h5t.TypeStringID):
-        return np.empty(shape, dtype=object), TEXT
     return np.empty(shape, dtype=kind.dtype), None
 
 
-def attributes(node: h5d.DatasetID | h5g.GroupID) -> dict[bytes, tuple[h5t.TypeID, tuple[int, ...] | None, Any]]:
-    """Return type, shape and value of each attribute by name; values are bytes, or texts.
+class Attribute(NamedTuple):
+    """An attribute: its type, its shape (`None`: it holds nothing), and its values in bytes or as texts.
 
-    The value of one that refers to other objects is `None`: these lie elsewhere in another file.
+    Of one that refers to other objects the values are `None`: these lie elsewhere in another file.
     """
+
+    kind: h5t.TypeID
+    shape: tuple[int, ...] | None
+    values: Hashable
+
+
+def attributes(node: h5d.DatasetID | h5g.GroupID) -> Attributes:
+    """Return the attributes of an object by name."""
     found = {}
     for at in range(h5a.get_num_attrs(node)):
         stored = h5a.open(node, index=at)
         kind, shape = stored.get_type(), stored.shape
-        value: Any = None
-        if shape is not None and not kind.detect_class(h5t.REFERENCE):
-            values, in_memory = _room(kind, shape)
-            if values.size:
-                stored.read(values, in_memory)
-            value = _plain(values)
-        found[stored.name] = kind, shape, value
+        if shape is None or kind.detect_class(h5t.REFERENCE):
+            found[stored.name] = Attribute(kind, shape, None)
+            continue
+        values, in_memory = _room(kind, shape)
+        if values.size:
+            stored.read(values, in_memory)
+        found[stored.name] = Attribute(kind, shape, _plain(values))
     return found
 
 
@@ -143,23 +153,29 @@ def first_difference(found: NDArray[Any], expected: NDArray[Any]) -> int:
     return next((at for at, (a, b) in pairs if _plain(np.asarray(a)) != _plain(np.asarray(b))), len(found))
 
 
-def _plain(values: NDArray[Any]) -> Any:
+def _plain(values: NDArray[Any]) -> Hashable:
     if values.dtype.names:  # what is between the fields means nothing
-        return [_plain(np.ascontiguousarray(values[field])) for field in values.dtype.names]
+        return tuple(_plain(np.ascontiguousarray(values[field])) for field in values.dtype.names)
     if not values.dtype.hasobject:
         return values.tobytes()
-    return [_listed(value) for value in values.ravel().tolist()]
+    return tuple(_listed(value) for value in values.ravel().tolist())
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: Any) -> Hashable:
     """Return a value of variable length so that it can be compared."""
     return (value.dtype.str, _plain(value)) if isinstance(value, np.ndarray) else value
 
 
 def _in_bytes(kind: h5t.TypeID) -> np.dtype[Any]:
     """Return NumPy's type for values that stay as they are stored, or that of their bytes where NumPy has none."""
+    return _decoded(kind.encode(), kind.get_size())
+
+
+@lru_cache(maxsize=256)
+def _decoded(encoded: bytes, size: int) -> np.dtype[Any]:
+    # of thousands of columns few types differ, and h5py takes longer to find one than to read a small column
     try:
-        dtype = np.dtype(kind.dtype)
+        dtype = np.dtype(h5t.decode(encoded).dtype)
     except (TypeError, ValueError):
         dtype = np.dtype(np.void)
-    return dtype if dtype.itemsize == kind.get_size() else np.dtype(f"V{kind.get_size()}")
+    return dtype if dtype.itemsize == size else np.dtype(f"V{size}")

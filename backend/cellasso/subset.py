@@ -89,7 +89,7 @@ def take(
     """
     if len(rows) and int(rows.max()) >= dataset.shape[0]:
         raise ElementError(f"{dataset.name} has {dataset.shape[0]:,} rows; row {int(rows.max()):,} was asked for.")
-    if read is None and _is_small(dataset):
+    if read is None and is_small(dataset):
         values = replica.read(dataset)[rows]
         return values if columns is None else values[:, columns]
     read = read or partial(replica.read, dataset)
@@ -134,7 +134,7 @@ def subset_dataset(
     share = Share(advance, source)
     # rows that are wanted in another order lie anywhere: each tile takes a pass over all of them
     n_bytes = BLOCK_BYTES if is_ascending(rows) else GATHERED_BYTES
-    read = None if _is_small(source) else reader(handle, source)
+    read = None if is_small(source) else reader(handle, source)
 
     def make(tile: tuple[slice, ...]) -> NDArray[Any]:
         across = None if len(tile) == 1 else tile[1] if columns is None else columns[tile[1]]
@@ -153,7 +153,8 @@ def subset_dataset(
         target.attrs["encoding-type"], target.attrs["encoding-version"] = "string-array", "0.2.0"
 
 
-def _is_small(dataset: h5py.Dataset) -> bool:
+def is_small(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset is read whole, whichever of its rows are wanted."""
     return bool(dataset.size <= _n_values(dataset.dtype, BLOCK_BYTES // SMALL))
 
 
