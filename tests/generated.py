@@ -231,7 +231,7 @@ def make_mdata(rng: Rng) -> Any:
 
 def make_h5mu(rng: Rng, path: Path) -> None:
     """Write an h5mu as mudata does today."""
-    with warnings.catch_warnings(), md.set_options(pull_on_update=False):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         write(make_mdata(rng), path)
 
@@ -277,6 +277,16 @@ def without_x(file: h5py.File, rng: Rng) -> None:
         del file["X"]
 
 
+def with_plain_texts(file: h5py.File) -> None:
+    """Write texts as all did before pandas 3: those that miss none as a dataset, without a mask beside it."""
+    for node in below(file):
+        if kind_of(node) == "nullable-string-array" and not node["mask"][...].any():
+            parent, name, texts = node.parent, node.name.rpartition("/")[2], node["values"][...]
+            del parent[name]
+            written = parent.create_dataset(name, data=texts, dtype=h5py.string_dtype())
+            written.attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
+
+
 def filtered(file: h5py.File, rng: Rng) -> None:
     """Store arrays in chunks under the filters of other writers, and sparse indices in 64 bits."""
     without_x(file, rng)
@@ -292,6 +302,7 @@ def filtered(file: h5py.File, rng: Rng) -> None:
 def by_r(file: h5py.File, rng: Rng) -> None:
     """Write as R's packages do: text of fixed length, wide codes, few encodings, nullable masks as small integers."""
     without_x(file, rng)
+    with_plain_texts(file)
     drop(file, "null")
     for node in below(file):
         if isinstance(node, h5py.Dataset) and node.ndim == 1 and h5py.check_string_dtype(node.dtype):
@@ -310,6 +321,7 @@ def by_r(file: h5py.File, rng: Rng) -> None:
 def as_07(file: h5py.File, rng: Rng) -> None:
     """Write as anndata 0.7 did: codes that refer to `__categories`, few encodings, nothing nullable."""
     without_x(file, rng)
+    with_plain_texts(file)
     drop(file, "nullable", "null", "awkward")
     for node in below(file):
         if kind_of(node) == "categorical":

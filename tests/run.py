@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "app"))
 
-from bootstrap import ROOT, ensure_environment
+from bootstrap import OLDEST_PYTHON, ROOT, ensure_environment
 
 CHECKS = (
     ("ruff", "check"),
@@ -22,6 +22,9 @@ CHECKS = (
     ("mypy",),
     ("lint-imports",),
 )
+OLDEST = ROOT / ".venv-oldest"
+"""Made anew by each run, in seconds: what uv has downloaded it keeps."""
+
 NO_CHROMIUM = """\
 No chromium on the PATH: the browser tests will be skipped. To run them, install it and start again:
     Debian: sudo apt install chromium        Ubuntu: sudo snap install chromium
@@ -55,6 +58,24 @@ def check(scripts: Path, name: str, *arguments: str) -> bool:
     return subprocess.run([str(scripts / name), *arguments], cwd=ROOT, check=False).returncode == 0
 
 
+def check_oldest(scripts: Path) -> bool:
+    """Run the tests but the browser's with the oldest versions that pyproject.toml allows; return whether they passed.
+
+    For Pythons newer than the oldest there are no wheels of these versions.
+    """
+    print("\n── the oldest versions that pyproject.toml allows ──", flush=True)
+    if sys.version_info[:2] != OLDEST_PYTHON:
+        print("Left out: they are for Python {}.{}.".format(*OLDEST_PYTHON), flush=True)
+        return True
+    environment = {**os.environ, "VIRTUAL_ENV": str(OLDEST), "UV_SYSTEM_CERTS": "1"}  # the certificates that pip takes
+    make = ("venv", "--clear", "--python", sys.executable, str(OLDEST))
+    install = ("pip", "install", "--resolution", "lowest-direct", "-e", ".[dask,demo,parquet]", "--group", "test")
+    for step in (make, install):
+        if subprocess.run([str(scripts / "uv"), "--quiet", *step], cwd=ROOT, env=environment, check=False).returncode:
+            return False
+    return check(OLDEST / "bin", "pytest", "-n", "auto", "-m", "not browser", "-o", "cache_dir=.pytest_cache/oldest")
+
+
 def main(arguments: list[str]) -> int:
     """Run the checks, all of them even when one fails, and return the exit code."""
     scripts = ensure_environment(extras=("demo",), groups=("test",))
@@ -66,6 +87,8 @@ def main(arguments: list[str]) -> int:
         print(f"{'passed' if passed else 'FAILED'} in {time.monotonic() - start:.1f} s", flush=True)
         if not passed:
             failed.append(" ".join([name, *options]))
+    if not arguments and not check_oldest(scripts):
+        failed.append("pytest with the oldest versions")
     # Last, so that its closing line, which tells its time, ends the output; exit code 5 (no tests) is a failure too.
     if not check(scripts, "pytest", "-n", "auto", *arguments):
         failed.append("pytest")

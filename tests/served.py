@@ -62,9 +62,8 @@ def write_h5mu(path: Path) -> md.MuData:
         obs=pd.DataFrame(index=rna.obs_names[keep]),
         var=pd.DataFrame(index=["CD3-TotalSeq", "CD19-TotalSeq", "CD14-TotalSeq"]),
     )
-    with md.set_options(pull_on_update=False):
-        mdata = md.MuData({"rna": rna, "prot": protein})
-        mdata.pull_obs()
+    mdata = md.MuData({"rna": rna, "prot": protein})
+    mdata.pull_obs()
     mdata.write_h5mu(path)
     return mdata
 

@@ -41,8 +41,7 @@ def real(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def multimodal(real):
-    with mudata.set_options(pull_on_update=False):
-        return mudata.read_h5mu(real[1])
+    return mudata.read_h5mu(real[1])
 
 
 @pytest.fixture(scope="module")

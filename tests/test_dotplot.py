@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import anndata as ad
-import mudata as md
 import numpy as np
 import pandas as pd
 import pytest
@@ -243,7 +242,7 @@ def axis_names(path, genes: list[tuple[str, str]]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def mdata_path(tmp_path_factory):
-    with warnings.catch_warnings(), md.set_options(pull_on_update=False):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return write(make_mdata(0), tmp_path_factory.mktemp("dots") / "dots.h5mu")
 

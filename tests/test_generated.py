@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mudata as md
 import numpy as np
 import pytest
 
@@ -21,13 +20,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::anndata.OldFormatWarning"),
     pytest.mark.filterwarnings("ignore::anndata.ExperimentalFeatureWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _mudata_of_tomorrow():
-    """The global obs is what the file says; mudata of today also pulls columns of modalities into it on reading."""
-    with md.set_options(pull_on_update=False):
-        yield
 
 
 @pytest.mark.parametrize(("layout", "seed"), FILES, ids=[f"{layout}-{seed}" for layout, seed in FILES])

@@ -56,7 +56,8 @@ def listening() -> Iterator[Callable[[Door], Server]]:
     asyncio.set_event_loop(None)
     signal.signal(signal.SIGINT, interrupt)
     pn.state._servers.clear()
-    _PATCHED_CURDOCS.clear()  # Bokeh leaves the document of a message that failed, as if this thread were still at it
+    if isinstance(_PATCHED_CURDOCS, list):  # before 3.10 Bokeh left the document of a message that failed in there
+        _PATCHED_CURDOCS.clear()
 
 
 def ask(server: Server, path: str = "/", **headers: str) -> HTTPResponse:

@@ -127,7 +127,7 @@ def test_a_sparse_embedding_is_read(dataset, plain):
         ("X_umap", (0, 2), NotFoundError, r"/obsm/X_umap has 2 dimensions; \(0, 2\) were asked for"),
         ("X_umap", (-1, 0), NotFoundError, "has 2 dimensions"),
         ("cube", (0, 1), ElementError, r"has shape \(60, 2, 3\)"),
-        ("labels", (0, 1), ElementError, "Coordinates of dtype object cannot be drawn"),
+        ("labels", (0, 1), ElementError, r"/obsm/labels cannot be drawn along b, which holds no numbers\."),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(dataset, key, dims, error, message):
@@ -145,7 +145,10 @@ def test_an_obsm_of_another_length_is_listed_but_not_drawn(damaged):
 
 def test_a_frame_in_obsm_that_lost_a_column_is_refused(damaged):
     dataset = damaged(lambda file: file.__delitem__("obsm/frame/a"))
-    with pytest.raises(ElementError, match="/obsm/frame has 1 of its 2 columns"):
+    with pytest.raises(
+        ElementError,
+        match=r"frame cannot be drawn along 2, which it names but does not have; what can be .*: b\.",
+    ):
         dataset.read_embedding("frame")
 
 

@@ -35,12 +35,6 @@ def make_part(rng: np.random.Generator, cells: list[str], letter: str) -> ad.Ann
     )
 
 
-@pytest.fixture(autouse=True)
-def _mudata_of_tomorrow():
-    with md.set_options(pull_on_update=False):
-        yield
-
-
 @pytest.fixture
 def mdata() -> Any:
     """Cells of three kinds: of both parts of rna in different orders, of one part alone, and of prot alone."""
@@ -84,7 +78,7 @@ def read(group: h5py.Group) -> Any:
         return _read_h5mu_mod(group)
     parts = {name: ad.io.read_elem(group[name]) for name in group if name != "mod"}
     mod = {name: read(group["mod"][name]) for name in group["mod"].attrs["mod-order"]}
-    return md.MuData._init_from_dict_(mod=mod, **parts)
+    return md.MuData(mod, **parts)
 
 
 def test_nested_modalities_follow_the_one_they_are_in(dataset, mdata):

@@ -28,7 +28,7 @@ N_OBS, N_VARS = 60, 17
 
 
 def replace(file: h5py.File, path: str, values: Any) -> None:
-    attributes = dict(file[path].attrs)
+    attributes = dict(oracle.texts_of(file[path]).attrs)
     del file[path]
     file.create_dataset(path, data=values).attrs.update(attributes)
 

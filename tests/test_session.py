@@ -34,7 +34,7 @@ def apart(tmp_path):
     """An h5mu whose global obs repeats no column of its modalities."""
     protein = make_adata("dense", seed=1, n_obs=40, prefix="p", full=False)
     protein.obs = pd.DataFrame({"kind": pd.Categorical(["a", "b"] * 20)}, index=protein.obs_names)
-    with warnings.catch_warnings(), md.set_options(pull_on_update=False):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = write(md.MuData({"rna": make_adata(prefix="r"), "protein": protein}), tmp_path / "apart.h5mu")
     with cellasso.open(path) as dataset:

@@ -178,9 +178,9 @@ def export(path: Path, mask: np.ndarray, folder: Path) -> Path:
 def assert_obsmap_finds_each_cell(path: Path) -> None:
     """mudata makes the map anew when it reads a file, so its own answer says nothing about the stored one."""
     with h5py.File(path) as file:
-        names = file["obs"][file["obs"].attrs["_index"]].asstr()[...]
+        names = oracle.texts_of(file["obs"][file["obs"].attrs["_index"]]).asstr()[...]
         for modality in file["mod"].values():
-            own = modality["obs"][modality["obs"].attrs["_index"]].asstr()[...]
+            own = oracle.texts_of(modality["obs"][modality["obs"].attrs["_index"]]).asstr()[...]
             rows = file[f"obsmap/{modality.name.rpartition('/')[2]}"][...].astype(int)
             assert len(rows) == len(names)
             np.testing.assert_array_equal(own[rows[rows > 0] - 1], names[rows > 0])

@@ -53,14 +53,20 @@ class Axes(NamedTuple):
         """Whether a unit is as long on both."""
         return self.columns is None
 
-    def names(self, labels: tuple[str, str] | None = None) -> tuple[str, str]:
-        """Return what the axes are called; `labels` is what people call the columns."""
-        if labels is not None:
+    def names(self, labels: tuple[str, str]) -> tuple[str, str]:
+        """Return what the axes are called.
+
+        Parameters
+        ----------
+        labels
+            What people call the columns, or the dimensions of the embedding.
+        """
+        if self.columns is not None:
             return labels
         name = self.embedding.rpartition(":")[2].removeprefix("X_")
         name = name.upper() if name.islower() and len(name) <= 4 else name
-        first, second = self.dims
-        return (f"{name}{first + 1}", f"{name}{second + 1}") if name else ("", "")
+        first, second = (label if label.isdecimal() else f" {label}" for label in labels)
+        return (f"{name}{first}", f"{name}{second}") if name else ("", "")
 
 
 def make_plane(dataset: Dataset, axes: Axes, *, progress: Progress) -> Plane:

@@ -43,10 +43,11 @@ class Choices:
         """
         session = self._session
         column, labels = (loaded.legend_column, loaded.labels) if loaded is not None else ("", ())
+        dims = set(session.dims_of(session.embedding))
         match message:
             case {"type": "embedding", "value": str(name)} if name in session.dataset.embeddings:
-                session.param.update(embedding=name, dims=(0, 1), pair=None)
-            case {"type": "dims", "x": int(x), "y": int(y)} if x != y and 0 <= min(x, y) <= max(x, y) < session.n_dims:
+                session.choose_embedding(name)
+            case {"type": "dims", "x": int(x), "y": int(y)} if x != y and {x, y} <= dims:
                 session.param.update(dims=(x, y), pair=None)
             case {"type": "pair", "x": str(x), "y": str(y)}:
                 self._find_pair(x, y)

@@ -98,7 +98,7 @@ class PlotBar(Part):
     figure = param.String(doc="Name of the Bokeh figure, with which those of its tools begin.")
     embeddings = param.List()
     embedding = param.String()
-    n_dims = param.Integer(doc="How many dimensions the embedding has.")
+    dims_offered = param.List(doc="`{value, label}` of each dimension of the embedding that can be drawn.")
     dims = param.List(doc="Which two are drawn.")
     pair = param.List(doc="What is drawn instead of an embedding along x and y; empty when one is.")
     several = param.Boolean(doc="Whether other views stand beside this one.")

@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 import platformdirs
 
+import cellasso
 from cellasso.errors import CellassoError
 from cellasso_app import synthetic
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from anndata import AnnData
 
     from cellasso.matrix import Progress
 
 PBMC = Path("datasets", "10x_pbmc68k_reduced.h5ad")
-"""700 cells of 10x Genomics' 68k PBMC inside scanpy's wheel, in the layout of anndata 0.6, with `raw`."""
+"""700 cells of 10x Genomics' 68k PBMC inside scanpy's wheel, with `raw`; the layout differs between its versions."""
 
 SURFACE_MARKERS = (
     "CD3D", "CD3E", "CD3G", "CD4", "CD8A", "CD8B", "IL7R", "CCR7", "CD27", "CD28", "CD2", "CD7",
@@ -59,7 +62,7 @@ def write_demo(folder: Path) -> list[Path]:
     single, several = folder / "pbmc68k_reduced.h5ad", folder / "pbmc68k_multimodal.h5mu"
     cells.write_h5ad(single, compression="gzip")
     rna, markers = _rna(cells), _markers(cells)
-    with mudata.set_options(pull_on_update=False):
+    with explicit_pulls():
         both = mudata.MuData({"rna": rna, "markers": markers})
         both.pull_obs()
         for name, modality in both.mod.items():
@@ -90,8 +93,8 @@ def write_synthetic(folder: Path, n_cells: int, *, progress: Progress | None = N
     path = folder / f"synthetic_{n_cells}_cells.h5ad"
     if path.exists():
         return path
-    with h5py.File(_pbmc_path(), "r") as file:
-        symbols = [name.decode() for name in file["var"].fields("index")[...]]
+    with cellasso.open(_pbmc_path(), index=False) as cells:
+        symbols = [str(name) for name in cells.var.names]
     free, needed = shutil.disk_usage(folder).free, n_cells * SYNTHETIC_BYTES
     if free < needed:
         raise DemoError(
@@ -105,6 +108,17 @@ def write_synthetic(folder: Path, n_cells: int, *, progress: Progress | None = N
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def explicit_pulls() -> AbstractContextManager[object]:
+    """Let mudata put columns of modalities into the global obs and var only when `pull_obs` or `pull_var` says so.
+
+    mudata 0.4 does so by itself; before, it pulled all of them with every update unless an option said otherwise.
+    """
+    import mudata  # noqa: PLC0415
+
+    set_options = getattr(mudata, "set_options", None)  # mudata 0.4 has none
+    return nullcontext() if set_options is None else set_options(pull_on_update=False)
 
 
 def synthetic_folder() -> Path:

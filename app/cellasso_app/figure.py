@@ -204,6 +204,7 @@ class _Sheet:
         self._points = self._origin + self.figure.dpi_scale_trans
         self._low, self._high = np.zeros(2), np.array([self.width, self.height])
         self._axes: list[tuple[Any, tuple[float, float, float, float]]] = []
+        self._picture: NDArray[np.uint8] | None = None
 
     def measure(self, text: str, **font: Any) -> float:
         """Return the width of a text."""
@@ -285,6 +286,19 @@ class _Sheet:
         self._axes.append((axes, (x, y, width, height)))
         return axes
 
+    def picture(self, pixels: NDArray[np.uint8], viewport: Viewport) -> Any:
+        """Show a picture, which the rest stands around, and return the axes over it."""
+        axes = self.axes(0, 0, self.width, self.height)
+        x_low, x_high, y_low, y_high = viewport
+        axes.set(xlim=(x_low, x_high), ylim=(y_low, y_high))
+        if self.vector:
+            axes.imshow(
+                pixels, origin="lower", extent=(x_low, x_high, y_low, y_high), aspect="auto", interpolation="none"
+            )
+        else:
+            self._picture = pixels
+        return axes
+
     def include(self, x_low: float, y_low: float, x_high: float, y_high: float) -> None:
         """Make room for a rectangle."""
         self._low = np.minimum(self._low, (x_low, y_low))
@@ -306,6 +320,8 @@ class _Sheet:
         before = np.ceil((EDGE - self._low) * to_pixels)
         size = before + np.ceil((self._high + EDGE) * to_pixels)
         self.figure.set_size_inches((size + 1e-6) / self.dpi)  # a little more, as matplotlib cuts the rest off
+        if self._picture is not None:  # copied to its place: pixels of axes may be off by one, as rounding has it
+            self.figure.figimage(self._picture, *before.astype(int).tolist(), origin="lower")
         self._origin.translate(*before / self.dpi)
         for axes, (x, y, width, height) in self._axes:
             left, bottom = (before + np.array([x, y]) * to_pixels) / (size + 1e-6)
@@ -313,8 +329,7 @@ class _Sheet:
 
 
 def _compose(sheet: _Sheet, picture: NDArray[np.uint8], viewport: Viewport, design: Design) -> None:
-    axes = sheet.axes(0, 0, sheet.width, sheet.height)
-    axes.imshow(picture, origin="lower", extent=tuple(viewport), aspect="auto", interpolation="none")
+    axes = sheet.picture(picture, viewport)
     _draw_labels(sheet, viewport, design.labels)
     x_name, y_name = map(clean, design.axis_names)
     names = _fitted(sheet, x_name, sheet.width), _fitted(sheet, y_name, sheet.height)

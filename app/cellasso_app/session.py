@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_HISTORY = 100
 """Selections kept for undo; each takes a bit per cell."""
 
+MAX_DIMS = 200
+"""Dimensions of an embedding that are offered; an obsm with more holds something else than coordinates."""
+
 MAX_GENES = 60
 """Genes on the list at once: what one dotplot can still show."""
 
@@ -174,13 +177,14 @@ class Session(param.Parameterized):
         """The modality that is chosen."""
         return self.dataset[self.modality]
 
-    @property
-    def n_dims(self) -> int:
-        """How many dimensions the chosen embedding has."""
-        if not self.embedding:
-            return 0
-        modality, name = self.dataset.owner(self.embedding, own=self.dataset.obsm)
-        return int(modality.obsm[name][1])
+    def dims_of(self, embedding: str) -> list[int]:
+        """Return which dimensions of an embedding can be drawn, the first `MAX_DIMS` of them; none without one."""
+        return list(self.dataset.drawable_dims(embedding)[:MAX_DIMS]) if embedding else []
+
+    def choose_embedding(self, name: str) -> None:
+        """Show the first two dimensions of an embedding that can be drawn."""
+        first, second = self.dims_of(name)[:2] or (0, 1)
+        self.param.update(embedding=name, dims=(first, second), pair=None)
 
     def columns(self) -> list[dict[str, str]]:
         """Return name and kind of the columns of the global obs, and of the chosen modality's not among them."""
@@ -264,7 +268,7 @@ class Session(param.Parameterized):
         with param.parameterized.batch_call_watchers(self):
             self.modality = name
             if own or not self.embedding:
-                self.param.update(embedding=embedding, dims=(0, 1), pair=None)
+                self.choose_embedding(embedding)
             self.matrix = next(iter(modality.matrices), "")
             columns = self.category_columns()
             best = _preferred(columns)

@@ -574,9 +574,14 @@ class EmbeddingView:
         self.layer.send(message)
 
     def _axis_names(self, loaded: Loaded) -> tuple[str, str]:
-        columns = loaded.asked.axes.columns
-        labels = (self._session.label(columns[0].name), self._session.label(columns[1].name)) if columns else None
-        return loaded.asked.axes.names(labels)
+        session, axes = self._session, loaded.asked.axes
+        if axes.columns is not None:
+            first, second = (session.label(column.name) for column in axes.columns)
+        elif axes.embedding:
+            first, second = (session.dataset.dim_name(axes.embedding, dim) for dim in axes.dims)
+        else:
+            first, second = "", ""
+        return axes.names((first, second))
 
     def _tell(self, message: dict[str, Any]) -> None:
         self.layer.send(message)
@@ -641,11 +646,15 @@ class EmbeddingView:
         self.bar.param.update(
             embeddings=list(session.dataset.embeddings),
             embedding=self._choice.embedding,
-            n_dims=self._session.n_dims,
+            dims_offered=self._dims_offered(self._choice.embedding),
             dims=list(self._choice.dims),
             numbers=[c["name"] for c in session.columns() if c["kind"] == "number"] + session.cell_sums(),
             pair=[session.label(column.name) for column in pair] if pair is not None else [],
         )
+
+    def _dims_offered(self, embedding: str) -> list[dict[str, Any]]:
+        session = self._session
+        return [{"value": d, "label": session.dataset.dim_name(embedding, d)} for d in session.dims_of(embedding)]
 
     def _cancel(self) -> None:
         """Stop reading and stay with the picture that is on the screen."""

@@ -7,7 +7,7 @@ neither.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
@@ -84,6 +84,10 @@ class Chunks:
             out[tuple(slice(a, a + n) for a, n in zip(first, found.shape, strict=True))] = found
         return out
 
+    def shifted(self, n_bytes: int) -> Chunks:
+        """Return the same chunks farther into the file."""
+        return replace(self, offsets=self.offsets + n_bytes)
+
     def _read_chunk(self, at: Shape) -> NDArray[np.generic]:
         """Read one chunk, of the shape `size`, or less at an edge of the dataset."""
         stored: bytes | bytearray = self.handle.pread(int(self.offsets[at]), int(self.lengths[at]))
@@ -118,6 +122,10 @@ class Contiguous:
         rows = np.frombuffer(stored, dtype=self.dtype).reshape(-1, *self.shape[1:])
         return rows[(slice(None), *values[1:])]
 
+    def shifted(self, n_bytes: int) -> Contiguous:
+        """Return the same values farther into the file."""
+        return replace(self, offset=self.offset + n_bytes)
+
 
 def open_chunks(handle: Handle, dataset: h5py.Dataset, *, n_rows: int | None = None) -> Chunks | Contiguous | None:
     """Return where the values of a dataset lie; `None` when HDF5 alone can read them.
@@ -137,7 +145,12 @@ def open_chunks(handle: Handle, dataset: h5py.Dataset, *, n_rows: int | None = N
         found: Chunks | Contiguous | None = _contiguous(handle, dataset)
     else:
         found = _chunked(handle, dataset, n_rows, shuffled=filters[0], deflated=filters[1] is not None)
-    return found if found is not None and _is_there(found, dataset) else None
+    user_block = dataset.file.userblock_size
+    if found is None or not user_block:
+        return found
+    # mudata's files have one; whether HDF5 counts from its end or from the file's beginning depends on its version
+    ways = (found, found.shifted(user_block))
+    return next((way for way in ways if _is_there(way, dataset)), None)
 
 
 @dataclass(frozen=True)
@@ -269,13 +282,16 @@ def _contiguous(handle: Handle, dataset: h5py.Dataset) -> Contiguous | None:
 
 
 def _is_there(found: Chunks | Contiguous, dataset: h5py.Dataset) -> bool:
-    """Whether HDF5 means the same bytes: versions differ in where they count from in a file with a user block."""
-    corner = (0,) * dataset.ndim
-    if isinstance(found, Contiguous):
-        first = np.ascontiguousarray(dataset[:1])
-        return found.read(slice(1)).tobytes() == first.tobytes()
-    _, stored = dataset.id.read_direct_chunk(corner)
-    return bool(found.handle.pread(int(found.offsets[corner]), int(found.lengths[corner])) == stored)
+    """Whether HDF5 means the same bytes, by a row or the smallest chunk."""
+    try:
+        if isinstance(found, Contiguous):
+            first = np.ascontiguousarray(dataset[:1])
+            return found.read(slice(1)).tobytes() == first.tobytes()
+        at = np.unravel_index(int(found.lengths.argmin()), found.lengths.shape)
+        _, stored = dataset.id.read_direct_chunk(tuple(int(n) * size for n, size in zip(at, found.size, strict=True)))
+        return bool(found.handle.pread(int(found.offsets[at]), int(found.lengths[at])) == stored)
+    except ElementError:  # beyond the end of the file
+        return False
 
 
 def _inside(at: Shape, size: Shape, spans: list[tuple[int, int]]) -> tuple[slice, ...]:

@@ -126,6 +126,16 @@ class Dataset(Modality):
         spread[at[at >= 0]] = points[at >= 0]
         return spread
 
+    def drawable_dims(self, key: str) -> Sequence[int]:
+        """Return which columns of an embedding, named as `read_embedding` names it, can be drawn."""
+        modality, name = self.owner(key, own=self.obsm)
+        return super().drawable_dims(name) if modality is self else modality.drawable_dims(name)
+
+    def dim_name(self, key: str, dim: int) -> str:
+        """Return what a column of an embedding is called."""
+        modality, name = self.owner(key, own=self.obsm)
+        return super().dim_name(name, dim) if modality is self else modality.dim_name(name, dim)
+
     def read_features(
         self,
         names: Sequence[str],
@@ -326,10 +336,11 @@ class Dataset(Modality):
         import pandas as pd  # noqa: PLC0415
 
         kept = at >= 0
-        placed = pd.Series(values[kept].array, index=at[kept], name=values.name)
-        if len(placed) < self.n_obs and values.dtype.kind in "biu":
+        present = values[kept].array
+        if len(present) < self.n_obs and isinstance(values.dtype, np.dtype) and values.dtype.kind in "biu":
             # a plain boolean or integer has no missing value; the nullable one keeps all others exact, as in mudata
-            placed = placed.convert_dtypes(convert_string=False, convert_floating=False)
+            present = pd.array(present.to_numpy())
+        placed = pd.Series(present, index=at[kept], name=values.name)
         return placed.reindex(pd.RangeIndex(self.n_obs))
 
     def spread(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:

@@ -166,8 +166,8 @@ def read(handle: Handle, node: Node) -> Any:
     if isinstance(node, h5py.Group):
         handle.check_inside(node)
     elif "encoding-type" not in node.attrs:  # an old or a foreign file, at which anndata would warn
-        if h5py.check_string_dtype(node.dtype) and node.ndim == 1:
-            return read_strings(handle, node)
+        if h5py.check_string_dtype(node.dtype) and node.shape:
+            return read_strings(handle, node).reshape(node.shape)
         if node.dtype.kind in "biuf":
             return read_numbers(handle, node)
     large = _read_large(handle, node)
@@ -217,9 +217,9 @@ def _read_large(handle: Handle, node: Node) -> Any:
     from anndata.io import read_elem  # noqa: PLC0415
 
     try:
-        categories, ordered = read_elem(node["categories"]), bool(node.attrs["ordered"])
+        categories: Any = read_elem(node["categories"])
         numbers: Any = read_numbers(handle, codes)  # the stubs ask for a list
-        return pd.Categorical.from_codes(numbers, categories=categories, ordered=ordered)
+        return pd.Categorical.from_codes(numbers, categories=categories, ordered=bool(node.attrs["ordered"]))
     except Exception:  # noqa: BLE001 - whatever it is, anndata meets it too, and is told of
         return None
 
@@ -256,8 +256,8 @@ def _read_categorical(handle: Handle, node: h5py.Group) -> pd.Categorical | None
         codes = np.asarray(handle.read(handle.child(node, "codes")))
         categories = pd.Index(read(handle, handle.child(node, "categories")))
         new_code = np.append(np.where(categories.isna(), -1, np.cumsum(categories.notna()) - 1), -1)
-        ordered = bool(node.attrs.get("ordered", False))
-        return pd.Categorical.from_codes(new_code[codes], categories.dropna(), ordered=ordered)
+        new_codes: Any = new_code[codes]  # the stubs ask for a list
+        return pd.Categorical.from_codes(new_codes, categories.dropna(), ordered=bool(node.attrs.get("ordered", False)))
     except (ElementError, NotFoundError, ValueError, TypeError, IndexError):
         return None
 

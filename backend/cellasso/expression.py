@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cellasso.matrix import DenseMatrix
 from cellasso.normalise import factors_of, log_normalised
 from cellasso.summarise import summarise_groups, summarise_rows
 
@@ -65,13 +66,18 @@ def summarise(
 def _rows_are_cheaper(matrix: Matrix, *, all_columns: bool) -> bool:
     if matrix.storage == "csc" or (matrix.index is not None and matrix.index.fraction == 1):
         return False
-    return matrix.storage == "csr" or all_columns
+    if isinstance(matrix, DenseMatrix):
+        return all_columns and not matrix.is_tall
+    return True
 
 
 def _columns(
     matrix: Matrix, positions: Sequence[int], factors: NDArray[np.float64] | None, progress: Progress | None
 ) -> Iterator[NDArray[np.generic]]:
-    step = max(1, COLUMNS_BYTES // max(1, matrix.shape[0] * matrix.dtype.itemsize))
+    if isinstance(matrix, DenseMatrix):  # as many as share chunks
+        step = matrix.columns_at_once(COLUMNS_BYTES)
+    else:
+        step = max(1, COLUMNS_BYTES // max(1, matrix.shape[0] * matrix.dtype.itemsize))
     for start in range(0, len(positions), step):
         block = matrix.read_columns(positions[start : start + step])
         for slot in range(block.shape[1]):

@@ -60,7 +60,7 @@ class _Bytes(io.RawIOBase):
         self._size = os.fstat(self._descriptor).st_size
         self._at = 0
         self._counting = threading.Lock()
-        self.bytes_read = 0
+        self.bytes_read = self.n_reads = 0
 
     def readable(self) -> bool:
         return True
@@ -84,8 +84,7 @@ class _Bytes(io.RawIOBase):
                 raise OSError(f"the file ends at {self._at:,} bytes, in the middle of a value")
             done += n
             self._at += n
-        with self._counting:
-            self.bytes_read += done
+        self._count(done)
         return done
 
     def pread(self, offset: int, length: int) -> bytes:
@@ -93,9 +92,13 @@ class _Bytes(io.RawIOBase):
         stored = os.pread(self._descriptor, length, offset)
         if len(stored) != length:
             raise OSError(f"the file ends at {offset + len(stored):,} bytes, in the middle of a value")
-        with self._counting:
-            self.bytes_read += length
+        self._count(length)
         return stored
+
+    def _count(self, n_bytes: int) -> None:
+        with self._counting:
+            self.bytes_read += n_bytes
+            self.n_reads += 1
 
     def close(self) -> None:
         if not self.closed:
@@ -150,6 +153,11 @@ class Handle:
     def bytes_read(self) -> int:
         """Bytes that were read from the file so far."""
         return self._bytes.bytes_read
+
+    @property
+    def n_reads(self) -> int:
+        """In how many pieces they were read: each costs microseconds, however small it is."""
+        return self._bytes.n_reads
 
     def check(self) -> None:
         """Check that the file is still the one that was opened.

@@ -145,7 +145,8 @@ class DenseMatrix(Matrix):
         slots = _slots(columns)
         targets = {column: out[:, same[0]] for column, same in slots.items()}
         steps = list(self._steps(sorted(slots), self._read_indexed(targets)))
-        stored = self._open() if len(steps) > 1 else None
+        # to list the chunks pays for itself from two steps on
+        stored = self._open() if len(steps) > 1 or self._dataset().chunks is None else None
         read = partial(self._read_together, stored)
         most = within(2 * self._chunk_bytes)
         results = run_blocks(read, steps, most=most) if stored is not None else map(read, steps)
@@ -174,6 +175,18 @@ class DenseMatrix(Matrix):
         """Whether several threads can read at the same time, past HDF5."""
         return self._open() is not None
 
+    @property
+    def is_tall(self) -> bool:
+        """Whether a column of chunks has fewer values than a row of them: a pass over all values then takes columns."""
+        rows_together, columns_together = self._dataset().chunks or (1, self.shape[1])
+        return bool(columns_together * self.shape[0] < rows_together * self.shape[1])
+
+    def columns_at_once(self, n_bytes: int) -> int:
+        """Return how many columns to read at a time: as many as have `n_bytes`, but whole columns of chunks."""
+        columns_together = int((self._dataset().chunks or (1, 1))[1])
+        most = n_bytes // max(1, self.shape[0] * self.dtype.itemsize)
+        return max(1, most // columns_together) * columns_together
+
     def row_steps(self, start: int, stop: int) -> list[slice]:
         """Return steps of whole chunks through some rows, each of about a million values."""
         rows_together = (self._dataset().chunks or (1,))[0]
@@ -183,6 +196,20 @@ class DenseMatrix(Matrix):
     def read_rows(self, rows: slice) -> NDArray[Any]:
         """Read rows, `(n_rows, n_vars)`; any thread may."""
         return self._read(self._open(), rows, slice(0, self.shape[1]))
+
+    def sample(self, n_pieces: int, n_values: int) -> list[NDArray[Any]]:
+        """Read pieces spread over a matrix with values, of `n_values` each at most; each inflates one chunk."""
+        n_rows, n_columns = self.shape
+        rows_apart, columns_apart = self._dataset().chunks or (max(1, n_values // n_columns), n_columns)
+        wide = min(columns_apart, n_values)
+        tall = min(rows_apart, n_values // wide)
+        n_across = -(-n_columns // columns_apart)
+        last = -(-n_rows // rows_apart) * n_across - 1
+        pieces = []
+        for number in np.unique(np.linspace(0, last, n_pieces, dtype=np.int64)).tolist():
+            row, column = number // n_across * rows_apart, number % n_across * columns_apart
+            pieces.append(self._read(self._open(), slice(row, row + tall), slice(column, column + wide)))
+        return pieces
 
     def _steps(self, columns: list[int], missing: list[tuple[int, int]]) -> Iterator[tuple[slice, list[int]]]:
         """Yield rows and the columns to read of them: no chunk is read twice."""
@@ -206,7 +233,10 @@ class DenseMatrix(Matrix):
     def _read(self, stored: Chunks | Contiguous | None, rows: slice, columns: slice) -> NDArray[Any]:
         if stored is not None:
             return stored.read(rows, columns)
-        return np.asarray(self.handle.read(self._dataset(), (rows, columns)))
+        dataset = self._dataset()
+        if dataset.chunks is None:  # whole rows: of a part of each HDF5 would ask row by row, a call of Python each
+            return np.asarray(self.handle.read(dataset, rows))[:, columns]
+        return np.asarray(self.handle.read(dataset, (rows, columns)))
 
     def _open(self) -> Chunks | Contiguous | None:
         self.handle.check()

@@ -12,6 +12,7 @@ import numpy as np
 
 from cellasso import elements, where
 from cellasso.cache import ColumnCache
+from cellasso.coordinates import open_coordinates
 from cellasso.errors import ElementError, NotFoundError
 from cellasso.features import Features
 from cellasso.frame import Frame
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.cache import Key
+    from cellasso.coordinates import Coordinates
     from cellasso.handle import Handle
     from cellasso.index import Index
     from cellasso.matrix import Matrix, Preview, Progress
@@ -68,6 +70,8 @@ class Modality:
         self._opened: dict[str, Matrix] = {}
         self._cell_sums: dict[str, CellSums] = {}
         self._counts: dict[str, bool] = {}
+        self._drawable: dict[str, Sequence[int]] = {}
+        self._opened_obsm: dict[str, Coordinates] = {}
         self._planes: WeakValueDictionary[tuple[str, tuple[int, int]], Plane] = WeakValueDictionary()
         self._arranging = threading.Lock()
 
@@ -326,40 +330,53 @@ class Modality:
 
     @property
     def embeddings(self) -> tuple[str, ...]:
-        """The obsm that can be drawn (one row a cell, two or more columns), UMAP first."""
-        drawable = [n for n, shape in self.obsm.items() if len(shape) == 2 and shape[1] >= 2]
-        fitting = (n for n in drawable if self.obsm[n][0] == self.n_obs)
-        return tuple(sorted(fitting, key=lambda name: embedding_rank(name, self.obsm[name][1])))
+        """The obsm that can be drawn (one row a cell, two or more columns of numbers), UMAP first."""
+        drawable = [name for name in self.obsm if len(self.drawable_dims(name)) >= 2]
+        return tuple(sorted(drawable, key=lambda name: embedding_rank(name, self.obsm[name][1])))
+
+    def drawable_dims(self, key: str) -> Sequence[int]:
+        """Return which columns of an obsm can be drawn: those that hold numbers; looked up once, in headers alone.
+
+        None of what is not two-dimensional, has another length than obs, or is damaged: reading it says so.
+        """
+        if key not in self._drawable:
+            try:
+                self._drawable[key] = self._coordinates(key).drawable
+            except (ElementError, NotFoundError):
+                self._drawable[key] = ()
+        return self._drawable[key]
+
+    def dim_name(self, key: str, dim: int) -> str:
+        """Return what a column of an obsm is called: its name in a data frame, else its number, counted from 1."""
+        return self._coordinates(key).name(dim)
 
     def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
         """Read two dimensions of an obsm, `(n_obs, 2)` float32; cells without coordinates are NaN.
+
+        Reads the chunks that hold them; where the rows lie one after the other, all of it.
 
         Raises
         ------
         NotFoundError
             No such obsm, or not that many dimensions.
         ElementError
-            It is of another length than obs, or holds no numbers.
+            It is of another length than obs, or a dimension holds no numbers.
         """
+        coordinates = self._coordinates(key)
+        n_dims = self.obsm[key][1]
+        if not all(0 <= d < n_dims for d in dims):
+            raise NotFoundError(f"{coordinates.place} has {n_dims} dimensions; {dims} were asked for.")
+        return coordinates.read(dims)
+
+    def _coordinates(self, key: str) -> Coordinates:
         if key not in self.obsm:
             raise NotFoundError(f"{self._place('obsm')} has no {key!r}{nearest(key, self.obsm)}")
         shape = self.obsm[key]
         if len(shape) != 2 or shape[0] != self.n_obs:
             raise ElementError(f"{self._place('obsm')}/{key} has shape {shape}; {self.n_obs:,} rows were expected.")
-        if not all(0 <= d < shape[1] for d in dims):
-            raise NotFoundError(f"{self._place('obsm')}/{key} has {shape[1]} dimensions; {dims} were asked for.")
-        parent = self.handle.node(f"{self.path}/obsm")
-        if isinstance(parent, h5py.Dataset):
-            return _floats(self.handle.read(parent, field=key)[:, list(dims)])
-        node = self.handle.child(parent, key)
-        if isinstance(node, h5py.Dataset):
-            return _floats(np.stack([self.handle.read(node, (slice(None), d)) for d in dims], axis=1))
-        if elements.encoding(node) == "dataframe":
-            frame = Frame(self.handle, node.name)
-            if len(frame.columns) < shape[1]:
-                raise ElementError(f"{self._place('obsm')}/{key} has {len(frame.columns)} of its {shape[1]} columns.")
-            return _floats(np.stack([frame.read(frame.columns[d]).to_numpy() for d in dims], axis=1))
-        return _floats(open_matrix(self.handle, node.name).read_columns(dims))
+        if key not in self._opened_obsm:
+            self._opened_obsm[key] = open_coordinates(self.handle, self.handle.node(f"{self.path}/obsm"), key)
+        return self._opened_obsm[key]
 
     def plane(self, key: str, dims: tuple[int, int] = (0, 1)) -> Plane:
         """Return two dimensions of an embedding, sorted for drawing; all who ask while it is in use share one.
@@ -454,9 +471,3 @@ def embedding_rank(name: str, n_dims: int) -> tuple[int, str]:
 
 def _as_stored(values: NDArray[Any]) -> NDArray[Any]:
     return values
-
-
-def _floats(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    if values.dtype.kind not in "biuf":
-        raise ElementError(f"Coordinates of dtype {values.dtype} cannot be drawn; numbers were expected.")
-    return np.ascontiguousarray(values, dtype=np.float32)

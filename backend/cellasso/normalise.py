@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cellasso.index import IncompleteIndexError
-from cellasso.matrix import SparseMatrix
+from cellasso.matrix import DenseMatrix, SparseMatrix
 from cellasso.rows import over_rows
 from cellasso.summarise import as_numbers
 
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix import DenseMatrix, Matrix, Progress
+    from cellasso.matrix import Matrix, Progress
     from cellasso.rows import RowBlock
 
 TARGET = 10_000.0
 """What a cell's counts add up to once they are normalised."""
+
+COLUMNS_BYTES = 64 << 20
+"""Columns of a dense matrix that are added up at a time, as far as its chunks allow it."""
 
 SAMPLES, SAMPLE = 16, 4096
 """Stretches of stored values, and their length, that are looked at to see whether a matrix holds counts."""
@@ -68,6 +71,8 @@ def read_cell_sums(matrix: Matrix, *, progress: Progress | None = None) -> CellS
             return CellSums(totals, n_nonzero.astype(np.int64))
     if isinstance(matrix, SparseMatrix) and matrix.storage == "csc":
         return _sums_by_column(matrix, progress)
+    if isinstance(matrix, DenseMatrix) and matrix.is_tall:
+        return _sums_of_tall(matrix, progress)
     parts = list(over_rows(matrix, _row_sums, with_columns=False, progress=progress))
     none = CellSums(np.zeros(0), np.zeros(0, dtype=np.int64))
     return CellSums(*(np.concatenate(each) for each in zip(none, *parts, strict=True)))
@@ -91,9 +96,7 @@ def _samples(matrix: Matrix) -> list[NDArray[Any]]:
         starts = np.unique(np.linspace(0, max(0, matrix.n_stored - SAMPLE), SAMPLES, dtype=np.int64)).tolist()
         return [matrix.handle.read(data, slice(at, min(at + SAMPLE, matrix.n_stored))) for at in starts]
     dense: DenseMatrix = matrix  # type: ignore[assignment] # there is no third kind
-    rows = max(1, SAMPLE // max(1, dense.shape[1]))
-    starts = np.unique(np.linspace(0, max(0, dense.shape[0] - rows), SAMPLES, dtype=np.int64)).tolist()
-    return [dense.read_rows(slice(at, min(at + rows, dense.shape[0]))) for at in starts]
+    return dense.sample(SAMPLES, SAMPLE)
 
 
 def _row_sums(block: RowBlock) -> CellSums:
@@ -118,6 +121,20 @@ def _sums_by_column(matrix: SparseMatrix, progress: Progress | None) -> CellSums
         _add_to_rows()(as_numbers(data.read(values)), as_numbers(rows), *sums)
         if progress is not None:
             progress(values.stop / matrix.n_stored)
+    return sums
+
+
+def _sums_of_tall(matrix: DenseMatrix, progress: Progress | None) -> CellSums:
+    """Add up columns, in their order, as the rows' own values are."""
+    sums, n_columns = _no_sums(matrix.shape[0]), matrix.shape[1]
+    step = matrix.columns_at_once(COLUMNS_BYTES)
+    for start in range(0, n_columns, step):
+        block = as_numbers(matrix.read_columns(range(start, min(start + step, n_columns))))
+        for column in block.T:
+            np.add(sums.totals, column, out=sums.totals)
+            np.add(sums.n_nonzero, column != 0, out=sums.n_nonzero)
+        if progress is not None:
+            progress(min(1.0, (start + step) / n_columns))
     return sums
 
 

@@ -2,7 +2,7 @@
 export function render({ model }) {
   const dims = ["x", "y"].map((axis, at) => select(`Dimension along ${axis}`, [], "", (value) => {
     const chosen = [...model.dims];
-    chosen[at] = Number(value) - 1;
+    chosen[at] = Number(value);
     if (chosen[0] === chosen[1]) chosen[1 - at] = model.dims[at];
     model.send_msg({ type: "dims", x: chosen[0], y: chosen[1] });
   }, { class: "quiet dims" }));
@@ -82,9 +82,9 @@ export function render({ model }) {
     bar.show(model.busy, model.fraction);
     cancel.hidden = !(model.busy && model.fraction > 0);
   });
-  watch(model, ["n_dims", "dims", "pair"], () => dims.forEach((node, at) => {
-    node.hidden = model.n_dims < 3 || model.pair.length > 0;
-    setOptions(node, Array.from({ length: Math.min(model.n_dims, 200) }, (_, i) => String(i + 1)), String((model.dims[at] ?? at) + 1));
+  watch(model, ["dims_offered", "dims", "pair"], () => dims.forEach((node, at) => {
+    node.hidden = model.dims_offered.length < 3 || model.pair.length > 0;
+    node.replaceChildren(...model.dims_offered.map(({ value, label }) => h("option", { value, selected: value === model.dims[at] }, label)));
   }));
   const bars = h("div", { class: "plotbar", role: "toolbar", "aria-label": "Embedding" }, embedding, dims, pair.button, colored, cancel,
     toolbar);
