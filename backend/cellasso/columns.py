@@ -87,7 +87,7 @@ class Frames:
         self._group = group
         self._drop_unused = drop_unused
         self.kept: dict[str, list[tuple[int, Index]]] = {}
-        self._alike = replica.Alike()
+        self._templates = replica.Templates()
 
     def write(self, target: h5py.Group, name: str, rows: Index | None, names: Names | None = None) -> None:
         """Write the rows of a data frame (`None`: all, but without unused categories).
@@ -166,7 +166,7 @@ class Frames:
         if isinstance(node, h5py.Dataset):
             self._dataset_column(table, node, target, called, column)
         elif elements.encoding(node) == "categorical":
-            written = replica.create_group_like(node, target, called)
+            written = self._templates.group(node, target, called)
             if "ordered" not in written.attrs:  # anndata asks for it
                 written.attrs["ordered"] = False
             codes, categories = (self._copy.child(node, part) for part in ("codes", "categories"))
@@ -183,17 +183,13 @@ class Frames:
             keep = self._write_codes(node, table.rows, categories, target, called, column=column)
             self._copy.element(categories, table.target[CATEGORIES], name, keep)
             return
-        rows, dtype, advance = table.rows, native(node.dtype), self._copy.advance
-        if dtype is not None:
-            rows = np.arange(table.n_rows) if rows is None else rows
-            subset.subset_dataset(self._copy.handle, node, target, called, rows=rows, advance=advance, dtype=dtype)
-        elif rows is not None and len(rows) > 1 and len(node.shape) == 1 and subset.is_small(node):
-            attributes = self._alike.write(node, target, called, replica.read(node)[rows])
-            if attributes is not None and called == column.rpartition("/")[2]:
-                self._copy.intended.attributes[f"{table.path}/{column}"] = attributes
-            subset.Share(advance, node).reach(1.0)
-        else:
-            self._copy.element(node, target, called, rows)
+        rows, dtype = table.rows, native(node.dtype)
+        if not node.shape or (rows is None and dtype is None):
+            self._copy.copy_node(node, target, called)
+            return
+        rows = np.arange(table.n_rows) if rows is None else rows
+        handle, advance, create = self._copy.handle, self._copy.advance, self._templates.dataset
+        subset.subset_dataset(handle, node, target, called, rows=rows, advance=advance, dtype=dtype, create=create)
 
     def _write_codes(
         self, node: Node, rows: Index | None, categories: Node, target: h5py.Group, name: str, *, column: str
@@ -211,7 +207,7 @@ class Frames:
         keep = used if len(used) < n_categories else None
         if keep is not None:
             codes = _recoding(keep, n_categories)[codes]
-        self._alike.write(node, target, name, codes)
+        replica.write(self._templates.dataset(node, target, name, codes.shape), codes)
         subset.Share(self._copy.advance, node).reach(1.0)
         return keep
 

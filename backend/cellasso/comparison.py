@@ -13,25 +13,25 @@ from h5py import h5d, h5o
 
 from cellasso import elements
 from cellasso.errors import ExportError
-from cellasso.stored_values import Stored, attributes, first_difference, same
+from cellasso.stored_values import SMALL_BYTES, Stored, attributes, first_difference, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
     from h5py import h5g
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
-    from cellasso.stored_values import Attributes, Side
+    from cellasso.stored_values import Side
     from cellasso.subset import Index
 
     Compare = Callable[[str, NDArray[Any], NDArray[Any]], None]
 
-SMALL_BYTES = 1 << 23
-"""What a dataset takes in memory up to which it is compared whole: reading that twice takes 20 ms, inflating it 60."""
-
 N_SAMPLED = 16
-"""Rows of a larger one that are compared: each may cost inflating a chunk of the source, of 1M values 10 ms."""
+"""Rows that are compared of what is too large to be compared whole."""
+
+SAMPLED_BYTES = 1 << 28
+"""What may be read and inflated for them, in 0.3 s: a row of a matrix in tall chunks may cost as much by itself."""
 
 BLOCK = 1 << 17
 """Names that are compared at a time: 20 MB of text."""
@@ -51,15 +51,12 @@ class Comparison:
     ----------
     left_out
         HDF5 paths of the source that the export is not to have.
-    known
-        Attributes of the source by HDF5 path, where they have been read already.
     """
 
-    def __init__(self, source: Side, target: Side, left_out: Collection[str], known: Mapping[str, Attributes]) -> None:
+    def __init__(self, source: Side, target: Side, left_out: Collection[str]) -> None:
         self.source = source
         self.target = target
         self.left_out = left_out
-        self.known = known
         self._copied: set[tuple[int, str]] = set()
 
     def difference(self, path: str, what: str) -> ExportError:
@@ -135,7 +132,7 @@ class Comparison:
         changed: Collection[bytes] = (),
     ) -> None:
         """Compare attributes: which there are, their types, their values."""
-        expected, found = self.known.get(path) or attributes(s), attributes(t)
+        expected, found = attributes(s), attributes(t)
         for name in expected.keys() | found.keys():
             if name in changed or (name in MAY_BE_ADDED and name not in expected):
                 continue
@@ -174,11 +171,8 @@ class Comparison:
         if not expected.shape or (rows is None and expected.n_bytes <= SMALL_BYTES):
             values, copied = expected.read(), found.read()
         else:
-            n = len(rows) if rows is not None else expected.shape[0]
-            whole = max(expected.n_bytes, found.n_bytes) <= SMALL_BYTES
-            at = np.arange(n) if whole else sampled(n, path)
-            of_source = at if rows is None else rows[at]
-            values, copied = expected.read_rows(of_source, whole=whole), found.read_rows(at, whole=whole)
+            at = compared(len(rows) if rows is not None else expected.shape[0], path, expected, found)
+            values, copied = expected.read_rows(at if rows is None else rows[at]), found.read_rows(at)
         if columns is not None:
             values = values[:, columns]
         self._same(copied, convert(values), path)
@@ -195,21 +189,19 @@ class Comparison:
             return
         rows = np.arange(s.shape[0]) if rows is None else rows
         self.dataset(s.id, t.id, path, rows)  # types, attributes, and shape
-        order = np.argsort(rows, kind="stable")
         expected, found = Stored(self.source, s.id), Stored(self.target, t.id)
+        order = np.argsort(rows, kind="stable")
         for start in range(0, s.shape[0], BLOCK):
-            first, last = np.searchsorted(rows, (start, start + BLOCK), sorter=order)
-            at = order[first:last]
+            at = order[slice(*np.searchsorted(rows, (start, start + BLOCK), sorter=order))]
             if not len(at):
                 continue
-            values = expected.read(start, min(start + BLOCK, s.shape[0]))[rows[at] - start]
+            values = expected.read_stretch(start, min(start + BLOCK, s.shape[0]))[rows[at] - start]
             low, high = int(at.min()), int(at.max()) + 1
             if high - low > 4 * BLOCK:  # in another order than the source's: theirs are anywhere
                 at, values = at[:N_SAMPLED], values[:N_SAMPLED]
-                copied = found.read_rows(at, whole=False)
+                self._same(found.read_rows(at), values, path)
             else:
-                copied = found.read(low, high)[at - low]
-            self._same(copied, values, path)
+                self._same(found.read_stretch(low, high)[at - low], values, path)
 
     def _conversion(self, expected: Stored, found: Stored, path: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """Return how values of the source become the export's: as they are, or in a type that anndata can read."""
@@ -239,13 +231,11 @@ class Comparison:
         convert = self._conversion(expected.data, found.data, f"{path}/data")
         if found.n_major != shape[0 if is_csr else 1] or found.n_stored != found.end:
             raise self.difference(path, "its indptr does not fit")
-        whole = max(expected.n_bytes, found.n_bytes) <= SMALL_BYTES
-        at = np.arange(found.n_major) if whole else sampled(found.n_major, path)
-        lengths, indices, data = expected.read(at if majors is None else majors[at], whole=whole)
+        at = compared(found.n_major, path, expected, found)
+        lengths, indices, data = expected.read(at if majors is None else majors[at])
         if minors is not None:
             lengths, indices, data = _among(minors, lengths, indices, data)
-        copied = found.read(at, whole=whole)
-        for copy, right in zip(copied, (lengths, indices, convert(data)), strict=True):
+        for copy, right in zip(found.read(at), (lengths, indices, convert(data)), strict=True):
             if not same(copy, right):
                 line = "row" if is_csr else "column"
                 raise self.difference(path, f"a {line} does not hold the source's values")
@@ -258,7 +248,7 @@ class Comparison:
             raise self.difference(path, f"it has {int(t.attrs['length']):,} rows, not {len(rows):,}")
         form = json.loads(elements.text(s.attrs["form"]))
         expected, found = (partial(_ragged_row, form, _Buffers(node)) for node in (s, t))
-        for at in sampled(len(rows), path).tolist():
+        for at in sampled(len(rows), path, N_SAMPLED).tolist():
             if found(at) != expected(int(rows[at])):
                 raise self.difference(path, f"row {at:,} does not hold the source's values")
 
@@ -275,22 +265,18 @@ class _Lines:
     @property
     def end(self) -> int:
         """Where the last line ends."""
-        return int(self.indptr.read(self.n_major)[0])
+        return int(self.indptr.read_rows(np.array([self.n_major]))[0])
 
-    def read(self, majors: Index, *, whole: bool) -> tuple[Index, NDArray[Any], NDArray[Any]]:
+    @property
+    def band_bytes(self) -> int:
+        """What HDF5 handles to read one line, about."""
+        return self.indptr.band_bytes + self.indices.band_bytes + self.data.band_bytes
+
+    def read(self, majors: Index) -> tuple[Index, NDArray[Any], NDArray[Any]]:
         """Return how many values each line has, and their indices and values, one line after the other."""
-        if whole:
-            indptr = self.indptr.read().astype(np.int64)
-            lengths = np.diff(indptr)[majors]
-            before = np.cumsum(lengths) - lengths
-            at = np.repeat(indptr[majors] - before, lengths) + np.arange(int(lengths.sum()))
-            return lengths, self.indices.read()[at].astype(np.int64), self.data.read()[at]
-        spans = [self.indptr.read(major, major + 2).astype(np.int64).tolist() for major in majors.tolist()]
-        lengths = np.array([stop - start for start, stop in spans], dtype=np.int64)
-        indices, data = (
-            np.concatenate([part.read(0, 0), *(part.read(start, stop) for start, stop in spans)])
-            for part in (self.indices, self.data)
-        )
+        starts, stops = (self.indptr.read_rows(majors + past).astype(np.int64) for past in (0, 1))
+        lengths = stops - starts
+        indices, data = (part.read_stretches(starts, lengths) for part in (self.indices, self.data))
         return lengths, indices.astype(np.int64), data
 
 
@@ -349,11 +335,18 @@ def _ragged_row(form: Any, buffers: _Buffers, at: int) -> Any:
 # -- words ------------------------------------------------------------------------------------------------
 
 
-def sampled(n: int, path: str) -> Index:
-    """Return the rows of an element that are compared: the first, the last, and some between from a seed."""
-    if n <= N_SAMPLED:
+def compared(n: int, path: str, *both: Stored | _Lines) -> Index:
+    """Return which of `n` rows of an element are compared: all of what is small in both files."""
+    if max(each.n_bytes for each in both) <= SMALL_BYTES:
         return np.arange(n)
-    drawn = np.random.default_rng(zlib.crc32(path.encode(errors="replace"))).integers(1, n - 1, N_SAMPLED - 2)
+    return sampled(n, path, min(N_SAMPLED, SAMPLED_BYTES // max(each.band_bytes for each in both)))
+
+
+def sampled(n: int, path: str, n_sampled: int) -> Index:
+    """Return the first row, the last, and some between, drawn for each element from a seed."""
+    if n <= max(2, n_sampled):
+        return np.arange(n)
+    drawn = np.random.default_rng(zlib.crc32(path.encode(errors="replace"))).integers(1, n - 1, max(0, n_sampled - 2))
     return np.unique([0, *drawn.tolist(), n - 1])
 
 

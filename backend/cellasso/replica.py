@@ -7,21 +7,21 @@ that mean nothing there, and crash. So lists of groups are made anew, and take o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from h5py import h5, h5a, h5d, h5g, h5o, h5p, h5s, h5t
 
-from cellasso.stored_values import attributes
+from cellasso.stored_values import attributes, refers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
-    from cellasso.stored_values import Attributes
 
 TEXTS = {
     cset: h5t.py_create(h5py.string_dtype(encoding))
@@ -65,61 +65,69 @@ def create_like(
     return created
 
 
-class Alike:
-    """Writes small datasets of which many are alike, such as the columns of a data frame.
+class Templates:
+    """Makes objects like others of which many are alike, such as the columns of a data frame.
 
-    One of each kind, the mould, is made and has no name. What is to be written is written into it, and it is copied,
-    with its attributes, to where it belongs: that is a third of the work of making each anew.
+    The first of a kind is made without a name and stays empty; it, and each further one, is a copy of that. HDF5 copies
+    an object with its attributes in a quarter of the time in which they are made one by one.
     """
 
     def __init__(self) -> None:
-        self._moulds: dict[Any, _Mould] = {}
+        self._made: dict[Hashable, tuple[h5p.PropOCID, h5d.DatasetID | h5g.GroupID]] = {}
 
-    def write(self, source: h5py.Dataset, parent: h5py.Group, name: str, values: NDArray[Any]) -> Attributes | None:
-        """Write a dataset with the source's type, layout and attributes; return the source's, if they were read."""
-        kind, plist = source.id.get_type(), source.id.get_create_plist()
-        # what is kept elsewhere than in the mould would stay there, of each that was copied
-        if not (values.size and plist.get_layout() == h5d.CONTIGUOUS and _is_flat(kind)):
-            write(create_like(source, parent, name, values.shape), values)
-            return None
-        found = attributes(source.id)
-        if any(refers(each.kind) for each in found.values()):
-            write(create_like(source, parent, name, values.shape), values)
-            return None
-        key = values.shape, kind.encode(), *((name, each.kind.encode(), *each[1:]) for name, each in found.items())
-        mould = self._moulds.get(key)
-        if mould is None or not plist.equal(mould.plist):
-            made = create_like(source, parent, None, values.shape)
-            mould = self._moulds[key] = _Mould(plist, made.id, values.dtype, memory_type(kind), found)
-        mould.made.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(values, dtype=mould.dtype), mould.in_memory)
-        h5o.copy(mould.made, b".", parent.id, name.encode())
-        return mould.attributes
+    def dataset(
+        self,
+        source: h5py.Dataset,
+        parent: h5py.Group,
+        name: str,
+        shape: tuple[int, ...],
+        *,
+        dtype: np.dtype[np.generic] | None = None,
+    ) -> h5py.Dataset:
+        """Create a dataset as `create_like` does."""
+        make = partial(create_like, source, parent, None, shape, dtype=dtype)
+        return h5py.Dataset(self._copy(source, parent, name, (shape, dtype, source.id.get_type().encode()), make))
 
+    def group(self, source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
+        """Create a group as `create_group_like` does."""
+        return h5py.Group(self._copy(source, parent, name, (), partial(create_group_like, source, parent, None)))
 
-class _Mould(NamedTuple):
-    plist: h5p.PropDCID
-    made: h5d.DatasetID
-    dtype: np.dtype[Any]
-    in_memory: h5t.TypeID | None
-    attributes: Attributes
+    def _copy(
+        self, source: Node, parent: h5py.Group, name: str, kind: Hashable, make: Callable[[], Node]
+    ) -> h5d.DatasetID | h5g.GroupID:
+        plist, found = source.id.get_create_plist(), attributes(source.id)
+        key = kind, *((attribute, each.kind.encode(), *each[1:]) for attribute, each in found.items())
+        creation, template = self._made.get(key, (None, None))
+        if template is None or not plist.equal(creation):
+            template = make().id
+            self._made[key] = plist, template
+        h5o.copy(template, b".", parent.id, name.encode())
+        return h5o.open(parent.id, name.encode())
 
 
 def copy_dataset(source: h5py.Dataset, parent: h5py.Group, name: str) -> None:
     """Copy a whole dataset with its attributes, but for those that refer to objects: here they would lead nowhere."""
     h5o.copy(source.id, b".", parent.id, name.encode())
-    attributes = (h5a.open(source.id, index=at) for at in range(h5a.get_num_attrs(source.id)))
-    for attribute in [each.name for each in attributes if refers(each.get_type())]:
+    for attribute in [
+        each.name for each in _attributes(source, source.id.get_create_plist()) if refers(each.get_type())
+    ]:
         h5a.delete(parent.id, attribute, obj_name=name.encode())
 
 
-def create_group_like(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
-    """Create an empty group with the source's attributes and order of members."""
+def create_group_like(source: h5py.Group, parent: h5py.Group, name: str | None) -> h5py.Group:
+    """Create an empty group with the source's attributes and order of members.
+
+    Parameters
+    ----------
+    name
+        `None`: it hangs nowhere, and is gone when nobody holds it.
+    """
     stored, plist = source.id.get_create_plist(), h5p.create(h5p.GROUP_CREATE)
     plist.set_link_creation_order(stored.get_link_creation_order())
     plist.set_attr_creation_order(stored.get_attr_creation_order())
     plist.set_attr_phase_change(*stored.get_attr_phase_change())
     _make_room_for_attributes(source, plist)
-    created = h5py.Group(h5g.create(parent.id, name.encode(), gcpl=plist))
+    created = h5py.Group(h5g.create(parent.id, name.encode() if name is not None else None, gcpl=plist))
     copy_attributes(source, created, stored)
     return created
 
@@ -187,11 +195,6 @@ def _attributes(node: Node, plist: h5p.PropOCID) -> Iterator[h5a.AttrID]:
 def _own(kind: h5t.TypeID) -> h5t.TypeID:
     """Return a type that belongs to no file: one that is committed in a file cannot serve in another."""
     return kind.copy() if kind.committed() else kind
-
-
-def refers(kind: h5t.TypeID) -> bool:
-    """Whether values of an HDF5 type refer to other objects of the file."""
-    return bool(kind.detect_class(h5t.REFERENCE))
 
 
 def set_attribute(target: Node, name: str, value: object) -> None:

@@ -35,6 +35,9 @@ Read: TypeAlias = "Callable[..., NDArray[Any]]"
 
 Transform: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
 
+Create: TypeAlias = "Callable[..., h5py.Dataset]"
+"""Creates a dataset as `replica.create_like` does."""
+
 Advance: TypeAlias = "Callable[[int], None]"
 """Told how many bytes of the source have been dealt with since the last call."""
 
@@ -121,6 +124,7 @@ def subset_dataset(
     advance: Advance,
     transform: Transform | None = None,
     dtype: np.dtype[np.generic] | None = None,
+    create: Create = create_like,
 ) -> None:
     """Write rows (and columns) of a dataset, tile by tile, each tile of whole chunks of the copy.
 
@@ -128,9 +132,11 @@ def subset_dataset(
     ----------
     dtype
         Instead of the source's.
+    create
+        Makes the dataset that is written.
     """
     n_columns = source.shape[1:2] if columns is None else (len(columns),)
-    target = create_like(source, parent, name, (len(rows), *n_columns, *source.shape[2:]), dtype=dtype)
+    target = create(source, parent, name, (len(rows), *n_columns, *source.shape[2:]), dtype=dtype)
     share = Share(advance, source)
     # rows that are wanted in another order lie anywhere: each tile takes a pass over all of them
     n_bytes = BLOCK_BYTES if is_ascending(rows) else GATHERED_BYTES

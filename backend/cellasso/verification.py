@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from cellasso.handle import Handle, Node
     from cellasso.job import Job
-    from cellasso.stored_values import Attributes
     from cellasso.subset import Index
 
 
@@ -43,15 +42,11 @@ class Intended:
         By HDF5 path in the source: the name that an element has in the export, where it could not keep its own.
     own_names
         By HDF5 path of an obs whose cells are called as in that of the file: the column that keeps their own names.
-    attributes
-        Not a difference, but what the source's attributes are, by HDF5 path: of thousands of columns they were read,
-        as they are here, to see which are alike. Reading them again would be a third of all that is done here.
     """
 
     left_out: set[str] = field(default_factory=set)
     called: dict[str, str] = field(default_factory=dict)
     own_names: dict[str, str] = field(default_factory=dict)
-    attributes: dict[str, Attributes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ class _Verification(Comparison):
     """Walks the members of the source as HDF5 lists them, and looks for each in the export."""
 
     def __init__(self, job: Job, source: Side, target: Side, intended: Intended) -> None:
-        super().__init__(source, target, intended.left_out, intended.attributes)
+        super().__init__(source, target, intended.left_out)
         self._job = job
         self._intended = intended
 

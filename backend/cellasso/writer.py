@@ -25,6 +25,7 @@ from cellasso.errors import CellassoError, ElementError, FileChangedError, NotFo
 from cellasso.frame import Frame
 from cellasso.handle import Handle, members
 from cellasso.job import Job
+from cellasso.stored_values import refers
 from cellasso.verification import Intended, verify
 
 if TYPE_CHECKING:
@@ -481,7 +482,7 @@ def _repoint(source: h5py.Group, target: h5py.Group) -> None:
     h5py.h5o.visit(target.id, compare, info=True)  # opens no object, of which there may be thousands
     for name in map(bytes.decode, lacking):
         for attribute in source[name].attrs:
-            if replica.refers(source[name].attrs.get_id(attribute).get_type()):
+            if refers(source[name].attrs.get_id(attribute).get_type()):
                 _point(source, target, name, attribute)
 
 
