@@ -10,9 +10,10 @@ import sys
 
 from bootstrap import ensure_environment
 
+COMMAND = "import sys; from cellasso_app.cli import main; sys.exit(main(otherwise='demo'))"
+"""The command `cellasso`, which alone knows what its options mean: without a file it shows the demo."""
+
 if __name__ == "__main__":
-    command = ensure_environment(extras=("demo",)) / "cellasso"
-    arguments = sys.argv[1:]
-    if all(argument.startswith("-") for argument in arguments):  # none, or options alone
-        arguments = ["demo", *arguments]
-    os.execv(command, [str(command), *arguments])  # noqa: S606 - this process becomes cellasso
+    python = str(ensure_environment(extras=("demo",)) / "python")
+    command = [python, "-P", "-c", COMMAND, *sys.argv[1:]]
+    os.execv(python, command)  # noqa: S606 - this process becomes cellasso

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ from cellasso_app import cli, demo
 from cellasso_app.cli import main
 
 N_OBS = 120
+ROOT = Path(__file__).parents[1]
 
 
 def cells(n_obs: int, prefix: str = "") -> anndata.AnnData:
@@ -124,6 +126,32 @@ def test_files_are_served_with_or_without_the_command(capsys, served, h5ad, h5mu
     assert run(capsys, *command, h5ad, h5mu)[0] == 0
     options = {"port": None, "address": "127.0.0.1", "export_dir": Path(), "open_browser": True, "index": True}
     assert served == [([h5ad, h5mu], options | {"allow_hosts": [], "token": ""})]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shows_demo"),
+    [
+        ([], True),
+        (["--port", "7788", "--no-browser"], True),
+        (["--no-browser", "--export-dir", "."], True),
+        (["--cells", "100"], True),
+        (["--h5mu", "--port=7788"], True),
+        (["--port", "7788", "FILE"], False),
+        (["FILE", "--port", "7788"], False),
+        (["serve", "FILE"], False),
+    ],
+)
+def test_a_clone_starts_with_the_demo_unless_a_file_is_named(monkeypatch, served, h5ad, arguments, shows_demo):
+    """`python3 app/start.py` with these arguments."""
+    monkeypatch.syspath_prepend(ROOT / "app")
+    start = importlib.import_module("start")
+    demos = []
+    monkeypatch.setattr(cli, "_demo", demos.append)
+    monkeypatch.setattr(sys, "argv", ["-c", *(str(h5ad) if word == "FILE" else word for word in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        exec(start.COMMAND, {})
+    assert ended.value.code == 0
+    assert (len(demos), len(served)) == ((1, 0) if shows_demo else (0, 1))
 
 
 def test_serve_options_reach_the_server(capsys, served, h5ad, tmp_path):

@@ -17,7 +17,7 @@ from scipy import sparse
 
 import cellasso
 import oracle
-from cellasso.errors import ElementError, FileError, NotFoundError
+from cellasso.errors import AmbiguousNameError, ElementError, FileError, NotFoundError
 
 LUNG = Path(__file__).parents[1].parent / "shared" / "data" / "lung_lavage_4k.h5ad"
 
@@ -345,3 +345,26 @@ def test_bytes_are_counted_from_zero(tmp_path):
             file[f"{frame}/_index"] = ["a"]
     with cellasso.open(tmp_path / "x.h5ad") as dataset:
         assert 0 < dataset.handle.bytes_read <= (tmp_path / "x.h5ad").stat().st_size * 3
+
+
+def test_names_that_obs_and_a_modalitys_genes_share_are_told_apart(multimodal, damaged):
+    def add(file):
+        file["obs/rna:rg1"] = np.arange(file["obsmap/rna"].shape[0])
+        file["mod/rna/obs/rg2"] = np.arange(len(multimodal.oracle["rna"]))
+
+    dataset = damaged(add, multimodal.path)
+    with pytest.raises(AmbiguousNameError, match="write obs:rna:rg1 or gene:rna:rg1"):
+        dataset.read_column("rna:rg1")
+    with pytest.raises(AmbiguousNameError, match="write rna:obs:rg2 or rna:gene:rg2"):
+        dataset.read_column("rna:rg2")
+    np.testing.assert_array_equal(dataset.where("obs:rna:rg1 >= 70"), np.arange(dataset.n_obs) >= 70)
+    rna = multimodal.oracle["rna"]
+    cells = multimodal.oracle.obs_names.isin(rna.obs_names[rna[:, "rg1"].X.toarray().ravel() > 0])
+    np.testing.assert_array_equal(dataset.where("gene:rna:rg1 > 0"), cells)
+    np.testing.assert_array_equal(dataset.where("rna:gene:rg1 > 0"), cells)
+    np.testing.assert_array_equal(
+        dataset.where("rna:obs:rg2 > 30"), multimodal.oracle.obs_names.isin(rna.obs_names[31:])
+    )
+    assert dataset.expression_name("rna:rg1") == "obs:rna:rg1"
+    assert dataset.expression_name("rna:rg2") == "rna:obs:rg2"
+    np.testing.assert_array_equal(dataset.where("protein:obs_names == 'c45'"), multimodal.oracle.obs_names == "c45")

@@ -12,7 +12,7 @@ import pytest
 import cellasso
 from cellasso.errors import NotFoundError
 from cellasso.names import NameIndex
-from cellasso.regions import Region
+from cellasso.regions import _REGION, Intervals, Region
 
 NAMES = ["CD4", "CD44", "SCD4", "cd8a", "CD8A", "ACTB", "7SK"]
 VAR = pd.DataFrame(
@@ -172,3 +172,41 @@ def test_region_finds_the_peaks_that_overlap_it_in_the_order_of_the_genome(tmp_p
 def test_text_that_is_no_stretch_of_a_chromosome_is_none(text):
     region = Region.parse(text)
     assert region is None or (region.start, text) == (0, "chr1")
+
+
+def test_intervals_are_read_from_names_as_the_expression_of_a_region_reads_them():
+    rng = np.random.default_rng(5)
+    pieces = ["chr1", "Chr2", "X", "chrUn_GL000-v1", "é", " ", "\t", ":", "-", "_", "..", "1,000", "7", ",", "chr1:5-9"]
+    shapes = [["chromosome", ":", "number", "-", "number"], ["chromosome", "_", "number", " ", "..", "number"]]
+    names = ["".join(rng.choice(pieces, rng.integers(1, 7))) for _ in range(15_000)]
+    for shape in shapes:
+        kinds = {"chromosome": ["chr1", "2", "é", "chrUn_GL000-v1"], "number": ["1,000", "7", "4050"]}
+        names += [
+            "".join(str(rng.choice(kinds.get(part, [part, part, "", " "]))) for part in shape) for _ in range(2_500)
+        ]
+    names += [f"chr{c}:{s}-{s + 9}" for c in (1, 2, 1) for s in range(0, 90_000, 10)]
+    expected = []
+    for name in names:
+        found = _REGION.fullmatch(name)
+        start, end = (int(found[n].replace(",", "") or -1) for n in (2, 3)) if found else (-1, -1)
+        expected.append((found[1].casefold().removeprefix("chr") if min(start, end) >= 0 else None, start, end))
+    intervals = Intervals.of_names(names[::-1])
+    for chromosome in ("1", "2", "x", "é", "un_gl000-v1"):
+        for low, high in ((4_000, 4_100), (0, 1 << 61)):
+            found = intervals.overlapping(Region(chromosome, low, high)).tolist()
+            assert sorted(len(names) - 1 - position for position in found) == [
+                n for n, (its, start, end) in enumerate(expected) if its == chromosome and start < high and end > low
+            ]
+    assert sum(its is not None for its, *_ in expected[:20_000]) > 1_000
+
+
+def test_names_with_newlines_and_of_other_scripts_are_found_where_they_are():
+    names = ["a\nb", "Straße", "", "ΑΣ", "a b", "strasse", "ΑΣ"]
+    index = NameIndex(names)
+    assert index.search("strasse") == [(0, 1), (0, 5)]
+    assert index.search("a b") == [(0, 0), (0, 4)]
+    assert index.search("b") == [(2, 0), (2, 4)]
+    assert index.exact == {"a\nb": 0, "Straße": 1, "ΑΣ": 3, "a b": 4, "strasse": 5}
+    assert index.folded == {"a b": 0, "strasse": 1, "ας".casefold(): 3}
+    assert NameIndex([]).search("a") == []
+    assert NameIndex([]).folded == {}

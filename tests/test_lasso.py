@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import matplotlib.path
 import numpy as np
 import pytest
@@ -163,15 +165,36 @@ def test_points_of_any_number_type_are_compared_in_float64(dtype):
     "polygon",
     [
         [(-1e300, -1e300), (1e300, 0), (0, 1e300)],
+        [(-1.7e308, -1.7e308), (1.7e308, -1.7e308), (1.7e308, 1.7e308), (-1.7e308, 1.7e308)],
         [(0, 0), (1e-320, 0), (0, 1e-320)],
         [(0, 0), (1e-120, 1e-120), (0, 1)],
         [(0, 0), (1e200, 1), (0, 2)],
+        [(-1e150, -1e150), (1e150, -1e150), (0, 1e150)],
     ],
-    ids=["huge", "denormal", "narrow", "long"],
+    ids=["huge", "all there is", "denormal", "narrow", "long", "wide"],
 )
 def test_polygons_of_extreme_sizes_are_exact_too(polygon):
-    points = np.concatenate([scale * np.random.default_rng(0).normal(size=(500, 2)) for scale in (1e299, 1e-320, 1)])
-    np.testing.assert_array_equal(points_in_polygon(points, polygon), by_every_edge(points, polygon))
+    normal, extent = np.random.default_rng(0).normal(size=(300, 2)), np.abs(polygon).max(axis=0)
+    points = np.concatenate([scale * normal for scale in (1e299, 1, 1e150)] + [extent * normal.clip(-1, 1)])
+    np.testing.assert_array_equal(points_in_polygon(points, polygon), by_fractions(points, polygon))
+
+
+@pytest.mark.parametrize("far", [1e10, 1e160, 1e300])
+def test_a_square_around_all_cells_holds_all_cells(far):
+    points = random_points(np.random.default_rng(1))
+    assert points_in_polygon(points, (2 * np.array(SQUARE) - 1) * far).all()
+
+
+def by_fractions(points, polygon):
+    """Even-odd with numbers that have no limits."""
+    corners = [(Fraction(float(x)), Fraction(float(y))) for x, y in polygon]
+    edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
+
+    def is_inside(x, y):
+        spanning = [(a, b) for a, b in edges if (a[1] > y) != (b[1] > y)]
+        return sum(x < (b[0] - a[0]) * (y - a[1]) / (b[1] - a[1]) + a[0] for a, b in spanning) % 2 == 1
+
+    return np.array([is_inside(Fraction(x), Fraction(y)) for x, y in points.tolist()])
 
 
 def test_points_are_tested_against_the_edges_near_them_alone():

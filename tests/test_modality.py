@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 
 import cellasso
-from cellasso.errors import ElementError, NotFoundError
+from cellasso.errors import AmbiguousNameError, ElementError, ExpressionError, NotFoundError
 from cellasso.modality import embedding_rank
 
 
@@ -200,10 +199,38 @@ def test_colours_that_are_none_are_no_colours(damaged, colours):
     assert damaged(change).read_colors("gaps") is None
 
 
-def test_obs_comes_before_a_feature_of_the_same_name(damaged):
-    dataset = damaged(lambda file: file["obs"].__setitem__("g1", np.arange(60)))
-    assert isinstance(dataset.read_column("g1"), pd.Series)
-    assert isinstance(dataset.read_column("g2"), np.ndarray)
+@pytest.fixture
+def doubtful(damaged):
+    """A file whose obs has a column that is called as a gene."""
+    return damaged(lambda file: file["obs"].__setitem__("g1", np.arange(60)))
+
+
+def test_a_name_of_obs_and_of_a_gene_is_refused_unless_it_says_which(doubtful, plain):
+    with pytest.raises(AmbiguousNameError, match=r"^'g1' is a column of obs and a feature; write obs:g1 or gene:g1\.$"):
+        doubtful.read_column("g1")
+    with pytest.raises(ExpressionError, match=r"'g1' is a column of obs and a feature") as caught:
+        doubtful.where("gaps is null and g1 > 3")
+    assert caught.value.column == 18
+    np.testing.assert_array_equal(doubtful.where("obs:g1 > 30"), np.arange(60) > 30)
+    gene = plain.oracle[:, "g1"].X.toarray().ravel()
+    np.testing.assert_array_equal(doubtful.where("gene:g1 > 0 and `obs:g1` < 40"), (gene > 0) & (np.arange(60) < 40))
+    assert isinstance(doubtful.read_column("g2"), np.ndarray)
+    assert doubtful.expression_name("g1") == "obs:g1"
+    assert doubtful.expression_name("gaps") == "gaps"
+
+
+def test_cells_are_found_by_name(dataset, plain):
+    names = plain.oracle.obs_names
+    np.testing.assert_array_equal(dataset.where("obs_names in ['c3', 'c59', 'none']"), names.isin(["c3", "c59"]))
+    np.testing.assert_array_equal(dataset.where("obs:obs_names == 'c3'"), names == "c3")
+
+
+def test_an_index_is_also_called_by_its_own_name(damaged):
+    def rename(file):
+        file.move("obs/_index", "obs/barcode")
+        file["obs"].attrs["_index"] = "barcode"
+
+    np.testing.assert_array_equal(damaged(rename).where("barcode == 'c7'"), np.arange(60) == 7)
 
 
 def test_lasso_and_where_answer_with_masks(dataset, plain):

@@ -65,14 +65,22 @@ class UsageError(CellassoError, ValueError):
     """What was asked for on the command line cannot be done."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 2 for what went wrong, 130 when interrupted."""
+def main(argv: list[str] | None = None, *, otherwise: str = "--help") -> int:
+    """Run one command and return its exit status: 0, 2 for what went wrong, 130 when interrupted.
+
+    Parameters
+    ----------
+    argv
+        What stands after `cellasso` on the command line; that of this process by default.
+    otherwise
+        What is run where neither a command nor a file is named.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name from a file must not fail in a terminal
     try:
         with _cleaning_up_when_terminated():
-            arguments = _with_command(sys.argv[1:] if argv is None else argv)
+            arguments = _with_command(sys.argv[1:] if argv is None else argv, otherwise)
             options = _parser().parse_args(arguments)
             options.run(options)
             sys.stdout.flush()
@@ -102,13 +110,17 @@ def _complain(error: CellassoError) -> None:
 # -- what the command line may say ----------------------------------------------------------------------
 
 
-def _with_command(arguments: list[str]) -> list[str]:
-    """Return the arguments with `serve` before files that stand alone."""
+def _with_command(arguments: list[str], otherwise: str) -> list[str]:
+    """Return the arguments with `serve` before files that stand alone, and `otherwise` before nothing but options."""
     if not arguments:
-        return ["--help"]
+        return [otherwise]
     first = arguments[0]
     if first in COMMANDS or first in ANSWERS:
         return arguments
+    if otherwise in COMMANDS and first.startswith("-"):
+        _, unknown = _parser().parse_known_args([otherwise, *arguments])  # knows which options take a value
+        if all(argument.startswith("-") for argument in unknown):
+            return [otherwise, *arguments]
     if first.startswith("-") or Path(first).exists() or Path(first).suffix or len(Path(first).parts) > 1:
         return ["serve", *arguments]
     close = difflib.get_close_matches(first, COMMANDS, n=1)

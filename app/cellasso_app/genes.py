@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
 from cachetools import LRUCache
 
+from cellasso.errors import CellassoError
 from cellasso.summarise import GroupSummary, count_groups
 from cellasso_app.coloring import Categories, color_by_obs
 from cellasso_app.components import DotplotKey, GenesPanel, PlotsBar
@@ -67,6 +69,8 @@ class GenesView:
         self._known: LRUCache[tuple[str, Source, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
         self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
+        self._preparing: Lane[None] = Lane(lambda _: None, lambda _: None)
+        self._prepared: tuple[str, str] | None = None
         self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self._steps = Steps()
@@ -93,6 +97,7 @@ class GenesView:
         session.param.watch(self._list, ["modality", "matrix", "normalise", "genes", "color", "as_categories"])
         session.param.watch(self._sum, ["genes", "matrix", "normalise", "group_by"])
         session.param.watch(lambda _: self._start_summing(), ["settled"])
+        session.param.watch(self._prepare_search, ["settled"])
         session.param.watch(self._change_theme, ["dark"])
         self._list()
         self._sum()
@@ -130,6 +135,21 @@ class GenesView:
                 session.normalise = scale == "log"
             case {"type": "group_by", "value": str(name)} if name in session.category_columns():
                 session.group_by = name
+
+    def _prepare_search(self, *_events: object) -> None:
+        """Arrange the names of the features once the picture is there, before anybody types."""
+        session = self._session
+        chosen = session.modality, session.matrix
+        if not session.settled or chosen == self._prepared:
+            return
+        self._prepared = chosen
+        features = session.current.features(session.matrix)
+
+        def job(_progress: Progress) -> None:
+            with suppress(CellassoError):  # a search will say what is wrong with them
+                features.prepare()
+
+        self._preparing.submit(job, long=True)
 
     def _search(self, text: str, number: int) -> None:
         modality, matrix = self._session.current, self._session.matrix

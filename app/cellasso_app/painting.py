@@ -73,7 +73,8 @@ class Filter(NamedTuple):
                 continue
             shown = np.ones(256, dtype=np.bool_)
             shown[list(codes_of(found, labels))] = False
-            mask, step = shown[found.codes.astype(np.uint8)], Where(visible_expression(column.name, labels, found))
+            mask = shown[found.codes.astype(np.uint8)]
+            step = Where(visible_expression(dataset.expression_name(column.name), labels, found))
             visible = mask if visible is None else visible & mask
             recipe = step if recipe is None else Combined("intersect", recipe, step)
         return visible, recipe

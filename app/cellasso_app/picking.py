@@ -58,11 +58,11 @@ class Picking:
     def category(self, coloring: Categories, label: str, operation: Operation) -> None:
         """Select the cells of a row of a legend."""
         session, dataset = self._session, self._session.dataset
-        recipe = Where(category_expression(coloring.name, label, coloring))
         # the column's own rows are as good as clicked on when they are shown
         visible = filter_of(session, except_for=coloring.name)
 
         def prepare(progress: Progress) -> Callable[[], None]:
+            recipe = Where(category_expression(dataset.expression_name(coloring.name), label, coloring))
             return partial(session.select, operation, *self._within(visible, recipe, recipe.mask(dataset), progress))
 
         self.turns.take(prepare)

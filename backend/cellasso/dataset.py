@@ -105,7 +105,7 @@ class Dataset(Modality):
         """Read a column of the global obs, or of a modality's as `"rna:leiden"`, `(n_obs,)`."""
         modality, name = self.owner(column, own=self.obs)
         values = super().read_obs(name) if modality is self else modality.read_obs(name)
-        return self._spread(values, modality.name)
+        return self._spread(values, modality)
 
     def read_colors(self, column: str) -> list[str] | None:
         """Return the colours in `uns` for a column as `read_obs` names it."""
@@ -198,13 +198,33 @@ class Dataset(Modality):
         return codes if at is None else np.where(at >= 0, codes[at], -1)
 
     def read_column(self, name: str) -> pd.Series | NDArray[np.generic]:
-        """Read what a where-expression calls `name`: a column of obs, else a feature."""
-        modality, inner = self.owner(name, own=self.obs)
-        if inner in modality.obs:
-            return self.read_obs(name)
+        """Read what a where-expression calls `name`, over the global cells; in an h5mu also as `"rna:obs:leiden"`."""
         if self.format == "h5ad":
             return super().read_column(name)
-        return self.read_feature(name)
+        modality, inner = self.owner(name, own=self.obs)
+        kind, plain = modality.resolve(inner, prefix=f"{modality.name}:" if modality.name else "")
+        if kind != "feature":
+            return (
+                super().read_column(inner) if modality is self else self._spread(modality.read_column(inner), modality)
+            )
+        # not by `read_features`, whose missing values are NaN among floats: whole numbers stay whole
+        owner, its_name = (modality, plain) if modality is not self else self._feature_owner(plain, None)
+        return self._spread(owner.read_feature(its_name), owner)
+
+    def expression_name(self, column: str) -> str:
+        """Return what a where-expression has to call a column that `read_obs` calls so."""
+        modality, inner = self.owner(column, own=self.obs)
+        if modality is self:
+            return super().expression_name(column)
+        return f"{modality.name}:{modality.expression_name(inner)}"
+
+    def is_feature(self, name: str) -> bool:
+        """Whether a feature, in an h5mu of any modality, is called exactly so."""
+        if self.format == "h5ad":
+            return super().is_feature(name)
+        modality, inner = self.owner(name)
+        asked = [modality] if modality is not self else list(self.modalities.values())
+        return any(each.is_feature(inner) for each in asked)
 
     def owner(self, name: str, *, own: object = ()) -> tuple[Modality, str]:
         """Split `"rna:leiden"` into modality and name; a name in `own`, or without a modality, is the root's."""
@@ -329,18 +349,19 @@ class Dataset(Modality):
             f"{name!r} is a feature of several modalities; write {' or '.join(f'{m.name}:{name}' for m in holders)}."
         )
 
-    def _spread(self, values: pd.Series, modality: str) -> pd.Series:
-        at = self.positions(modality)
-        if at is None:
-            return values
+    def _spread(self, values: pd.Series | NDArray[np.generic], modality: Modality) -> pd.Series:
+        """Return values of a modality's cells over the global ones, `(n_obs,)`; missing where it lacks a cell."""
         import pandas as pd  # noqa: PLC0415
 
+        series, at = pd.Series(values), self.positions(modality.name)
+        if at is None:
+            return series
         kept = at >= 0
-        present = values[kept].array
-        if len(present) < self.n_obs and isinstance(values.dtype, np.dtype) and values.dtype.kind in "biu":
+        present = series[kept].array
+        if len(present) < self.n_obs and isinstance(series.dtype, np.dtype) and series.dtype.kind in "biu":
             # a plain boolean or integer has no missing value; the nullable one keeps all others exact, as in mudata
             present = pd.array(present.to_numpy())
-        placed = pd.Series(present, index=at[kept], name=values.name)
+        placed = pd.Series(present, index=at[kept], name=series.name)
         return placed.reindex(pd.RangeIndex(self.n_obs))
 
     def spread(self, values: NDArray[np.generic], modality: str) -> NDArray[np.generic]:

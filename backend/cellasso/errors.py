@@ -30,6 +30,10 @@ class NotFoundError(CellassoError, KeyError):
     """A name that the file does not have; the message lists the nearest ones."""
 
 
+class AmbiguousNameError(CellassoError, LookupError):
+    """A name that may mean two things; the message says how to write each."""
+
+
 class ExpressionError(CellassoError, ValueError):
     """A where-expression that cannot be parsed or evaluated.
 

@@ -68,7 +68,7 @@ class Features:
     def names(self) -> NDArray[np.object_]:
         """Unique names, `(n_vars,)`."""
         names = self._var.names
-        if len(set(names)) == len(names):
+        if not self.n_duplicates:
             return names
         import pandas as pd  # noqa: PLC0415
         from anndata.utils import make_index_unique  # noqa: PLC0415
@@ -99,6 +99,10 @@ class Features:
             raise NotFoundError(f"{place} has no {name!r}{nearest(name, self.names)}")
         return found
 
+    def __contains__(self, name: object) -> bool:
+        """Whether a feature is called exactly so, by its unique name."""
+        return name in self._by_name.exact
+
     def find(self, name: str) -> int | None:
         """Return the position of a feature as `position` does, or `None` when there is none."""
         indexes = [self._by_name, *self._aliases]
@@ -114,6 +118,13 @@ class Features:
     def label(self, name: str) -> str:
         """Return what people call a feature: its symbol where its name is an accession, else its name."""
         return self._label(self._by_name.exact[name]) if name in self._by_name.exact else name
+
+    def prepare(self) -> None:
+        """Read and arrange the names, which takes seconds of millions: the first search is then as fast as others."""
+        for index in (self._by_name, *self._aliases):
+            index.search("a")
+            index.exact  # noqa: B018 - made once, then kept
+        self._intervals  # noqa: B018
 
     def search(self, text: str, *, limit: int = 20) -> list[Suggestion]:
         """Return up to `limit` features for what has been typed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +27,11 @@ MAX_ENTRIES = 1 << 23
 """Edges noted in all squares together (40 MB); a polygon that runs through more gets a coarser grid."""
 
 PLAIN_RANGE = 1e100
-"""Beyond these sizes products of coordinates overflow, and one square holds all edges."""
+"""Beyond these sizes, or their inverse, a grid's lines cannot be counted, and one square holds all edges."""
+
+PLAIN_AREA = 1e280
+"""Where the sides of a polygon's box multiply to more, or to less than its inverse, so do its edges: products overflow
+or vanish. All is then counted in another unit."""
 
 
 class Grid(NamedTuple):
@@ -119,7 +124,9 @@ class Polygon:
         ):
             raise ValueError(f"A polygon is a list of finite (x, y) pairs; found shape {self._vertices.shape}.")
         self.is_empty = len(self._vertices) < 3 or n_points == 0
-        self._grid = None if self.is_empty else rasterise(self._vertices, n_points)
+        self._unit = 1.0 if self.is_empty else _unit_of(self._vertices)
+        self._scaled = self._vertices * self._unit
+        self._grid = None if self.is_empty else rasterise(self._scaled, n_points)
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -129,17 +136,30 @@ class Polygon:
 
     def find(self, x: NDArray[np.floating], y: NDArray[np.floating], inside: NDArray[np.bool_]) -> None:
         """Write which points, contiguous float32 or float64, lie inside, `(n,)` each; `inside` begins as False."""
-        if self._grid is not None:
-            _kernels()[1](x, y, self._vertices, *self._grid, inside)
+        if self._grid is None:
+            return
+        if self._unit != 1:
+            with np.errstate(over="ignore", under="ignore"):  # such points lie far outside, or at 0
+                x, y = x.astype(np.float64) * self._unit, y.astype(np.float64) * self._unit
+        _kernels()[1](x, y, self._scaled, *self._grid, inside)
+
+
+def _unit_of(vertices: NDArray[np.float64]) -> float:
+    """Return what to multiply coordinates by so that no product overflows: a power of two, which rounds none."""
+    with np.errstate(over="ignore", under="ignore"):
+        width, height = vertices.max(axis=0) - vertices.min(axis=0)
+        if 1 / PLAIN_AREA <= width * height <= PLAIN_AREA:
+            return 1.0
+    exponent = math.frexp(float(np.abs(vertices).max()))[1]
+    return math.ldexp(1.0, max(-1000, min(-exponent, 1000)))
 
 
 def rasterise(vertices: NDArray[np.float64], n_points: int) -> Grid:
-    """Lay a grid over a polygon `(m, 2)`, as fine as so many points pay for."""
+    """Lay a grid over a polygon `(m, 2)` of plain sizes, as fine as so many points pay for."""
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     side = int(np.clip(1 << int(np.sqrt(n_points)).bit_length(), MIN_SIDE, MAX_SIDE))
-    far = max(float(np.abs(vertices).max()), 1 / PLAIN_RANGE)
-    with np.errstate(over="ignore"):
-        sizes = high - low
+    far = float(np.abs(vertices).max())
+    sizes = high - low
     if far > PLAIN_RANGE or sizes.min() < 1 / PLAIN_RANGE:
         side, scale = 1, np.zeros(2)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakValueDictionary
 
 import h5py
@@ -13,7 +13,7 @@ import numpy as np
 from cellasso import elements, where
 from cellasso.cache import ColumnCache
 from cellasso.coordinates import open_coordinates
-from cellasso.errors import ElementError, NotFoundError
+from cellasso.errors import AmbiguousNameError, ElementError, NotFoundError
 from cellasso.features import Features
 from cellasso.frame import Frame
 from cellasso.handle import members, nearest
@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 256 << 20
 """Feature columns kept per modality: 64 genes at 1M cells. A scan of a CSR matrix costs seconds."""
+
+OBS: Final = "obs:"
+GENE: Final = "gene:"
+"""What may stand before a name in a where-expression, to say whether a column of obs or a feature is meant."""
+
+OBS_NAMES: Final = "obs_names"
+UNNAMED: Final = "_index"
+"""What the index is called by everybody, and what anndata calls it in the file where it has no name."""
 
 EMBEDDING_ORDER = ("umap", "tsne", "draw_graph", "phate", "mde", "spatial", "diffmap", "pca")
 """Which obsm to show first: what people call *the* embedding, PCA last."""
@@ -409,16 +417,62 @@ class Modality:
     # -- selecting --------------------------------------------------------------------------------
 
     def read_column(self, name: str) -> pd.Series | NDArray[np.generic]:
-        """Read what a where-expression calls `name`: a column of obs, else a feature of X."""
-        if name in self.obs:
-            return self.read_obs(name)
+        """Read what a where-expression calls `name`; see `resolve`."""
+        kind, plain = self.resolve(name)
+        if kind == "obs":
+            return self.read_obs(plain)
+        if kind == "index":
+            return self._read_index()
         try:
-            return self.read_feature(name)
+            return self.read_feature(plain)
         except NotFoundError:
             known = [*self.obs, *(self.features().names if self.matrices else ())]
             raise NotFoundError(
                 f"{self._place()} has no column of obs and no feature {name!r}{nearest(name, known)}"
             ) from None
+
+    def resolve(self, name: str, *, prefix: str = "") -> tuple[Literal["obs", "index", "feature"], str]:
+        """Return what a where-expression means by `name`: a column of obs, its index, or a feature of X.
+
+        `obs:` and `gene:` before a name say which. The index is called as in the file, and `obs_names`.
+
+        Parameters
+        ----------
+        prefix
+            What stood before the name, for messages: the modality's own name.
+
+        Raises
+        ------
+        AmbiguousNameError
+            A column of obs and a feature are both called so.
+        """
+        if name in self.obs:
+            if self.is_feature(name):
+                ways = f"{prefix}{OBS}{name} or {prefix}{GENE}{name}"
+                raise AmbiguousNameError(f"{name!r} is a column of obs and a feature; write {ways}.")
+            return "obs", name
+        plain = name.removeprefix(OBS)
+        if plain in self.obs:
+            return "obs", plain
+        if plain in {self.obs.index_name, OBS_NAMES} and plain != UNNAMED and not self.is_feature(name):
+            return "index", plain
+        return "feature", name.removeprefix(GENE)
+
+    def expression_name(self, column: str) -> str:
+        """Return what a where-expression has to call a column of obs: its name, after `obs:` where that is needed."""
+        return f"{OBS}{column}" if self.is_feature(column) else column
+
+    def is_feature(self, name: str) -> bool:
+        """Whether a feature of X is called exactly so."""
+        try:
+            return bool(self.matrices) and name in self.features()
+        except (ElementError, NotFoundError):  # reading a feature says what is wrong with them
+            return False
+
+    def _read_index(self) -> pd.Series:
+        import pandas as pd  # noqa: PLC0415
+
+        return pd.Series(self.obs_names, dtype=object)
 
     def where(self, expression: str) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `where`."""

@@ -32,13 +32,12 @@ class NameIndex:
     @cached_property
     def exact(self) -> dict[str, int]:
         """Position of each name, the first where it repeats."""
-        # written from behind, so that the first of equal names stays
-        return {str(name): position for position, name in reversed(list(enumerate(self._names))) if name}
+        return _positions(self._names)
 
     @cached_property
     def folded(self) -> dict[str, int]:
         """Position of each name without regard to case, the first where it repeats."""
-        return {name: position for position, name in reversed(list(enumerate(self._folded))) if name}
+        return _positions(self._text[1:-1].split("\n") if len(self._names) else [])
 
     def search(self, wanted: str) -> list[tuple[int, int]]:
         """Return `(rank, position)` of the names with `wanted`, which is folded, in them: 0 equal, 1 begins, 2 inside.
@@ -54,19 +53,34 @@ class NameIndex:
                 position = int(np.searchsorted(self._starts, match.end() - 1, side="right")) - 1
                 if position not in found:
                     begins = match.end() - len(wanted) == self._starts[position]
-                    found[position] = 2 if not begins else 1 - (self._folded[position] == wanted)
+                    found[position] = 2 if not begins else 1 - (self._text[match.end()] == "\n")
         return sorted((rank, position) for position, rank in found.items())
 
     @cached_property
-    def _folded(self) -> list[str]:
-        return [str(name).casefold().replace("\n", " ") for name in self._names]
-
-    @cached_property
     def _text(self) -> str:
-        return "\n" + "\n".join(self._folded) + "\n"
+        """All names, folded, a line each, after a first line without any."""
+        return "\n" + one_line_each(self._names).casefold()
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
-        """Where each name begins in the text."""
-        lengths = np.fromiter(map(len, self._folded), dtype=np.int64, count=len(self._folded))
-        return np.cumsum(np.concatenate([[0], lengths[:-1] + 1])) + 1 if len(lengths) else np.zeros(0, dtype=np.int64)
+        """Where each name begins in the text, `(n,)`."""
+        if self._text.isascii():
+            letters = np.frombuffer(self._text.encode(), dtype=np.uint8)
+            return np.flatnonzero(letters == ord("\n"))[:-1] + 1
+        lengths = np.fromiter(map(len, self._text.split("\n")), dtype=np.int64)
+        return np.cumsum(lengths[:-2] + 1)
+
+
+def one_line_each(names: Sequence[str] | NDArray[np.object_]) -> str:
+    """Return names as one text in which a newline ends each; one within a name becomes a space."""
+    lines = "\n".join(map(str, names))
+    if lines.count("\n") >= len(names) > 0:
+        lines = "\n".join(str(name).replace("\n", " ") for name in names)
+    return f"{lines}\n" if len(names) else ""
+
+
+def _positions(names: Sequence[str] | NDArray[np.object_]) -> dict[str, int]:
+    # from behind, so that the first of equal names stays
+    found = dict(zip(map(str, names[::-1]), range(len(names) - 1, -1, -1), strict=True))
+    found.pop("", None)
+    return found

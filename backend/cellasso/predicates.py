@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
-import operator
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -14,21 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from cellasso.errors import NotFoundError
+from cellasso.comparing import SIGNS, compare_pairs, compare_with, parsed_number
+from cellasso.errors import AmbiguousNameError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-_COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "==": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-MIRRORED: Final = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+    from cellasso.comparing import Number
+
 _NUMBERS, _TEXT, _BOOLS, _DATES = "numbers", "text", "true and false", "dates (written as '2024-12-31')"
 _KINDS: Final = {  # by what pandas infers
     "string": _TEXT,
@@ -111,13 +103,15 @@ class Name:
             return read(self.name)
         except NotFoundError as error:
             raise MistakeError(f"{error} (text to compare with stands in quotes)", self.at) from error
+        except AmbiguousNameError as error:
+            raise MistakeError(str(error), self.at) from error
 
 
 @dataclass(frozen=True)
 class Literal:
     """A value in an expression."""
 
-    value: str | float | bool
+    value: str | Number | bool
     text: str  # as written, or what the quotes hold
     at: int
 
@@ -139,17 +133,6 @@ def _wanted(name: Name, column: Column, literal: Literal, *, equality: bool) -> 
         kind = {str: "text", bool: "true or false"}.get(type(value), "a number")
         raise MistakeError(f"{name.name} holds {column.kind}, {shown} is {kind}", literal.at)
     return wanted
-
-
-def parsed_number(text: str) -> float | None:
-    """Return the finite number that `text` spells, an int where that is exact and fits 64 bits."""
-    if re.fullmatch(r"-?[0-9]{1,18}", text):
-        return int(text)
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _date(text: str) -> pd.Timestamp | None:
@@ -196,7 +179,7 @@ def is_in(name: Name, literals: tuple[Literal, ...], read: Read) -> Truth:
         return _known(np.append(column.categories.isin(list(wanted)), [False])[column.data], column.present)
     hit = np.zeros(len(column.present), dtype=np.bool_)
     for value in wanted:
-        hit |= column.data == value
+        hit |= _compared(column, "==", value)
     return _known(hit, column.present)
 
 
@@ -209,7 +192,7 @@ def is_beyond(name: Name, sign: str, literal: Literal, at: int, read: Read) -> T
         wanted = column.categories.get_indexer(pd.Index([wanted], dtype=object))[0]
         if wanted < 0:
             return _known(np.zeros_like(column.present), column.present)
-    return _known(_COMPARE[sign](column.data, wanted), column.present)
+    return _known(_compared(column, sign, wanted), column.present)
 
 
 def compares(left: Name, sign: str, right: Name, at: int, read: Read) -> Truth:
@@ -225,7 +208,12 @@ def compares(left: Name, sign: str, right: Name, at: int, read: Read) -> Truth:
         if sign != "==" and not one.categories.equals(two.categories):
             raise MistakeError(f"{left.name} and {right.name} do not have the same ordered categories", at)
         data = np.append(one.categories.get_indexer(two.categories), [-1])[data]
-    return _known(_COMPARE[sign](one.data, data), one.present & two.present)
+    return _known(compare_pairs(one.data, sign, data), one.present & two.present)
+
+
+def _compared(column: Column, sign: str, wanted: Any) -> Any:
+    """Compare with a value of the column's kind."""
+    return compare_with(column.data, sign, wanted) if column.kind == _NUMBERS else SIGNS[sign](column.data, wanted)
 
 
 def _require_order(name: Name, column: Column, at: int) -> None:

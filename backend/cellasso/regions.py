@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cellasso.names import one_line_each
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
 _REGION = re.compile(r"\s*([^\s:]+?)\s*[:\-_]\s*([\d,]+)\s*(?:-|_|\.\.)\s*([\d,]+)\s*")
 _WHOLE = re.compile(r"\s*(chr[\w.]+)\s*", re.IGNORECASE)
+
+TRIED = 1000
+"""Names that are looked at to see whether intervals are worth reading."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +40,38 @@ class Region:
 
 
 class Intervals:
-    """Many intervals, `(n,)` each of chromosome, start and end; -1 where a feature has none."""
+    """Many intervals, `(n,)` each of chromosome (its code), start and end; code -1 where a feature has none."""
 
-    def __init__(self, chromosomes: Iterable[str], starts: Iterable[int], ends: Iterable[int]) -> None:
-        names: dict[str, int] = {}
-        codes = [names.setdefault(_plain(name), len(names)) for name in chromosomes]
+    def __init__(
+        self, names: dict[str, int], codes: NDArray[np.integer], starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> None:
         self._names = names
-        self._codes = np.asarray(codes, dtype=np.int32)
-        self._starts = np.asarray(list(starts), dtype=np.int64)
-        self._ends = np.asarray(list(ends), dtype=np.int64)
+        self._codes = codes
+        self._starts = starts
+        self._ends = ends
 
     @classmethod
-    def of_names(cls, names: Iterable[str]) -> Intervals | None:
+    def of_names(cls, names: Sequence[str] | NDArray[np.object_]) -> Intervals | None:
         """Read them from feature names such as `chr1:9776-10668`; `None` when hardly any name is one."""
-        found = [_REGION.fullmatch(str(name)) for name in names]
-        if sum(match is not None for match in found) * 2 <= len(found):
+        if not sum(_REGION.fullmatch(str(name)) is not None for name in names[:TRIED]) * 2 > len(names[:TRIED]):
             return None
-        parts = [(m[1], int(m[2].replace(",", "")), int(m[3].replace(",", ""))) if m else ("", -1, -1) for m in found]
-        return cls(*zip(*parts, strict=True))
+        from cellasso.interval_names import find_runs, read_intervals  # noqa: PLC0415 - numba takes a second
+
+        lines = one_line_each(names)
+        text = np.frombuffer(lines.encode(), dtype=np.uint8)
+        begins, stops, starts, ends = read_intervals(text, len(names))
+        known = starts >= 0
+        if known.sum() * 2 <= len(names):
+            return None
+        runs = find_runs(text, begins, stops, known)
+        firsts = np.flatnonzero(np.diff(runs[known], prepend=-1))
+        found: dict[str, int] = {}
+        code_of_run = [
+            found.setdefault(_plain(text[begin:stop].tobytes().decode()), len(found))
+            for begin, stop in zip(begins[known][firsts].tolist(), stops[known][firsts].tolist(), strict=True)
+        ]
+        codes = np.append(np.array(code_of_run, dtype=np.int32), np.int32(-1))[runs]  # the last is that of run -1
+        return cls(found, codes, starts, ends)
 
     def overlapping(self, region: Region) -> NDArray[np.int64]:
         """Return the positions of the intervals that share a base with a region, in the order of the genome."""

@@ -3,7 +3,8 @@ r"""The where-expression: a small, safe grammar over obs columns and features (`
 Names
     Bare words: letters of any script, digits, ``_ . :`` and inner ``-``, not starting with a digit (``HLA-A``,
     ``rna:leiden``, ``chr1:100-200``). Any other name stands in backticks, a backtick in it doubled; so does a
-    name that is a word of the grammar (``and or not in is null true false``, in any case).
+    name that is a word of the grammar (``and or not in is null true false``, in any case). A name that is both a
+    column of obs and a feature is refused: ``obs:CD4`` and ``gene:CD4`` tell them apart.
 Values
     Numbers, ``true`` and ``false`` (in any case), text in single or double quotes. A backslash takes the next
     character as it is; ``\n`` and ``\t`` are the newline and the tab.
@@ -20,9 +21,9 @@ Missing values
 Kinds
     Text equals a number if it is the number as written (``leiden == 3`` finds ``'3'``). It has an order only in
     an ordered categorical, that of its categories. A value that is no category matches nothing. Numbers equal
-    quoted text that reads as one. A number is rounded to the column's own precision before it is compared, as
-    NumPy does: ``CD4 > 0.1`` on float32 leaves out the float32 nearest to 0.1. Dates
-    compare with quoted ISO dates, UTC if no zone is given.
+    quoted text that reads as one. Whole numbers are compared to the last digit, of any length. Beside a column of
+    floats a number is rounded to the column's own precision, as NumPy does: ``CD4 > 0.1`` on float32 leaves out the
+    float32 nearest to 0.1. Dates compare with quoted ISO dates, UTC if no zone is given.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import pandas as pd
 
+from cellasso.comparing import MIRRORED, parsed_number
 from cellasso.errors import ElementError, ExpressionError
 from cellasso.predicates import (
-    MIRRORED,
     Literal,
     Mask,
     MistakeError,
@@ -54,7 +55,6 @@ from cellasso.predicates import (
     joined,
     leaf,
     negation,
-    parsed_number,
     some,
 )
 
