@@ -60,6 +60,11 @@ def encoding(node: Node) -> str:
     return "string-array" if h5py.check_string_dtype(node.dtype) else "array"
 
 
+def is_nothing(node: Node) -> bool:
+    """Whether an element stands for Python's `None`."""
+    return isinstance(node, h5py.Dataset) and node.shape is None
+
+
 def names(node: Node, attribute: str) -> list[str]:
     """Return the names that an attribute such as `column-order` lists; none when it is missing or empty."""
     stated = node.attrs.get(attribute, ())

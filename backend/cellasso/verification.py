@@ -114,6 +114,8 @@ class _Verification(Comparison):
             inside = f"{path}/{name}"
             if name in {"obs", "var"}:
                 self._frame(s[name], t[name], _Table(inside, rows if name == "obs" else None, kept, not is_mudata))
+            elif name != "uns" and elements.is_nothing(s[name]):
+                self.member(s, t, name, inside)
             elif name in elements.AXES:
                 axes = elements.AXES[name]
                 columns = rows if axes == ("obs", "obs") else None

@@ -145,6 +145,8 @@ class Copy:
                 frames.write(target, name, rows, self._names_of_root(path) if path else None)
             elif name == "var":
                 frames.write(target, name, None)
+            elif self._is_nothing(source, name):  # anndata may write so that there is no X, or no raw
+                self.attempt(self.verbatim, source, target, name)
             elif name in {"X", "raw.X"}:
                 self._matrix(source, target, name, rows)
             elif name in elements.AXES:
@@ -157,6 +159,11 @@ class Copy:
             self._uns(source, target, rows, frames)
         if mudata:
             self._modalities(source, target, path)
+
+    def _is_nothing(self, source: h5py.Group, name: str) -> bool:
+        with suppress(CellassoError):  # raised again where the member is written
+            return elements.is_nothing(self.child(source, name))
+        return False
 
     def _matrix(self, source: h5py.Group, target: h5py.Group, name: str, rows: Index) -> None:
         """Write X, without which an export would be no use."""
