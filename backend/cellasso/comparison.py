@@ -61,7 +61,7 @@ class Comparison:
 
     def difference(self, path: str, what: str) -> ExportError:
         """Return the error that says where the export differs, and how."""
-        return ExportError(f"The export was not kept, because it differs from its source: {path}: {what}.")
+        return ExportError(f"The export was not kept, because it differs from its source: {path or '/'}: {what}.")
 
     # -- elements -------------------------------------------------------------------------------------
 

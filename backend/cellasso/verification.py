@@ -20,6 +20,7 @@ from h5py import h5d, h5o
 
 from cellasso import elements
 from cellasso.comparison import ENCODING, SPARSE, Comparison, named
+from cellasso.errors import ExportError
 from cellasso.stored_values import Side, same
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from cellasso.handle import Handle, Node
     from cellasso.job import Job
     from cellasso.subset import Index
+
+
+_DOES_NOT_FIT = (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+"""What h5py and NumPy raise about a file whose parts do not belong together."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,12 @@ def verify(job: Job, handle: Handle, intended: Intended) -> None:
         h5py.File(job.target, "r", locking=False) as written,
     ):
         both = Side(handle.root(), source.fileno()), Side(written["/"], target.fileno())
-        _Verification(job, *both, intended).annotated(both[0].root, both[1].root, "")
+        try:
+            _Verification(job, *both, intended).annotated(both[0].root, both[1].root, "")
+        except ExportError:
+            raise
+        except _DOES_NOT_FIT as error:
+            raise ExportError(f"The export was not kept, because it does not fit its source: {error}") from error
 
 
 class _Verification(Comparison):
@@ -108,7 +118,10 @@ class _Verification(Comparison):
         """Compare the AnnData at a path, or the MuData with its modalities."""
         at = self._job.rows[path]
         rows, is_mudata = at[at >= 0], "mod" in s
-        self.attributes(s.id, t.id, path or "/", changed=ENCODING)
+        expected = "MuData" if is_mudata else "anndata"
+        self.attributes(s.id, t.id, path or "/", changed=() if elements.encoding(s) == expected else ENCODING)
+        if elements.encoding(t) != expected:
+            raise self.difference(path or "/", f"its encoding is {elements.encoding(t)!r}, not {expected!r}")
         kept: dict[str, list[tuple[int, Index]]] = {}
         for name in self.members(s, t, path, may_be_added=() if path else ("uns",)):
             inside = f"{path}/{name}"
@@ -182,6 +195,7 @@ class _Verification(Comparison):
     def _obsmap(self, s: h5py.Group, t: h5py.Group, path: str) -> None:
         self.attributes(s.id, t.id, f"{path}/obsmap")
         for modality in self.members(s, t, f"{path}/obsmap"):
+            self.attributes(s[modality].id, t[modality].id, f"{path}/obsmap/{modality}")
             at = self._job.rows[f"{path}/mod/{modality}"][self._job.rows[path] >= 0]
             # counted from 1, in the order of the cells; 0 marks a cell that the modality lacks
             expected = np.zeros(len(at), dtype=np.int64)
