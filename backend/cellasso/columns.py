@@ -87,7 +87,7 @@ class Frames:
         self._group = group
         self._drop_unused = drop_unused
         self.kept: dict[str, list[tuple[int, Index]]] = {}
-        self._templates = replica.Templates()
+        self._templates = copy.templates
 
     def write(self, target: h5py.Group, name: str, rows: Index | None, names: Names | None = None) -> None:
         """Write the rows of a data frame (`None`: all, but without unused categories).

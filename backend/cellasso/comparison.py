@@ -16,13 +16,13 @@ from cellasso.errors import ExportError
 from cellasso.stored_values import SMALL_BYTES, Stored, attributes, first_difference, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from h5py import h5g
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
-    from cellasso.stored_values import Side
+    from cellasso.stored_values import Attributes, Side
     from cellasso.subset import Index
 
     Compare = Callable[[str, NDArray[Any], NDArray[Any]], None]
@@ -51,12 +51,15 @@ class Comparison:
     ----------
     left_out
         HDF5 paths of the source that the export is not to have.
+    known
+        Attributes of the source by address, where they have been read already.
     """
 
-    def __init__(self, source: Side, target: Side, left_out: Collection[str]) -> None:
+    def __init__(self, source: Side, target: Side, left_out: Collection[str], known: Mapping[int, Attributes]) -> None:
         self.source = source
         self.target = target
         self.left_out = left_out
+        self.known = known
         self._copied: set[tuple[int, str]] = set()
 
     def difference(self, path: str, what: str) -> ExportError:
@@ -132,7 +135,7 @@ class Comparison:
         changed: Collection[bytes] = (),
     ) -> None:
         """Compare attributes: which there are, their types, their values."""
-        expected, found = attributes(s), attributes(t)
+        expected, found = self.known.get(h5o.get_info(s).addr) or attributes(s), attributes(t)
         for name in expected.keys() | found.keys():
             if name in changed or (name in MAY_BE_ADDED and name not in expected):
                 continue
@@ -168,10 +171,11 @@ class Comparison:
 
     def _values(self, expected: Stored, found: Stored, path: str, rows: Index | None, columns: Index | None) -> None:
         convert = self._conversion(expected, found, path)
-        if not expected.shape or (rows is None and expected.n_bytes <= SMALL_BYTES):
+        if not expected.shape or are_small(expected, found):
             values, copied = expected.read(), found.read()
+            values = values if rows is None else values[rows]
         else:
-            at = compared(len(rows) if rows is not None else expected.shape[0], path, expected, found)
+            at = sampled(len(rows) if rows is not None else expected.shape[0], path, expected, found)
             values, copied = expected.read_rows(at if rows is None else rows[at]), found.read_rows(at)
         if columns is not None:
             values = values[:, columns]
@@ -231,7 +235,7 @@ class Comparison:
         convert = self._conversion(expected.data, found.data, f"{path}/data")
         if found.n_major != shape[0 if is_csr else 1] or found.n_stored != found.end:
             raise self.difference(path, "its indptr does not fit")
-        at = compared(found.n_major, path, expected, found)
+        at = np.arange(found.n_major) if are_small(expected, found) else sampled(found.n_major, path, expected, found)
         lengths, indices, data = expected.read(at if majors is None else majors[at])
         if minors is not None:
             lengths, indices, data = _among(minors, lengths, indices, data)
@@ -248,7 +252,7 @@ class Comparison:
             raise self.difference(path, f"it has {int(t.attrs['length']):,} rows, not {len(rows):,}")
         form = json.loads(elements.text(s.attrs["form"]))
         expected, found = (partial(_ragged_row, form, _Buffers(node)) for node in (s, t))
-        for at in sampled(len(rows), path, N_SAMPLED).tolist():
+        for at in sampled(len(rows), path).tolist():
             if found(at) != expected(int(rows[at])):
                 raise self.difference(path, f"row {at:,} does not hold the source's values")
 
@@ -335,18 +339,17 @@ def _ragged_row(form: Any, buffers: _Buffers, at: int) -> Any:
 # -- words ------------------------------------------------------------------------------------------------
 
 
-def compared(n: int, path: str, *both: Stored | _Lines) -> Index:
-    """Return which of `n` rows of an element are compared: all of what is small in both files."""
-    if max(each.n_bytes for each in both) <= SMALL_BYTES:
-        return np.arange(n)
-    return sampled(n, path, min(N_SAMPLED, SAMPLED_BYTES // max(each.band_bytes for each in both)))
+def are_small(*both: Stored | _Lines) -> bool:
+    """Whether what is stored is compared whole."""
+    return all(each.n_bytes <= SMALL_BYTES for each in both)
 
 
-def sampled(n: int, path: str, n_sampled: int) -> Index:
-    """Return the first row, the last, and some between, drawn for each element from a seed."""
-    if n <= max(2, n_sampled):
+def sampled(n: int, path: str, *both: Stored | _Lines) -> Index:
+    """Return the first of `n` rows, the last, and some between, drawn for each element from a seed."""
+    most = min([N_SAMPLED, *(SAMPLED_BYTES // max(1, each.band_bytes) for each in both)])
+    if n <= max(2, most):
         return np.arange(n)
-    drawn = np.random.default_rng(zlib.crc32(path.encode(errors="replace"))).integers(1, n - 1, max(0, n_sampled - 2))
+    drawn = np.random.default_rng(zlib.crc32(path.encode(errors="replace"))).integers(1, n - 1, max(0, most - 2))
     return np.unique([0, *drawn.tolist(), n - 1])
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
+    from cellasso.stored_values import Attributes
 
 TEXTS = {
     cset: h5t.py_create(h5py.string_dtype(encoding))
@@ -70,9 +71,15 @@ class Templates:
 
     The first of a kind is made without a name and stays empty; it, and each further one, is a copy of that. HDF5 copies
     an object with its attributes in a quarter of the time in which they are made one by one.
+
+    Attributes
+    ----------
+    attributes
+        Those of the originals, by address: they are wanted again when the copies are compared with them.
     """
 
     def __init__(self) -> None:
+        self.attributes: dict[int, Attributes] = {}
         self._made: dict[Hashable, tuple[h5p.PropOCID, h5d.DatasetID | h5g.GroupID]] = {}
 
     def dataset(
@@ -96,6 +103,7 @@ class Templates:
         self, source: Node, parent: h5py.Group, name: str, kind: Hashable, make: Callable[[], Node]
     ) -> h5d.DatasetID | h5g.GroupID:
         plist, found = source.id.get_create_plist(), attributes(source.id)
+        self.attributes[h5o.get_info(source.id).addr] = found
         key = kind, *((attribute, each.kind.encode(), *each[1:]) for attribute, each in found.items())
         creation, template = self._made.get(key, (None, None))
         if template is None or not plist.equal(creation):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cellasso.handle import Handle, Node
     from cellasso.job import Job
+    from cellasso.stored_values import Attributes
     from cellasso.subset import Index
 
 
@@ -47,11 +48,15 @@ class Intended:
         By HDF5 path in the source: the name that an element has in the export, where it could not keep its own.
     own_names
         By HDF5 path of an obs whose cells are called as in that of the file: the column that keeps their own names.
+    attributes
+        Not a difference, but attributes of the source by address, where they have been read already: of thousands of
+        columns that is a tenth of the work.
     """
 
     left_out: set[str] = field(default_factory=set)
     called: dict[str, str] = field(default_factory=dict)
     own_names: dict[str, str] = field(default_factory=dict)
+    attributes: dict[int, Attributes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class _Verification(Comparison):
     """Walks the members of the source as HDF5 lists them, and looks for each in the export."""
 
     def __init__(self, job: Job, source: Side, target: Side, intended: Intended) -> None:
-        super().__init__(source, target, intended.left_out)
+        super().__init__(source, target, intended.left_out, intended.attributes)
         self._job = job
         self._intended = intended
 

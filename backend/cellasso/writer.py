@@ -106,7 +106,8 @@ class Copy:
         self._linked: dict[int, str] = {}
         self._lengths: dict[str, int] = {}  # of obs and var of the group that is being written
         self.left_out: list[str] = []
-        self.intended = Intended()
+        self.templates = replica.Templates()
+        self.intended = Intended(attributes=self.templates.attributes)
 
     # -- groups ---------------------------------------------------------------------------------------
 
