@@ -123,10 +123,11 @@ class _Verification(Comparison):
         """Compare the AnnData at a path, or the MuData with its modalities."""
         at = self._job.rows[path]
         rows, is_mudata = at[at >= 0], "mod" in s
-        expected = "MuData" if is_mudata else "anndata"
-        self.attributes(s.id, t.id, path or "/", changed=() if elements.encoding(s) == expected else ENCODING)
-        if elements.encoding(t) != expected:
-            raise self.difference(path or "/", f"its encoding is {elements.encoding(t)!r}, not {expected!r}")
+        stated, found = elements.encoding(s), elements.encoding(t)
+        expected = stated if stated == "dict" else "MuData" if is_mudata else "anndata"  # old files state none
+        self.attributes(s.id, t.id, path or "/", changed=() if stated == expected else ENCODING)
+        if found != expected:
+            raise self.difference(path, f"its encoding is {found!r}, not {expected!r}")
         kept: dict[str, list[tuple[int, Index]]] = {}
         for name in self.members(s, t, path, may_be_added=() if path else ("uns",)):
             inside = f"{path}/{name}"
