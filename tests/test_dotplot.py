@@ -222,7 +222,7 @@ def test_colours_run_from_zero_to_the_highest_mean(means, limits):
 def test_dots_of_neighbours_do_not_touch_until_they_are_as_small_as_can_be_seen():
     sizes = [largest_dot(n) for n in range(1, 61)]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] <= MIN_ROW + 3
+    assert sizes[0] < MIN_ROW
     assert sizes[-1] == 5
     assert all(size * n < 230 for n, size in enumerate(sizes, 1) if size > 5)
     assert dot_size(0.25, 10.0) == 5

@@ -40,6 +40,20 @@ def test_medians_with_many_equal_points():
     np.testing.assert_array_equal(medians(np.ascontiguousarray(points.T), codes, 3), nanmedians(points, codes, 3))
 
 
+def test_medians_of_some_cells_are_those_of_one_in_so_and_so_many_of_each_category():
+    rng = np.random.default_rng(6)
+    points, codes = rng.normal(size=(3_000, 2)).astype(np.float32), np.repeat([0, 1, 2], [2_500, 499, 1])
+    rng.shuffle(codes)
+    points[::7] = np.nan
+    finite = np.isfinite(points[:, 0])
+    expected = []
+    for code in range(3):
+        those = points[(codes == code) & finite]
+        expected.append(np.median(those[:: max(len(those) // 400, 1)], axis=0))
+    found = medians(np.ascontiguousarray(points.T), codes.astype(np.uint8), 3, most=400)
+    np.testing.assert_array_equal(found, np.array(expected, dtype=np.float32))
+
+
 def test_medians_do_not_change_their_points_and_pass_over_foreign_codes():
     points = np.array([[3, 1], [1, 2], [2, 9], [5, 5]], dtype=np.float32)
     before = points.copy()

@@ -13,7 +13,10 @@ import pytest
 import cellasso
 from cellasso.plane import Plane, Viewport
 from cellasso.selection import Lasso, Where, dump, load
+from cellasso_app.axes import Axes
 from cellasso_app.coloring import MISSING_CODE, Categories, color_by_obs
+from cellasso_app.labels import medians
+from cellasso_app.loading import Asked, Loaded
 from cellasso_app.painting import Filter, States, describe_cell, pack
 from cellasso_app.raster import HIDDEN, PLAIN, SELECTED, Canvas, Cells, Dots, Picture, Style, draw
 from cellasso_app.session import Column, Selection
@@ -128,6 +131,55 @@ def test_states_are_those_of_each_point(painted, with_selection, hidden):
         expected[selection.mask] = SELECTED
     expected[~visible(hidden)] = HIDDEN  # selected cells too
     np.testing.assert_array_equal(states, expected[plane.order])
+
+
+@pytest.mark.parametrize("hidden", [{}, FILTERS["two_columns"], FILTERS["all"]], ids=["none", "some", "all"])
+def test_of_categories_the_cells_count_that_other_columns_do_not_hide(painted, hidden):
+    plane = painted.plane("X_umap")
+    coloring = color_by_obs(painted, "sample")
+    middles = medians(plane.xy, plane.arrange(coloring.codes), 3)
+    loaded = Loaded(
+        Asked(Axes("X_umap", (0, 1)), Column("obs", "sample")),
+        plane,
+        Cells(plane, coloring),
+        None,
+        "",
+        "",
+        1.0,
+        True,
+        middles,
+    )
+    others = filter_of({name: those for name, those in hidden.items() if name != "sample"})
+    states = States(painted)
+    shown = states.shown(loaded, others, progress=quiet)
+    seen = visible({name: those for name, those in hidden.items() if name != "sample"})
+    for code, label in enumerate(coloring.labels):
+        those = (OBS["sample"] == label).to_numpy() & seen
+        placed = POINTS[those & np.isfinite(POINTS[:, 0])]
+        assert shown.counts[code] == those.sum()
+        expected = np.median(placed, axis=0) if len(placed) else [np.nan, np.nan]
+        np.testing.assert_allclose(shown.middles[code], expected, rtol=1e-6)
+    assert states.shown(loaded, others, progress=quiet) is shown or not others.hidden
+    gone = Style(hidden=frozenset({0}))
+    assert shown.codes(gone) == [code for code in (1, 2) if shown.counts[code]]
+
+
+def test_cells_without_a_category_count_where_they_are_shown(painted):
+    plane, coloring = painted.plane("X_umap"), color_by_obs(painted, "kind")
+    middles = np.zeros((3, 2), dtype="f4")
+    loaded = Loaded(
+        Asked(Axes("X_umap", (0, 1)), Column("obs", "kind")),
+        plane,
+        Cells(plane, coloring),
+        None,
+        "",
+        "",
+        1.0,
+        True,
+        middles,
+    )
+    shown = States(painted).shown(loaded, filter_of({"flag": ["True"]}), progress=quiet)
+    assert shown.n_missing == (OBS["kind"].isna() & ~OBS["flag"]).sum()
 
 
 def test_states_are_kept_until_something_of_them_changes(painted):

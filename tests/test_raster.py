@@ -473,15 +473,38 @@ def test_cells_outside_the_selection_fade_to_15_percent(kind, order, size):
     part = picture(cells, Style(size=size, order=order, fade=True), chosen)
     lit = np.zeros_like(whole.alpha, dtype=bool)
     grown = picture(cells, Style(size=size, order=order), np.where(chosen, SELECTED, HIDDEN))
-    faded = picture(cells, Style(size=size, order=order, fade=True), np.where(chosen, HIDDEN, PLAIN))
     lit[:, :16], rest = True, slice(24, None)  # a dot reaches 3 pixels over the border
     np.testing.assert_array_equal(part.alpha[:, :16], whole.alpha[:, :16])
     np.testing.assert_array_equal(part.alpha[:, rest], np.rint(whole.alpha[:, rest] * FADED))
     assert part.alpha[:, rest].any()
-    assert faded.alpha.max() <= round(0.15 * 255)
     assert grown.alpha.max() > 100
-    none = picture(cells, Style(size=size, order=order, fade=True), np.zeros(60))
-    np.testing.assert_array_equal(none.alpha, np.rint(picture(cells, Style(size=size, order=order)).alpha * FADED))
+
+
+@pytest.mark.parametrize("size", [None, 1, 6])
+@pytest.mark.parametrize(("kind", "order"), every_order())
+def test_nothing_fades_where_no_selected_cell_is_drawn(kind, order, size):
+    points, coloring = scatter(60), some(kind, 60)
+    chosen = points[:, 0] < 0.5
+    cells = sort_cells(points, coloring)
+    plain, fading = Style(size=size, order=order), Style(size=size, order=order, fade=True)
+    for states in (np.zeros(60), np.where(chosen, HIDDEN, PLAIN)):  # none selected; all that were are hidden
+        np.testing.assert_array_equal(picture(cells, fading, states).alpha, picture(cells, plain, states).alpha)
+    assert picture(cells, fading, chosen).alpha[:, 26:].max() <= round(FADED * 255)
+
+
+def test_nothing_fades_where_the_selected_cells_are_of_hidden_categories():
+    codes = np.arange(60) % 3
+    cells = sort_cells(scatter(60), categories(codes, 3))
+    states = np.where(codes == 1, SELECTED, PLAIN)
+    for dots in (True, False):
+        for hidden, fades in (({1}, False), ({0}, True), (set(), True), ({0, 1}, False)):
+            style = Style(size=1, hidden=frozenset(hidden), fade=True)
+            drawn = draw(cells, UNIT, CANVAS, style, cells.plane.arrange(states.astype(np.uint8)), dots=dots)
+            if isinstance(drawn, Dots):
+                assert drawn.faded.any() == fades
+                assert len(drawn.faded) == (len(drawn.points) if fades else 0)
+            else:
+                assert (drawn.alpha[drawn.alpha > 0].min() < 0.3 * drawn.alpha.max()) == fades
 
 
 # -- dots in a picture ------------------------------------------------------------------------------------
@@ -509,7 +532,8 @@ def test_a_pixel_shows_the_topmost_of_the_dots_that_cover_it_most(size, with_sta
                 best[y + v, x + u] = max(tuple(best[y + v, x + u]), (step, *mark))
     lit = best[..., 0] > 0
     assert 0.02 < lit.mean() < 1
-    np.testing.assert_array_equal(drawn.alpha, np.rint(best[..., 0] * 17 * np.where(best[..., 1] == 1, 1, FADED)))
+    faded = np.where(best[..., 1] == 1, 1, FADED) if with_states else 1  # where none is selected nothing fades
+    np.testing.assert_array_equal(drawn.alpha, np.rint(best[..., 0] * 17 * faded))
     np.testing.assert_array_equal(drawn.codes[lit], best[..., 2][lit])
 
 

@@ -295,12 +295,87 @@ def test_inverting_twice_is_the_recipe_before(session):
     np.testing.assert_array_equal(session.selection.mask, NEAR.mask(session.dataset))
 
 
-def test_no_cell_selected_is_a_selection_too(session):
+NOTHING, ALL = Lasso("X_umap", ((90.0, 90.0), (91.0, 90.0), (90.0, 91.0))), Where("bool or not bool")
+
+
+@pytest.mark.parametrize("operation", ["replace", "add", "subtract", "intersect"])
+@pytest.mark.parametrize("first", [None, HI], ids=["none_selected", "some_selected"])
+def test_a_step_that_finds_no_cells_changes_nothing_and_says_so(session, operation, first):
+    if first is not None:
+        select(session, "replace", first)
+    select(session, "replace", BOOL)
+    session.undo()
+    before = session.selection
+    select(session, operation, NOTHING)
+    assert session.selection is before
+    assert session.can_undo == (first is not None)
+    assert session.can_redo
+    assert session.said == ("No cells there." if first is None else "No cells there; the selection stays.")
+
+
+@pytest.mark.parametrize(
+    ("operation", "first", "then", "said"),
+    [
+        ("subtract", None, HI, "Nothing is selected that could be taken away."),
+        ("add", BOOL, BOOL, "Those cells are selected already."),
+        ("subtract", BOOL, Where("not bool"), "No selected cells there; the selection stays."),
+        ("intersect", BOOL, Where("not bool"), "No selected cells there; the selection stays."),
+        ("intersect", HI, ALL, "All selected cells are there."),
+    ],
+)
+def test_a_step_that_leaves_the_same_cells_is_none_and_says_why(session, operation, first, then, said):
+    if first is not None:
+        select(session, "replace", first)
+    before = session.selection
+    select(session, operation, then)
+    assert session.selection is before
+    assert session.said == said
+    session.undo()
+    assert session.selection is None
+    assert not session.can_undo
+
+
+def test_what_of_a_category_is_not_shown_is_said_by_its_name(session):
+    session.select("replace", NOTHING, NOTHING.mask(session.dataset), where="of B are shown")
+    assert session.said == "No cells of B are shown."
+
+
+def test_subtracting_the_last_selected_cell_clears_and_can_be_undone(session):
     select(session, "replace", HI)
-    select(session, "subtract", HI)
-    assert session.selection.n == 0
-    session.invert()
-    assert session.selection.n == session.dataset.n_obs
+    before = session.selection
+    select(session, "subtract", ALL)
+    assert session.selection is None
+    assert not session.said
+    session.undo()
+    assert session.selection is before
+    session.redo()
+    assert session.selection is None
+
+
+@pytest.mark.parametrize("among", [False, True])
+def test_of_all_cells_there_are_no_others_to_invert_to(session, among):
+    select(session, "replace", ALL)
+    before, n_obs = session.selection, session.dataset.n_obs
+    assert before.n == n_obs
+    session.invert((HI, HI.mask(session.dataset)) if among else None)
+    assert session.selection is before
+    assert session.said == f"All {'shown ' if among else ''}cells are selected; there are no others."
+
+
+def test_what_was_said_goes_with_the_next_step_and_with_what_is_shown_anew(session):
+    for then in (
+        lambda: select(session, "replace", BOOL),
+        session.undo,
+        session.clear,
+        lambda: session.hide("ordered", ["hi"], hidden=True),
+        lambda: session.choose_embedding("X_pca"),
+        lambda: session.add_gene("g1"),
+    ):
+        select(session, "replace", HI)
+        select(session, "replace", NOTHING)
+        assert session.said
+        then()
+        assert not session.said
 
 
 def test_undo_and_redo_walk_through_the_selections(session):
@@ -364,6 +439,18 @@ def test_the_history_is_bounded(session):
     assert redone == MAX_HISTORY
 
 
+def combined(before: np.ndarray | None, fresh: np.ndarray, operation: str) -> np.ndarray | None:
+    """What is selected after a step, by NumPy; `before` itself where it is none."""
+    if not fresh.any() or (before is None and operation == "subtract"):
+        return before
+    if before is None or operation == "replace":
+        return fresh
+    after = {"add": before | fresh, "subtract": before & ~fresh, "intersect": before & fresh}[operation]
+    if after.any() and (after != before).any():
+        return after
+    return None if operation == "subtract" and not after.any() else before
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_after_any_sequence_of_operations_the_recipe_replays_to_the_mask(session, seed):
     """The mask is also followed in NumPy, so that mask and recipe cannot be wrong together."""
@@ -389,23 +476,15 @@ def test_after_any_sequence_of_operations_the_recipe_replays_to_the_mask(session
                 recipe = Where(f"float32 > {bound}")
                 fresh = depth > np.float32(bound)
             session.select(operation, recipe, recipe.mask(dataset))
-            if before is None:
-                after = before if operation == "subtract" else fresh
-            else:
-                after = {
-                    "replace": fresh,
-                    "add": before | fresh,
-                    "subtract": before & ~fresh,
-                    "intersect": before & fresh,
-                }[operation]
+            after = combined(before, fresh, operation)
         elif act in {"undo", "redo"}:
             getattr(session, act)()
             now = max(now - 1, 0) if act == "undo" else min(now + 1, len(timeline) - 1)
             after = timeline[now]
         else:
             getattr(session, act)()
-            after = None if act == "clear" or before is None else ~before
-        if act not in {"undo", "redo"} and not (before is None and after is None):
+            after = None if act == "clear" or before is None else ~before if not before.all() else before
+        if act not in {"undo", "redo"} and after is not before:
             timeline = [*timeline[: now + 1], after]
             now += 1
         if after is None:

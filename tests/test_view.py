@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -663,13 +664,14 @@ def test_a_lasso_selects_the_cells_that_are_seen_and_its_recipe_finds_them_again
 def test_a_lasso_over_hidden_cells_is_combined_with_what_is_selected(dataset, screen, operation, combined):
     view = drawn(show(dataset), screen)
     obs, _ = cells(dataset)
-    after(screen, view, {"type": "category", "column": "kind", "label": "b", "operation": "replace"})
+    first = Where("leiden in [1, 3, 8]")
+    view._session.select("replace", first, first.mask(dataset))
     after(screen, view, {"type": "hide", "label": "a", "hidden": True})
     view._on_message({"type": "color", "column": "depth"})
     until(lambda: view.bar.color == "depth" and not view.bar.busy)
     kind_b = (obs["kind"] == "b").to_numpy()
     selection = stroke(view, operation)
-    np.testing.assert_array_equal(selection.mask, combined(kind_b, inside(dataset) & kind_b))
+    np.testing.assert_array_equal(selection.mask, combined(first.mask(dataset), inside(dataset) & kind_b))
     np.testing.assert_array_equal(load(dump(selection.recipe)).mask(dataset), selection.mask)
 
 
@@ -687,6 +689,182 @@ def test_inverting_selects_the_others_that_are_seen(dataset, screen):
     until(lambda: session.selection is not before)
     np.testing.assert_array_equal(session.selection.mask, ~before.mask & (obs["kind"] == "b"))
     np.testing.assert_array_equal(load(dump(session.selection.recipe)).mask(dataset), session.selection.mask)
+
+
+NOWHERE = [(5.0, 5.0), (6.0, 5.0), (6.0, 6.0)]
+
+
+@pytest.mark.parametrize("operation", ["replace", "add", "subtract", "intersect"])
+def test_a_stroke_over_no_cells_leaves_selection_and_picture_and_says_so(dataset, screen, operation):
+    view = drawn(show(dataset), screen)
+    session = view._session
+    view._on_message({"type": "operation", "operation": operation})
+    view._select_inside(NOWHERE)
+    until(lambda: view.status.said == "No cells there.")
+    assert session.selection is None
+    after(screen, view, {"type": "category", "column": "kind", "label": "b", "operation": "replace"})
+    assert view.status.said == ""
+    before = session.selection
+    view._select_inside(NOWHERE)
+    until(lambda: view.status.said == "No cells there; the selection stays.")
+    assert session.selection is before
+    assert sum(pale for _, pale in screen.dots.values()) == N // 2
+    view._move(view.plot.viewport._replace(x_low=-0.5), view.plot.n_set)
+    assert view.status.said == ""
+
+
+def test_a_category_of_which_no_cell_is_shown_is_not_selected_and_it_is_said_so(dataset, screen):
+    view = drawn(show(dataset), screen)
+    session = view._session
+    session.hide("kind", ["b"], hidden=True)
+    session.treat_as_categories("leiden", True)
+    after(screen, view, {"type": "color", "column": "leiden"})
+    until(lambda: view.bar.color == "leiden" and not view.bar.busy)
+    odd = Where("leiden == 3 and kind == 'b'").mask(dataset)
+    session.hide("kind", ["a"], hidden=True)  # all cells
+    view._on_message({"type": "category", "column": "leiden", "label": "3", "operation": "replace"})
+    until(lambda: view.status.said == "No cells of 3 are shown.")
+    assert session.selection is None
+    assert odd.any()
+
+
+def test_nothing_is_faded_before_selected_cells_that_are_hidden_and_it_is_said_so(dataset, screen):
+    view = drawn(show(dataset), screen)
+    after(screen, view, {"type": "category", "column": "kind", "label": "b", "operation": "replace"})
+    assert any(pale for _, pale in screen.dots.values())
+    after(screen, view, {"type": "hide", "label": "b", "hidden": True})
+    until(lambda: "no selected cell is shown here" in view.status.text)
+    assert not any(pale for _, pale in screen.dots.values())
+    assert view._session.selection.n == N // 2
+    after(screen, view, {"type": "color", "column": "depth"})
+    until(lambda: view.bar.color == "depth" and not view.bar.busy)
+    assert not any(pale for _, pale in screen.dots.values())
+    after(screen, view, {"type": "show_all", "column": "kind"})
+    until(lambda: "no selected cell is shown here" not in view.status.text)
+    assert sum(pale for _, pale in screen.dots.values()) == N // 2
+
+
+def test_nothing_is_faded_in_an_embedding_that_lacks_the_selected_cells(tmp_path, screen):
+    points = np.random.default_rng(1).random((N, 2)).astype("f4")
+    adata = ad.AnnData(
+        obs=pd.DataFrame({"kind": pd.Categorical(["a", "b"] * (N // 2))}, index=[f"c{i}" for i in range(N)])
+    )
+    adata.obsm["X_umap"] = points
+    adata.obsm["X_of_a"] = np.where(adata.obs[["kind"]] == "a", points, np.nan).astype("f4")
+    with cellasso.open(write(adata, tmp_path / "partly.h5ad")) as dataset:
+        view = drawn(show(dataset), screen)
+        after(screen, view, {"type": "category", "column": "kind", "label": "b", "operation": "replace"})
+        after(screen, view, {"type": "embedding", "value": "X_of_a"})
+        until(lambda: "no selected cell is shown here" in view.status.text)
+        assert len(screen.dots) == N // 2
+        assert not any(pale for _, pale in screen.dots.values())
+
+
+# -- names in the picture ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def named(tmp_path) -> Iterator[cellasso.dataset.Dataset]:
+    """Three clouds: half of `T` is of each sample, all of `B` of the first one, `NK` of the second."""
+    rng = np.random.default_rng(2)
+    kinds = np.repeat(["T", "B", "NK"], [40, 20, 20])
+    samples = np.where(kinds == "B", "one", np.where(kinds == "NK", "two", np.tile(["one", "two"], 40)))
+    at = np.array([[0, 0], [0, 9], [9, 9]])[np.repeat([0, 1, 2], [40, 20, 20])] + rng.random((80, 2))
+    at[(kinds == "T") & (samples == "two")] += [9, 0]  # the halves of T lie apart
+    obs = pd.DataFrame({"kind": pd.Categorical(kinds), "sample": pd.Categorical(samples)}, index=map(str, range(80)))
+    adata = ad.AnnData(obs=obs)
+    adata.obsm["X_umap"] = at.astype("f4")
+    with cellasso.open(write(adata, tmp_path / "named.h5ad")) as dataset:
+        yield dataset
+
+
+def names(screen: Screen) -> dict[str, tuple[float, float]]:
+    return {label["text"]: (label["x"], label["y"]) for label in screen.last("dots")["labels"]}
+
+
+def middles(dataset: cellasso.dataset.Dataset, column: str, shown: Callable[[pd.DataFrame], Any]) -> dict[str, Any]:
+    """Where pandas finds the middles of the categories that are shown."""
+    table = pd.DataFrame(dataset.read_embedding("X_umap").astype("f8"), columns=["x", "y"])
+    table = table.assign(kind=dataset.read_obs("kind").to_numpy(), sample=dataset.read_obs("sample").to_numpy())
+    return {name: tuple(row) for name, row in table[shown(table)].groupby(column)[["x", "y"]].median().iterrows()}
+
+
+def test_names_are_of_the_categories_that_are_shown_in_the_middle_of_their_shown_cells(named, screen):
+    view = drawn(show(named), screen)
+    session = view._session
+    assert view.bar.color == "kind"
+
+    def assert_named(column: str, shown: Callable[[pd.DataFrame], Any]) -> None:
+        until(lambda: not view.bar.busy and not view._drawing._running)
+        run_steps()
+        found, expected = names(screen), middles(named, column, shown)
+        assert set(found) == set(expected)
+        for name, place in expected.items():
+            assert found[name] == pytest.approx(place, abs=0.5)  # names may stand beside one another
+
+    assert_named("kind", lambda t: t["x"] > -1)
+    after(screen, view, {"type": "hide", "label": "NK", "hidden": True})
+    assert_named("kind", lambda t: t["kind"] != "NK")
+    after(screen, view, {"type": "color", "column": "sample"})
+    until(lambda: view.bar.color == "sample")
+    assert_named("sample", lambda t: t["kind"] != "NK")
+    after(screen, view, {"type": "isolate", "label": "two"})
+    assert_named("sample", lambda t: (t["kind"] != "NK") & (t["sample"] == "two"))
+    after(screen, view, {"type": "color", "column": "kind"})
+    until(lambda: view.bar.color == "kind")
+    assert_named("kind", lambda t: (t["kind"] != "NK") & (t["sample"] == "two"))  # T alone, at its second half
+    after(screen, view, {"type": "category", "column": "kind", "label": "T", "operation": "replace"})
+    assert_named("kind", lambda t: (t["kind"] != "NK") & (t["sample"] == "two"))
+    session.undo()
+    assert_named("kind", lambda t: (t["kind"] != "NK") & (t["sample"] == "two"))
+    after(screen, view, {"type": "show_all", "column": "kind"})
+    assert_named("kind", lambda t: t["sample"] == "two")
+    after(screen, view, {"type": "show_all", "column": "sample"})
+    assert_named("kind", lambda t: t["x"] > -1)
+
+
+def test_a_name_comes_with_the_code_whose_colour_hides_it(named, screen):
+    """The browser hides at once what the colours can hide: the name has to go with the cells."""
+    view = drawn(show(named), screen)
+    by_name = {label["text"]: label["code"] for label in screen.last("dots")["labels"]}
+    assert by_name == {row["label"]: row["code"] for row in view.cells_panel.legend["rows"]}
+
+
+def test_a_figure_names_what_is_shown_and_counts_it(named, screen):
+    view = drawn(show(named), screen)
+    after(screen, view, {"type": "color", "column": "sample"})
+    until(lambda: view.bar.color == "sample" and not view.bar.busy)
+    after(screen, view, {"type": "isolate", "label": "two"})
+    after(screen, view, {"type": "color", "column": "kind"})
+    until(lambda: view.bar.color == "kind" and not view.bar.busy)
+    until(lambda: not view._drawing._running)
+    view._on_message({"type": "figure", "format": "svg", "dpi": 150})
+    until(lambda: bool(screen.last("file")))
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", screen.last("file")["bytes"].decode())
+    assert {"T", "NK"} <= set(texts)
+    assert "B" not in texts
+    assert texts.count("20") == 2  # half of T, and all of NK
+    assert "40" not in texts
+
+
+def test_each_view_names_what_it_shows(named, screen):
+    """What the legend of one view hides is another column's in the next."""
+    session = Session(named)
+    first = drawn(EmbeddingView(session), screen)
+    assert set(names(screen)) == {"T", "B", "NK"}
+    second = EmbeddingView(session, 1)
+    lay_out(second)
+    second._ready = True
+    second.start()
+    session.active = 1
+    second._on_message({"type": "color", "column": "sample"})
+    until(lambda: second.bar.color == "sample" and not second.bar.busy)
+    second._on_message({"type": "isolate", "label": "two"})
+    until(lambda: not first._drawing._running and not second._drawing._running)
+    run_steps()
+    found = [{label["text"] for label in m["labels"]} for m in screen.messages if m["type"] == "dots"][-2:]
+    assert {"T", "NK"} in found
+    assert {"two"} in found
 
 
 # -- very many cells: a coarse picture first ---------------------------------------------------------------

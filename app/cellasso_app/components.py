@@ -131,6 +131,7 @@ class StatusLine(Part):
 
     text = param.String()
     warning = param.String()
+    said = param.String(doc="Why the last step of selecting changed nothing.")
 
 
 class GenesPanel(Part):

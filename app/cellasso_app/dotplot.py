@@ -28,7 +28,7 @@ TOOLTIPS = [
     ("cells", "@cells{0,0}"),
 ]
 
-MIN_ROW, MAX_ROW = 13, 22
+MIN_ROW, MAX_ROW = 15, 24
 """Height of a row in pixels; below the smaller the panel scrolls."""
 
 
@@ -39,7 +39,7 @@ def dot_size(fraction: float | np.ndarray, largest: float) -> float | np.ndarray
 
 def largest_dot(n_genes: int, width: int = 230) -> float:
     """Return the diameter of a dot for all cells, so that neighbours do not touch."""
-    return float(min(MIN_ROW + 3, max(5.0, width / max(n_genes, 1) - 2)))
+    return float(min(MIN_ROW - 1, max(5.0, width / max(n_genes, 1) - 2)))
 
 
 class Dotplot:
@@ -129,5 +129,5 @@ def color_limits(summary: GroupSummary) -> tuple[float, float]:
 
 
 def _height(groups: Sequence[str], genes: Sequence[str], row: int) -> int:
-    """Return the height of the rows, and of the genes' names below."""
-    return row * (len(groups) + 1) + 8 * min(max(map(len, genes), default=0), 20) + 30
+    """Return the height of the rows, and of the genes' names above them."""
+    return row * len(groups) + 8 * min(max(map(len, genes), default=0), 20) + 14

@@ -30,7 +30,8 @@ def _side(side: str) -> dict[str, Any]:
         "width": f"var(--{side})",
         "flex": "none",
         "visibility": f"var(--{side}-visibility)",
-        "overflow": "hidden",
+        "overflow": "hidden auto",  # in a low window the panels at a side are scrolled together
+        "scrollbar-width": "thin",
         f"border-{inner}": "1px solid var(--line)",
         "background": "var(--panel)",
     }

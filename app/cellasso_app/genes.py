@@ -31,6 +31,9 @@ SUGGESTIONS = 30
 MAX_GROUPS = 60
 """Rows of a dotplot; a column with more categories says that only its first ones are shown."""
 
+MIN_PLOT = 160
+"""Pixels that the dotplot's groups are seen in at least; more of them scroll."""
+
 MAX_KNOWN = 1000
 """Genes whose summaries are kept, so that a further gene costs only its own; 10 KB each for 255 groups."""
 
@@ -83,7 +86,10 @@ class GenesView:
         self._dotplot = Dotplot(dark=session.dark)
         self._pane = pn.pane.Bokeh(self._dotplot.figure, sizing_mode="stretch_both", margin=0, visible=False)
         self._scroll = pn.Column(
-            self._pane, sizing_mode="stretch_both", margin=0, styles={"overflow-y": "auto", "overflow-x": "hidden"}
+            self._pane,
+            sizing_mode="stretch_both",
+            margin=0,
+            styles={"flex": f"1 0 {MIN_PLOT}px", "overflow": "hidden auto", "scrollbar-width": "thin"},
         )
         self.layout = pn.Column(
             self.panel,
@@ -92,7 +98,10 @@ class GenesView:
             self.key,
             sizing_mode="stretch_both",
             margin=0,
-            styles={"min-height": "0"},
+            styles={
+                "flex": "1 0 auto",
+                "height": "auto",
+            },  # never less than its parts: in a low window the whole side scrolls
         )
         session.param.watch(self._list, ["modality", "matrix", "normalise", "genes", "color", "as_categories"])
         session.param.watch(self._sum, ["genes", "matrix", "normalise", "group_by"])

@@ -17,7 +17,9 @@ NEARER = 1e-3
 """Pixels by which another place must be nearer to be better: of two as near, rounding must not choose."""
 
 
-def medians(xy: NDArray[np.float32], codes: NDArray[np.integer], n: int) -> NDArray[np.float32]:
+def medians(
+    xy: NDArray[np.float32], codes: NDArray[np.integer], n: int, *, most: int | None = None
+) -> NDArray[np.float32]:
     """Return the median of both coordinates of the cells of each category, `(n, 2)`.
 
     Parameters
@@ -26,14 +28,18 @@ def medians(xy: NDArray[np.float32], codes: NDArray[np.integer], n: int) -> NDAr
         `(2, n_obs)` float32; cells with NaN or infinite coordinates do not count.
     codes
         Category of each cell, `(n_obs,)`; any outside of 0 to `n - 1` is none.
+    most
+        Of a category with more cells about so many are looked at, one in so and so many; `None`: all.
 
     NaN for a category without cells. Takes a copy of the points.
     """
     counts = np.zeros(n, dtype=np.int64)
     _count(xy, codes, counts)
+    steps = np.ones_like(counts) if most is None else np.maximum(counts // most, 1)
+    counts = -(-counts // steps)
     ends = np.cumsum(counts)
     grouped = np.empty((2, counts.sum()), dtype=np.float32)
-    _group(xy, codes, ends - counts, grouped)
+    _group(xy, codes, ends - counts, steps, grouped)
     middles = np.full((n, 2), np.nan, dtype=np.float32)
     for code in np.flatnonzero(counts):
         for axis in (0, 1):
@@ -103,14 +109,24 @@ def _count(xy: NDArray[np.float32], codes: NDArray[np.integer], counts: NDArray[
 
 @njit(nogil=True, cache=True)
 def _group(
-    xy: NDArray[np.float32], codes: NDArray[np.integer], ends: NDArray[np.int64], grouped: NDArray[np.float32]
+    xy: NDArray[np.float32],
+    codes: NDArray[np.integer],
+    ends: NDArray[np.int64],
+    steps: NDArray[np.int64],
+    grouped: NDArray[np.float32],
 ) -> None:
-    """Copy the finite points into `(2, n)`, category after category; `ends` begins as where each one starts."""
+    """Copy each so-and-so-manyth finite point into `(2, n)`, category after category.
+
+    `ends` begins as where each category starts.
+    """
+    passed = np.zeros_like(ends)
     for i in range(xy.shape[1]):
         if 0 <= codes[i] < len(ends) and np.isfinite(xy[0, i]) and np.isfinite(xy[1, i]):
-            grouped[0, ends[codes[i]]] = xy[0, i]
-            grouped[1, ends[codes[i]]] = xy[1, i]
-            ends[codes[i]] += 1
+            if passed[codes[i]] % steps[codes[i]] == 0:
+                grouped[0, ends[codes[i]]] = xy[0, i]
+                grouped[1, ends[codes[i]]] = xy[1, i]
+                ends[codes[i]] += 1
+            passed[codes[i]] += 1
 
 
 @njit(nogil=True, cache=True)

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from cellasso.selection import Combined, Where
+from cellasso.summarise import count_groups
 from cellasso_app.axes import read_column
 from cellasso_app.coloring import MISSING_CODE, Categories, Values
 from cellasso_app.figure import ColorBar, Design, Label, Legend, Row
-from cellasso_app.labels import place
+from cellasso_app.labels import medians, place
 from cellasso_app.legend import codes_of, missing_label, visible_expression
 from cellasso_app.raster import HIDDEN, Dots
 from cellasso_app.session import ColorBy
@@ -48,6 +49,10 @@ FIGURE_WIDTH = 4.5
 
 LONGEST = 28
 """Letters of a name in a picture."""
+
+ENOUGH = 10_000
+"""Cells of a category that say where its middle is, within a hundredth of its extent: of all of ten million cells it
+took 0.7 s, for which the picture of a filter would wait."""
 
 
 class Filter(NamedTuple):
@@ -86,6 +91,28 @@ def filter_of(session: Session, *, except_for: str | None = None) -> Filter:
     return Filter(tuple((session.resolve(ColorBy("obs", column)), labels) for column, labels in hidden))
 
 
+class Shown(NamedTuple):
+    """Of the categories of a colouring, the cells that no other column hides: only those have names in a picture.
+
+    Attributes
+    ----------
+    counts
+        Cells of each category, `(n,)`.
+    n_missing
+        Cells of none.
+    middles
+        Median of both coordinates of each, `(n, 2)`, NaN without cells; `None` while it is not known.
+    """
+
+    counts: NDArray[np.int64]
+    n_missing: int
+    middles: NDArray[np.float32] | None
+
+    def codes(self, style: Style) -> list[int]:
+        """Return which categories have cells to be seen, from the first to the last."""
+        return [code for code, count in enumerate(self.counts) if count and code not in style.hidden]
+
+
 class States:
     """Finds which cells of a view are selected or hidden, and keeps it for as long as that is the same.
 
@@ -97,6 +124,7 @@ class States:
         self._visible: tuple[Filter, NDArray[np.bool_] | None, Recipe | None] = (Filter(), None, None)
         # of all cells, and of a sample of them
         self._known: dict[int, tuple[Plane, Selection | None, Filter, NDArray[np.uint8] | None]] = {}
+        self._shown: tuple[Cells, Filter, Shown] | None = None
 
     def visible(self, hidden: Filter, *, progress: Progress) -> tuple[NDArray[np.bool_] | None, Recipe | None]:
         """Return mask and recipe of the cells that are not hidden; as `Filter.find`, kept."""
@@ -114,6 +142,26 @@ class States:
             found = self._find_states(plane, selection, others, progress=progress)
             self._known[plane.step] = known = (plane, selection, others, found)
         return known[3]
+
+    def shown(self, loaded: Loaded, others: Filter, *, progress: Progress) -> Shown | None:
+        """Return what is seen of the categories that colour the cells where `others` are hidden; `None`: of values."""
+        cells, coloring = loaded.cells, loaded.cells.coloring
+        if not isinstance(coloring, Categories):
+            return None
+        visible, _ = self.visible(others, progress=progress)
+        if visible is None or loaded.middles is None:
+            return Shown(coloring.counts, coloring.n_missing, loaded.middles)
+        kept = self._shown
+        if kept is None or kept[0] is not cells or kept[1] != others:
+            n = len(coloring.labels)
+            codes = np.where(cells.plane.arrange(visible), cells.codes, np.uint8(MISSING_CODE))
+            found = Shown(
+                count_groups(coloring.codes, n, visible),
+                int(np.count_nonzero(coloring.codes[visible] < 0)),
+                medians(cells.plane.xy, codes, n, most=ENOUGH),
+            )
+            self._shown = kept = (cells, others, found)
+        return kept[2]
 
     def _find_states(
         self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
@@ -155,17 +203,19 @@ def pack(drawn: Picture | Dots) -> dict[str, Any]:
     return {**about, "bytes": bytes(deflate.zlib_compress(together, LEVEL))}
 
 
-def name_categories(loaded: Loaded, viewport: Viewport, canvas: Canvas, style: Style) -> list[dict[str, Any]]:
+def name_categories(
+    loaded: Loaded, shown: Shown | None, viewport: Viewport, canvas: Canvas, style: Style
+) -> list[dict[str, Any]]:
     """Return the names of the categories in view and where they stand, in data units, none over another."""
     coloring = loaded.cells.coloring
-    if loaded.middles is None or not isinstance(coloring, Categories):
+    if shown is None or shown.middles is None or not isinstance(coloring, Categories):
         return []
-    shown = [code for code in range(len(coloring.labels)) if code not in style.hidden and coloring.counts[code]]
-    texts = [shortened(coloring.labels[code]) for code in shown]
+    codes = shown.codes(style)
+    texts = [shortened(coloring.labels[code]) for code in codes]
     width, height = canvas.width / canvas.pixel_ratio, canvas.height / canvas.pixel_ratio
     low = np.array([viewport.x_low, viewport.y_low])
     scale = np.array([width, height]) / (np.array([viewport.x_high, viewport.y_high]) - low)
-    anchors = (loaded.middles[shown] - low) * scale
+    anchors = (shown.middles[codes] - low) * scale
     widths = [LETTER_WIDTH * len(text) + 4 for text in texts]
     places = place(
         anchors,
@@ -173,12 +223,16 @@ def name_categories(loaded: Loaded, viewport: Viewport, canvas: Canvas, style: S
         [LETTER_HEIGHT] * len(texts),
         width,
         height,
-        weights=coloring.counts[shown],
+        weights=shown.counts[codes],
         reach=LABEL_REACH,
     )
     at = places / scale + low
     placed = np.isfinite(at).all(axis=1)
-    return [{"text": texts[i], "x": float(at[i, 0]), "y": float(at[i, 1])} for i in np.flatnonzero(placed)]
+    return [
+        # the code, so that the browser takes the name away with the cells when it hides these, before the next picture
+        {"text": texts[i], "code": codes[i], "x": float(at[i, 0]), "y": float(at[i, 1])}
+        for i in np.flatnonzero(placed)
+    ]
 
 
 def a_name_moves(before: Loaded, loaded: Loaded, viewport: Viewport, canvas: Canvas) -> bool:
@@ -194,12 +248,22 @@ def a_name_moves(before: Loaded, loaded: Loaded, viewport: Viewport, canvas: Can
 
 
 def design_figure(
-    loaded: Loaded, canvas: Canvas, style: Style, names: tuple[str, str], colors: list[str], *, labelled: bool, dpi: int
+    loaded: Loaded,
+    shown: Shown | None,
+    canvas: Canvas,
+    style: Style,
+    names: tuple[str, str],
+    *,
+    colors: list[str],
+    labelled: bool,
+    dpi: int,
 ) -> Design:
     """Return all of a figure but the picture, of what a screen of the size of `canvas` shows.
 
     Parameters
     ----------
+    shown
+        What is seen of the categories, if they colour the cells: legend and names tell of no others.
     names
         Of the axes.
     colors
@@ -208,15 +272,15 @@ def design_figure(
     coloring, scale = loaded.cells.coloring, loaded.cells.scale
     key: Legend | ColorBar | None = None
     labels: tuple[Label, ...] = ()
-    if isinstance(coloring, Categories):
-        shown = [code for code in range(len(coloring.labels)) if code not in style.hidden and coloring.counts[code]]
-        rows = [Row(coloring.labels[code], colors[code], int(coloring.counts[code])) for code in shown]
-        if coloring.n_missing and MISSING_CODE not in style.hidden:
-            rows.append(Row(missing_label(coloring), colors[MISSING_CODE], coloring.n_missing))
+    if isinstance(coloring, Categories) and shown is not None:
+        codes, counts = shown.codes(style), shown.counts
+        rows = [Row(coloring.labels[code], colors[code], int(counts[code])) for code in codes]
+        if shown.n_missing and MISSING_CODE not in style.hidden:
+            rows.append(Row(missing_label(coloring), colors[MISSING_CODE], shown.n_missing))
         key = Legend(tuple(rows), coloring.name)
-        if labelled and loaded.middles is not None:
-            middles = [(code, *map(float, loaded.middles[code])) for code in shown]
-            labels = tuple(Label(coloring.labels[i], x, y, float(coloring.counts[i])) for i, x, y in middles)
+        if labelled and shown.middles is not None:
+            middles = [(code, *map(float, shown.middles[code])) for code in codes]
+            labels = tuple(Label(coloring.labels[i], x, y, float(counts[i])) for i, x, y in middles)
     elif isinstance(coloring, Values):
         low, high = scale.limits(coloring)
         clipped = bool(coloring.ends) and high < coloring.ends[100.0][1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cellasso.selection import Combined, Lasso, Region, Where
 from cellasso_app.axes import axis_of
 from cellasso_app.legend import category_expression
-from cellasso_app.painting import States, filter_of
+from cellasso_app.painting import States, filter_of, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,8 @@ class Picking:
 
         def prepare(progress: Progress) -> Callable[[], None]:
             recipe = Where(category_expression(dataset.expression_name(coloring.name), label, coloring))
-            return partial(session.select, operation, *self._within(visible, recipe, recipe.mask(dataset), progress))
+            found = self._within(visible, recipe, recipe.mask(dataset), progress)
+            return partial(session.select, operation, *found, where=f"of {shortened(label)} are shown")
 
         self.turns.take(prepare)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
@@ -172,6 +172,7 @@ class Cells:
         self.plane = plane
         self.coloring = coloring
         self.scale = scale
+        self._selected: tuple[NDArray[np.uint8] | None, frozenset[int], bool] = (None, frozenset(), False)
         if isinstance(coloring, Categories):
             self.codes = plane.arrange(coloring.codes.astype(np.uint8))  # -1, missing, becomes 255
         elif isinstance(coloring, Values):
@@ -212,6 +213,20 @@ class Cells:
             shown = own if shown is None else shown & own
         return shown
 
+    def shows_selected(self, style: Style, states: NDArray[np.uint8] | None) -> bool:
+        """Whether a cell that is drawn, in view or not, is selected; of a sample, which may lack them, always."""
+        if states is None:
+            return False
+        if self.plane.step > 1:
+            return True
+        kept = self._selected
+        if kept[0] is not states or kept[1] != style.hidden:  # not with every picture: a pass over all cells
+            selected = states == SELECTED
+            if style.hidden and len(self.codes):
+                selected = ~np.isin(self.codes[selected], list(style.hidden))
+            self._selected = kept = (states, style.hidden, bool(selected.any()))
+        return kept[2]
+
     def ranks(self, style: Style) -> NDArray[np.int16]:
         """Return which colours lie above which, `(256,)`; -1 for hidden ones."""
         order = self.order(style.order)
@@ -249,6 +264,8 @@ def draw(
         Whether few cells may be left to the browser.
     """
     plane = cells.plane
+    # where none of the selected cells is drawn (they are hidden, or not in this embedding) nothing stands out
+    style = replace(style, fade=style.fade and cells.shows_selected(style, states))
     if dots and plane.count(viewport) <= N_DOTS:
         return _collect(cells, viewport, canvas, style, states)
     strips = _strips(plane, viewport, canvas)

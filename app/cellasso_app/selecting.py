@@ -71,6 +71,7 @@ class SelectionView:
             format=source,
             sizing_mode="stretch_width",
             margin=0,
+            styles={"flex": "none", "height": "var(--selection)"},
         )
         session.param.watch(self._refresh, ["selection", "composition_by", "modality", "as_categories", "recolored"])
         session.param.watch(self._tell_contents, ["genes", "matrix"])

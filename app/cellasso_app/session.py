@@ -26,6 +26,14 @@ MAX_HISTORY = 100
 MAX_DIMS = 200
 """Dimensions of an embedding that are offered; an obsm with more holds something else than coordinates."""
 
+NONE_THERE = "No selected cells there; the selection stays."
+UNCHANGED: dict[Operation, str] = {
+    "add": "Those cells are selected already.",
+    "subtract": NONE_THERE,
+    "intersect": "All selected cells are there.",
+}
+"""What is said of a step that leaves the selected cells as they are, by how it combines with them."""
+
 MAX_GENES = 60
 """Genes on the list at once: what one dotplot can still show."""
 
@@ -142,7 +150,8 @@ class Session(param.Parameterized):
     genes = param.List(doc="Chosen genes, named as `Dataset.read_feature` takes them.")
     group_by = param.String(doc="Column that groups the dotplot.")
     composition_by = param.String(doc="Column by which the selection is broken down.")
-    selection = param.Parameter(doc="A `Selection`, or None.")
+    selection = param.Parameter(doc="A `Selection` of one cell or more, or None.")
+    said = param.String(doc="Why the last step of selecting changed nothing, in a sentence; empty when it did.")
     as_categories = param.Parameter(frozenset(), doc="Columns of whole numbers that are taken as categories.")
     hidden = param.Parameter({}, doc="Labels of categories that are not shown, by column.")
     recolored = param.Parameter({}, doc="Colours by label that were chosen for a column's categories, by column.")
@@ -164,6 +173,7 @@ class Session(param.Parameterized):
         self._labels: dict[str, str] = {}
         self._columns: dict[str, list[dict[str, str]]] = {}
         self.choose_modality(next(iter(self.modalities), ""))
+        self.param.watch(self._unsay, ["selection", "embedding", "dims", "pair", "color", "hidden"])
 
     # -- what can be chosen ---------------------------------------------------------------------------
 
@@ -336,23 +346,56 @@ class Session(param.Parameterized):
 
     # -- selecting --------------------------------------------------------------------------------------
 
-    def select(self, operation: Operation, recipe: Lasso | Where, mask: NDArray[np.bool_]) -> None:
-        """Combine what was just drawn or clicked with the selection there is."""
+    # A step that finds no cells is no step. A stroke beside the cells is a slip of the hand: it must not cost a
+    # selection that may have taken many strokes, also where it was to replace it, nor may "0 cells" become a
+    # selection, before which every cell is one of the others and fades. Clearing has gestures of its own (Escape, a
+    # double click, Clear), and subtracting the last selected cell clears too: that is what was asked for.
+
+    def select(
+        self, operation: Operation, recipe: Lasso | Where, mask: NDArray[np.bool_], *, where: str = "there"
+    ) -> None:
+        """Combine what was just drawn or clicked with the selection there is; say so where that changes nothing.
+
+        Parameters
+        ----------
+        mask
+            Cells of the recipe, `(n_obs,)`.
+        where
+            For the sentence which says that these are none.
+        """
         before: Selection | None = self.selection
-        if before is None and operation == "subtract":
-            return
         fresh = Selection.of(recipe, mask)
-        self._change(fresh if before is None else before.then(operation, recipe, mask))
+        if not fresh.n:
+            self._stay(f"No cells {where}{'; the selection stays' if before is not None else ''}.")
+        elif before is None:
+            if operation == "subtract":
+                self._stay("Nothing is selected that could be taken away.")
+            else:
+                self._change(fresh)
+        else:
+            after = before.then(operation, recipe, mask)
+            if operation == "intersect" and not after.n:
+                self._stay(NONE_THERE)
+            elif operation != "replace" and after.n == before.n:  # then they are the same cells
+                self._stay(UNCHANGED[operation])
+            else:
+                self._change(after)
 
     def invert(self, among: tuple[Recipe, NDArray[np.bool_]] | None = None) -> None:
-        """Select all other cells, or all others among those of a recipe and its mask `(n_obs,)`."""
+        """Select all other cells, or all others among those of a recipe and its mask `(n_obs,)`, if there are any."""
         if self.selection is None:
             return
         others = self.selection.inverted()
-        self._change(others if among is None else others.then("intersect", *among))
+        if among is not None:
+            others = others.then("intersect", *among)
+        if others.n:
+            self._change(others)
+        else:
+            self._stay(f"All{'' if among is None else ' shown'} cells are selected; there are no others.")
 
     def clear(self) -> None:
         """Select nothing."""
+        self._unsay()
         if self.selection is not None:
             self._change(None)
 
@@ -381,7 +424,14 @@ class Session(param.Parameterized):
     def _change(self, selection: Selection | None) -> None:
         self._past = [*self._past, self.selection][-MAX_HISTORY:]
         self._future = []
-        self.selection = selection
+        self.selection = selection if selection is None or selection.n else None
+
+    def _stay(self, sentence: str) -> None:
+        """Leave the selection and its history as they are, and say why."""
+        self.said = sentence
+
+    def _unsay(self, *_events: object) -> None:
+        self.said = ""
 
     def _has_column(self, name: str) -> bool:
         return any(column["name"] == name for column in self.columns())

@@ -67,6 +67,7 @@ class _Drawn:
     cells: Cells
     message: dict[str, Any]
     n_visible: int
+    lacks_selected: bool  # cells are selected, and none of them is drawn
 
 
 class EmbeddingView:
@@ -149,6 +150,7 @@ class EmbeddingView:
             session.param.watch(self._offer, ["order", "dot_size", "labelled", "downward", "hover_columns", "scales"]),
             session.param.watch(self._list_columns, ["modality", "matrix"]),
             session.param.watch(self._activate, ["active"]),
+            session.param.watch(self._say, ["said", "active"]),
         ]
         self.has_begun = not number
         if not number:
@@ -353,6 +355,10 @@ class EmbeddingView:
     def _fail_turn(self, sentence: str) -> None:
         self.status.warning = sentence
 
+    def _say(self, *_events: object) -> None:
+        """Say where the hand is why its last step changed nothing."""
+        self.status.said = self._session.said if self.is_active else ""
+
     def _stay(self) -> None:
         """Choose again what is on the screen: what was chosen instead cannot be had, or was cancelled."""
         self.bar.busy = False
@@ -414,8 +420,11 @@ class EmbeddingView:
         def job(progress: Progress) -> _Drawn:
             states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
             drawn = draw(loaded.cells, viewport, canvas, style, states)
-            labels = name_categories(loaded, viewport, canvas, style) if labelled else []
-            return _Drawn(loaded.asked, loaded.cells, {**pack(drawn), "labels": labels}, drawn.n_visible)
+            shown = self._states.shown(loaded, others, progress=progress) if labelled else None
+            labels = name_categories(loaded, shown, viewport, canvas, style)
+            message = {**pack(drawn), "labels": labels}
+            lacks = selection is not None and not loaded.cells.shows_selected(style, states)
+            return _Drawn(loaded.asked, loaded.cells, message, drawn.n_visible, lacks)
 
         self._drawing.submit(job)
 
@@ -429,6 +438,7 @@ class EmbeddingView:
             self._finishing.submit(loaded.rest, long=reads and self._session.needs_scan(color))
 
     def _set_view(self) -> None:
+        self._session.said = ""
         if self._ready:
             self.layer.send({"type": "view", "view": list(self.plot.ends), "number": self.plot.n_set})
         self._draw()
@@ -436,6 +446,7 @@ class EmbeddingView:
     def _move(self, viewport: Viewport, number: int) -> None:
         x_low, x_high, y_low, y_high = viewport
         if x_low < x_high and y_low < y_high and self.plot.moved(viewport, number):
+            self._session.said = ""
             self._draw()
 
     def _show_drawn(self, drawn: _Drawn) -> None:
@@ -456,6 +467,8 @@ class EmbeddingView:
         parts.append("sharpening…" if is_sample or loaded.read < 1 else "exact")
         if coloring is not None:
             parts.append(SAID[loaded.cells.order(self._style(loaded.cells).order)])
+        if drawn.lacks_selected:
+            parts.insert(1, "no selected cell is shown here")
         if isinstance(coloring, Values):
             scale = loaded.cells.scale
             if coloring.ends and scale.limits(coloring) != scale.limits_of(coloring.ends[100.0]):
@@ -545,20 +558,20 @@ class EmbeddingView:
             return
         viewport, ends, selection = self.plot.viewport, self.plot.ends, session.selection
         style, others, colors = self._style(loaded.cells), self._others(), self._colors(loaded.cells)["colors"]
-        design = design_figure(
-            loaded, screen, style, self._axis_names(loaded), colors, labelled=session.labelled, dpi=dpi
-        )
-        width, height = design.pixels
-        canvas = Canvas(width, height, width / screen.width, screen.dark)
+        axis_names, labelled = self._axis_names(loaded), session.labelled
         parts = [
             session.dataset.file_path.stem,
-            *design.axis_names[:1],
+            *axis_names[:1],
             loaded.cells.coloring and loaded.cells.coloring.name,
         ]
         name = "_".join("".join(c if c.isalnum() else "-" for c in part) for part in parts if part)[:120]
 
         def job(progress: Progress) -> dict[str, Any]:
             states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
+            shown = self._states.shown(loaded, others, progress=progress)
+            design = design_figure(loaded, shown, screen, style, axis_names, colors=colors, labelled=labelled, dpi=dpi)
+            width, height = design.pixels
+            canvas = Canvas(width, height, width / screen.width, screen.dark)
             picture = draw(loaded.cells, viewport, canvas, style, states, dots=False)
             if isinstance(picture, Dots):
                 raise TypeError("a figure is a picture")

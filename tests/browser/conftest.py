@@ -73,6 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     plain.write_h5ad(folder / "plain.h5ad")
     write_tissue(folder / "tissue.h5ad")
+    write_crowded(folder / "crowded.h5ad")
     (folder / "exports").mkdir()
     return folder
 
@@ -88,11 +89,26 @@ def write_tissue(path: Path) -> None:
     tissue.write_h5ad(path)
 
 
+def write_crowded(path: Path) -> None:
+    """Twenty-four clouds with long names, of which all but the last are of one site, and a dozen genes."""
+    rng = np.random.default_rng(3)
+    group = np.arange(960) % 24
+    names = [f"CD8-positive, alpha-beta T cell {i:02}" for i in range(24)]
+    sites = pd.Categorical(np.where(group == 23, "skin", "blood"))
+    obs = pd.DataFrame(
+        {"cell_type": pd.Categorical.from_codes(group, names), "site": sites}, index=[f"cell-{i}" for i in range(960)]
+    )
+    X = rng.poisson(1 + group[:, None] % 5, (960, 12)).astype(np.float32)
+    crowded = ad.AnnData(np.log1p(X), obs=obs, var=pd.DataFrame(index=[f"GENE{i}" for i in range(12)]))
+    crowded.obsm["X_umap"] = np.stack([group % 6, group // 6], axis=1) * 10 + rng.normal(size=(960, 2))
+    crowded.write_h5ad(path)
+
+
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
-    """`cellasso serve` on the four files."""
+    """`cellasso serve` on the five files."""
     command = [sys.executable, "-c", "import sys; from cellasso_app.cli import main; sys.exit(main())", "serve"]
-    files = [str(folder / name) for name in ("cells.h5ad", "cells.h5mu", "plain.h5ad", "tissue.h5ad")]
+    files = [str(folder / name) for name in ("cells.h5ad", "cells.h5mu", "plain.h5ad", "tissue.h5ad", "crowded.h5ad")]
     options = ["--no-browser", "--export-dir", str(folder / "exports")]
     with served([*command, *files, *options], folder / "server.log") as address:
         yield address

@@ -418,6 +418,78 @@ def test_the_embedding_has_most_of_the_room_and_nothing_reaches_out_of_the_windo
         assert box["y"] + box["height"] <= height
 
 
+GENES_12 = ", ".join(f"GENE{i}" for i in range(12))
+
+
+def add_genes(page: Page, typed: str, last: str) -> None:
+    search = page.get_by_role("combobox", name="Find a gene")
+    search.fill(typed)
+    search.press("Enter")
+    page.get_by_role("button", name=f"Remove {last}", exact=True).wait_for()
+    page.get_by_role("img", name="Area of a dot: fraction of cells above 0").wait_for()
+
+
+def seen(page: Page, inner: Locator) -> dict[str, float]:
+    """The part of something that is on the screen: of all that it scrolls in, what is left."""
+    return inner.evaluate(
+        """(node) => {
+            let {left, top, right, bottom} = node.getBoundingClientRect();
+            for (let at = node; at; at = at.assignedSlot ?? at.parentNode ?? at.host) {
+                if (!(at instanceof Element) || getComputedStyle(at).overflowY === "visible") continue;
+                const box = at.getBoundingClientRect();
+                [left, top] = [Math.max(left, box.left), Math.max(top, box.top)];
+                [right, bottom] = [Math.min(right, box.right), Math.min(bottom, box.bottom)];
+            }
+            return {top, height: bottom - top, width: right - left};
+        }"""
+    )
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1366, 768), (1920, 1080)], ids=str)
+@pytest.mark.parametrize("file", ["crowded.h5ad", "cells.h5ad"])
+def test_a_selection_takes_no_room_from_the_dotplot_or_the_embedding(page: Page, server: str, size, file) -> None:
+    width, height = size
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, server, file)
+    genes = GENES_12 if file == "crowded.h5ad" else "CD4, LYZ, NKG7"
+    add_genes(page, genes, genes.rpartition(" ")[2])
+    dots, export = page.get_by_role("img", name="Dotplot"), page.get_by_role("button", name="Export subset")
+    page.wait_for_function("() => Bokeh.documents.length > 0")
+    page.wait_for_timeout(500)  # laid out
+    before, plotted, whole = seen(page, dots), plot(page).bounding_box(), dots.bounding_box()
+    assert before["height"] >= (160 if file == "crowded.h5ad" else 110)
+    lasso(page, radius=150)
+    page.get_by_role("list", name="Composition").get_by_role("listitem").first.wait_for()
+    page.wait_for_timeout(300)
+    assert seen(page, dots) == before
+    assert dots.bounding_box() == whole  # not respaced either
+    assert plot(page).bounding_box() == plotted
+    listed = page.get_by_role("list", name="Composition")
+    assert seen(page, listed)["height"] >= 60  # three rows
+    box = export.bounding_box()
+    assert box["y"] + box["height"] <= height
+    page.get_by_role("textbox", name="File name of the export").fill(f"room_{width}_{file}")
+    export.click()
+    page.get_by_role("status", name="Export", exact=True).filter(has_text="written to").wait_for(timeout=60_000)
+    assert export.bounding_box() == box  # under the pointer that pressed it
+    assert seen(page, dots) == before
+    assert seen(page, listed)["height"] >= 44  # two rows beside the answer
+    assert seen(page, page.get_by_role("button", name="Download"))["height"] >= 20
+
+
+def test_in_a_low_window_the_panels_at_the_right_are_scrolled_together(page: Page, server: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 480})
+    open_page(page, server, "crowded.h5ad")
+    add_genes(page, GENES_12, "GENE11")
+    export = page.get_by_role("button", name="Export subset")
+    export.scroll_into_view_if_needed()
+    box = export.bounding_box()
+    assert box["y"] + box["height"] <= 480
+    dots = page.get_by_role("img", name="Dotplot")
+    dots.scroll_into_view_if_needed()
+    assert seen(page, dots)["height"] >= 100
+
+
 def test_side_panels_fold_away_and_come_back(page: Page, server: str) -> None:
     open_page(page, server)
     before = plot(page).bounding_box()["width"]
@@ -637,6 +709,70 @@ def test_hidden_cells_are_not_drawn_not_selected_and_the_recipe_says_so(page: Pa
     until_pixels(page, CD4_T, some=True)
 
 
+def test_a_stroke_over_nothing_leaves_selection_and_picture_as_they_were(page: Page, server: str) -> None:
+    open_page(page, server)
+    until_pixels(page, B, some=True)
+    nowhere = circle(page, (0.96, 0.05), 12)
+    page.get_by_role("button", name="Lasso").click()
+    stroke(page, nowhere)
+    status(page).filter(has_text=re.compile(r"^No cells there\.")).wait_for()
+    until_pixels(page, B, some=True)  # not faded
+    assert cells(page).inner_text() == "900 cells"
+    assert page.get_by_role("button", name="Undo").is_disabled()
+
+    lasso(page)
+    n = selected(page)
+    status(page).filter(has_not_text="No cells there").wait_for()
+    for tool, keys in (("Lasso", []), ("Box", []), ("Lasso", ["Shift"]), ("Box", ["Alt"]), ("Lasso", ["Shift", "Alt"])):
+        page.get_by_role("button", name=tool).click()
+        for key in keys:
+            page.keyboard.down(key)
+        stroke(page, nowhere if tool == "Lasso" else [nowhere[0], nowhere[20]])
+        for key in keys:
+            page.keyboard.up(key)
+        status(page).filter(has_text="No cells there; the selection stays.").wait_for()
+        assert selected(page) == n
+        page.keyboard.press("f")  # what was said goes when another part is shown
+        status(page).filter(has_not_text="No cells there").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    cells(page).filter(has_not_text="selected").wait_for()
+    assert page.get_by_role("button", name="Undo").is_disabled()
+    page.get_by_role("button", name="Redo").click()
+    cells(page).filter(has_text="selected").wait_for()
+    assert selected(page) == n
+
+
+INK = (0x1C, 0x21, 0x28)  # of names in a picture
+
+
+def count_ink(page: Page) -> int:
+    return page.evaluate(f"(want) => ({CANVAS})(want).n", list(INK))
+
+
+def test_names_go_with_their_cells_and_come_back(page: Page, server: str) -> None:
+    open_page(page, server, "crowded.h5ad")
+    until_pixels(page, INK, some=True)
+    page.wait_for_timeout(300)
+    of_all = count_ink(page)
+    page.get_by_role("button", name="Colour by site").click()
+    page.get_by_role("button", name="Hide blood").click()
+    page.get_by_role("button", name="Colour by cell_type").click()
+    page.wait_for_function(f"(most) => ({CANVAS})({list(INK)}).n < most", arg=of_all / 10)
+    status(page).filter(has_text="40 cells in view").wait_for()
+    page.wait_for_timeout(300)
+    assert 0 < count_ink(page) < of_all / 10  # the one name of what is still there
+    for hidden in (True, False):  # what the legend does at once, before the server has drawn anything
+        detail = {"column": "cell_type", "code": 23, "hidden": hidden}
+        page.evaluate("(detail) => document.dispatchEvent(new CustomEvent('cellasso-paint', {detail}))", detail)
+        until_pixels(page, INK, some=not hidden)
+    page.get_by_role("button", name="Hide CD8-positive, alpha-beta T cell 23").click()
+    until_pixels(page, INK, some=False)
+    page.get_by_role("button", name="Show all of cell_type").click()
+    until_pixels(page, INK, some=True)
+    page.get_by_role("button", name="Show all of site").click()
+    page.wait_for_function(f"(some) => ({CANVAS})({list(INK)}).n === some", arg=of_all)
+
+
 def test_a_category_takes_the_colour_that_the_user_chooses(page: Page, server: str) -> None:
     open_page(page, server)
     until_pixels(page, B, some=True)
@@ -672,7 +808,12 @@ def test_a_tissue_lies_as_in_its_image_until_the_user_turns_it(page: Page, serve
     open_page(page, server, "tissue.h5ad")
 
     def upper_is_above() -> bool:
-        until_pixels(page, BLUE, some=True)
+        for color in (BLUE, RED):
+            until_pixels(page, color, some=True)
+        page.wait_for_function(  # the whole of one lies above the other: not while one picture gives way to the next
+            f"([blue, red]) => Math.abs(({CANVAS})(blue).from_top - ({CANVAS})(red).from_top) > 0.2",
+            arg=[list(BLUE), list(RED)],
+        )
         blue, red = (page.evaluate(CANVAS, list(color))["from_top"] for color in (BLUE, RED))
         assert abs(blue - red) > 0.2
         return blue < red
@@ -743,8 +884,7 @@ def test_shift_at_the_first_click_of_a_polygon_adds(page: Page, server: str) -> 
         page.mouse.click(*point)
     page.wait_for_timeout(400)
     page.mouse.dblclick(*at[-1])
-    page.get_by_role("button", name="Undo").and_(page.locator(":enabled")).wait_for()
-    page.wait_for_timeout(500)
+    cells(page).filter(has_not_text=f"{before:,} of").wait_for()
     both = selected(page)
     assert both > before
     page.keyboard.press("Control+z")
@@ -790,7 +930,7 @@ def test_views_beside_each_other_can_be_closed_and_their_options_reached(page: P
     page.keyboard.press("Escape")
     for n in (3, 2, 1):
         page.get_by_role("button", name="Close this view").nth(n).click(timeout=5_000)
-        page.wait_for_timeout(500)
+        plot(page).nth(n).wait_for(state="detached")
         assert plot(page).count() == n
 
 

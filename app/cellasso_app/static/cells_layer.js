@@ -208,6 +208,7 @@ export function render({ model }) {
     ink.strokeStyle = style.getPropertyValue("--ground");
     ink.fillStyle = style.getPropertyValue("--text");
     for (const label of labels) {
+      if (!(table[label.code] >>> 24)) continue; // hidden since the picture was drawn
       const [x, y] = place(label.x, label.y, at, box);
       ink.globalAlpha = 0.85;
       ink.strokeText(label.text, x, y);

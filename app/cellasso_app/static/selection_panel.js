@@ -1,8 +1,11 @@
 export function render({ model }) {
-  const part = h("section", { class: "part own selection", "aria-label": "Selection", tabindex: "-1" });
-  const size = h("div", { class: "size", role: "status", "aria-label": "Selected cells" });
+  const part = h("section", { class: "part selection", "aria-label": "Selection", tabindex: "-1" });
+  const size = h("span", { class: "size", role: "status", "aria-label": "Selected cells" });
+  const key = (text) => h("kbd", {}, text);
+  const teach = h("div", { class: "teach" },
+    h("p", {}, "Draw a lasso or a box over the cells, or click a category on the left."),
+    h("p", {}, key("Shift"), " adds, ", key("Alt"), " takes away, both keep what overlaps."));
   const column = select("Composition by", [], "", (value) => model.send_msg({ type: "composition", value }));
-  const by = h("label", { class: "by field" }, "by", column);
   const list = h("div", { class: "scroll composition", role: "list", "aria-label": "Composition" });
   const name = h("input", { type: "text", "aria-label": "File name of the export", spellcheck: "false" });
   const format = h("select", {
@@ -16,15 +19,16 @@ export function render({ model }) {
   const outcome = h("div", { class: "outcome", role: "status", "aria-label": "Export" });
   const invert = h("button", { type: "button", class: "link", onclick: () => model.send_msg({ type: "invert" }) }, "Invert");
   const clear = h("button", { type: "button", class: "link", onclick: () => model.send_msg({ type: "clear" }) }, "Clear");
+  const field = h("label", { class: "field" }, "by", column);
+  const by = h("div", { class: "by" }, field, invert, clear);
 
   watch(model, ["n_selected", "n_obs"], () => {
     const none = model.n_selected === null;
-    size.replaceChildren(...(none
-      ? [h("p", {}, "Draw a lasso or a box over the cells, or click a category on the left.")]
-      : [number(model.n_selected), h("small", {}, ` of ${number(model.n_obs)} cells · ${percent(model.n_selected, model.n_obs)}`)]));
-    by.hidden = list.hidden = none || !model.columns.length;
+    size.replaceChildren(...(none ? [] : [h("b", {}, number(model.n_selected)), ` of ${number(model.n_obs)} · ${percent(model.n_selected, model.n_obs)}`]));
     for (const button of [invert, clear]) release(button, none, part);
-    invert.hidden = clear.hidden = none;
+    teach.hidden = !none;
+    by.hidden = list.hidden = none;
+    field.style.visibility = model.columns.length ? "" : "hidden";
   });
   watch(model, ["columns", "column"], () => setOptions(column, model.columns, model.column));
   watch(model, ["rows", "n_selected"], () => {
@@ -38,7 +42,12 @@ export function render({ model }) {
     format.replaceChildren(...model.formats.map(({ value, label }) => h("option", { value }, label)));
     format.value = model.format;
   });
-  watch(model, ["contents"], () => { contents.textContent = contents.title = model.contents; });
+  let folder = "";
+  const tellContents = () => {
+    contents.textContent = folder ? `${model.contents}, into ${folder.split(/[/\\]/).filter(Boolean).pop() ?? folder}` : model.contents;
+    contents.title = `${model.contents}. Goes to ${folder || "the server's folder"}; the open file stays as it is.`;
+  };
+  watch(model, ["contents"], tellContents);
   watch(model, ["export", "n_selected"], () => {
     const state = model.export;
     const running = state.state === "running";
@@ -48,6 +57,7 @@ export function render({ model }) {
     name.disabled = format.disabled = running;
     bar.show(running, state.fraction ?? 0);
     outcome.className = `outcome ${state.state}`;
+    outcome.hidden = state.state === "idle";
     if (running) outcome.replaceChildren(`Writing ${number(state.n)} cells… ${Math.round(100 * (state.fraction ?? 0))}%`);
     else if (state.state === "exists") {
       outcome.replaceChildren(h("div", { class: "question" }, h("span", {}, h("b", {}, state.name), " exists already. Replace it?"),
@@ -55,9 +65,14 @@ export function render({ model }) {
         h("button", { type: "button", class: "link", onclick: () => model.send_msg({ type: "keep" }) }, "Cancel")));
     } else if (state.state === "failed") outcome.replaceChildren(state.message);
     else if (state.state === "done") {
-      outcome.replaceChildren(`${number(state.n)} cells written to `, h("span", { class: "path" }, state.path), " ", download(state),
+      outcome.replaceChildren(h("div", { class: "question" },
+        h("span", { title: state.path }, `${number(state.n)} cells written to `, h("span", { class: "path" }, state.path)), download(state)),
         ...state.left_out.map((sentence) => h("div", { class: "warning" }, `Left out: ${sentence}`)));
-    } else outcome.replaceChildren(`Goes to ${state.folder ?? "the server's folder"}; the open file stays as it is.`);
+    } else {
+      outcome.replaceChildren();
+      folder = state.folder ?? folder;
+      tellContents();
+    }
   });
 
   // The file comes through the session's own connection piece by piece: no second address to guard.
@@ -87,7 +102,7 @@ export function render({ model }) {
   });
 
   part.append(
-    h("div", { class: "head" }, h("h2", {}, "Selection"), h("span", { style: { marginLeft: "auto" } }, invert, clear)), size, by, list,
-    h("div", { class: "actions" }, name, format), h("div", { class: "actions" }, start, cancel, contents), bar, outcome);
+    h("div", { class: "head" }, h("h2", {}, "Selection"), size), by, list, teach, outcome, bar,
+    h("div", { class: "actions" }, name, format), h("div", { class: "actions" }, start, cancel, contents));
   return part;
 }
