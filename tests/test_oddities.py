@@ -13,10 +13,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import cellasso
 import oracle
 from cellasso.errors import ElementError
+from cellasso.inspect import _flat, inspect, render_text
 from inprocess import masks, write
 
 if TYPE_CHECKING:
@@ -92,9 +94,47 @@ def cells_without_category(file: h5py.File) -> None:
     replace(file, "obs/numbered/codes", np.array([0, -1, 1] * (N_OBS // 3), dtype="i1"))
 
 
+def called_as_a_class(file: h5py.File) -> None:
+    file.attrs["encoding-type"] = "AnnData"
+
+
+def nothing_called_text(file: h5py.File) -> None:
+    nothing_as_text(file)
+    file["uns/nothing"].attrs.update({"encoding-type": "string", "encoding-version": "0.2.0"})
+
+
+def column_called_as_the_store_of_categories(file: h5py.File) -> None:
+    file["obs/__categories"] = np.arange(N_OBS)
+    file["obs"].attrs["column-order"] = [*file["obs"].attrs["column-order"], "__categories"]
+
+
+def sparse_layer(file: h5py.File, dtype: str) -> None:
+    matrix = sparse.csr_matrix(np.random.default_rng(0).integers(0, 3, (N_OBS, N_VARS)).astype("f4"))
+    group = file.create_group("layers/odd")
+    group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": matrix.shape})
+    group["data"], group["indices"], group["indptr"] = matrix.data.astype(dtype), matrix.indices, matrix.indptr
+
+
+def halves(file: h5py.File) -> None:
+    sparse_layer(file, "<f2")
+
+
+def big_endian(file: h5py.File) -> None:
+    sparse_layer(file, ">f4")
+
+
+def singles(file: h5py.File) -> None:
+    sparse_layer(file, "<f4")
+
+
 PUT_RIGHT = [
+    (called_as_a_class, nothing),
+    (column_called_as_the_store_of_categories, column_called_as_the_store_of_categories),
+    (halves, singles),
+    (big_endian, singles),
     (flags_as_integers, nothing),
     (nothing_as_text, none_in_uns),
+    (nothing_called_text, none_in_uns),
     (no_index_stated, nothing),
     (no_index, index_of_row_numbers),
     (order_of_columns_that_are_not_there, nothing),
@@ -289,3 +329,64 @@ def test_a_column_whose_name_is_no_text_is_passed_over_and_named_by_the_export(c
         exported = dataset.export(np.ones(dataset.n_obs, dtype=bool), tmp_path / "x.h5ad")
     assert [sentence for sentence in exported.left_out if "not UTF-8" in sentence and "caf" in sentence]
     oracle.read(exported.path)
+
+
+def test_elements_below_a_slash_are_read_named_and_exported(changed, tmp_path):
+    """HDF5 has made a group of what stands before the slash; anndata reads the columns, and refuses the rest."""
+
+    def with_slashes(file: h5py.File) -> None:
+        sparse_layer(file, "<f4")
+        file.move("layers/odd", "layers/norm/log")
+        file["obsm/harmony/umap"] = np.random.default_rng(0).random((N_OBS, 2))
+        file["obs/G1/S"] = np.arange(N_OBS)
+        file["obs"].attrs["column-order"] = [*file["obs"].attrs["column-order"], "G1/S"]
+
+    def without(file: h5py.File) -> None:
+        with_slashes(file)
+        for group, name in (("layers", "norm/log"), ("obsm", "harmony/umap")):
+            file.move(f"{group}/{name}", f"{group}/{name.replace('/', '_')}")
+            del file[f"{group}/{name.partition('/')[0]}"]
+
+    path, sound = changed(with_slashes), changed(without)
+    with cellasso.open(path) as dataset:
+        right = oracle.read(sound)
+        feature = str(dataset.features("norm/log").names[3])
+        np.testing.assert_array_equal(
+            dataset.read_feature(feature, "norm/log"), right[:, feature].layers["norm_log"].toarray().ravel()
+        )
+        np.testing.assert_array_equal(dataset.read_embedding("harmony/umap"), right.obsm["harmony_umap"].astype("f4"))
+        assert dataset.read_obs("G1/S").tolist() == list(range(N_OBS))
+        listed = {element.path for section in inspect(dataset).sections for element in _flat(section.elements)}
+        assert {"/layers/norm/log", "/obsm/harmony/umap", "/obs/G1/S"} <= listed
+        text = render_text(inspect(dataset))
+        for name in ("norm/log", "harmony/umap", "G1/S"):
+            assert f" {name} " in text
+        for which, mask in MASKS.items():
+            said = write(dataset, mask, tmp_path / f"{which}.h5ad")
+            assert [line.partition(" in the export")[0].partition(":")[2] for line in said] == [
+                "/layers/norm/log is called 'norm_log'",
+                "/obsm/harmony/umap is called 'harmony_umap'",
+            ]
+            oracle.assert_same(oracle.read(tmp_path / f"{which}.h5ad"), oracle.subset(sound, mask), which)
+
+
+def test_modalities_that_call_their_cells_otherwise_are_exported_as_mudata_wants_them(multimodal, tmp_path):
+    """As R's MultiAssayExperiment has them: each assay names its samples, and a map leads to those of the whole."""
+    path, sound, target = (tmp_path / f"{name}.h5mu" for name in ("other", "sound", "export"))
+    for each in (path, sound):
+        shutil.copy(multimodal.path, each)
+    with h5py.File(path, "r+") as file, h5py.File(sound, "r+") as right:
+        modality = next(iter(file["mod"]))
+        obs = file[f"mod/{modality}/obs"]
+        index = obs.attrs["_index"]
+        own = np.array([f"sample {i}" for i in range(len(oracle.texts_of(obs[index])))], dtype=object)
+        replace(file, f"mod/{modality}/obs/{index}", own)
+        obs = right[f"mod/{modality}/obs"]
+        obs["own_names"] = own
+        obs["own_names"].attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
+        obs.attrs["column-order"] = [*obs.attrs["column-order"], "own_names"]
+    with cellasso.open(path) as dataset:
+        mask = masks(dataset.n_obs)["random"]
+        (sentence,) = write(dataset, mask, target)
+    assert sentence.startswith(f"other.h5mu:/mod/{modality}/obs: its cells are called as in /obs")
+    oracle.assert_same(oracle.read(target), oracle.subset(sound, mask))

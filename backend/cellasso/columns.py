@@ -5,25 +5,62 @@ anndata drops the categories that no cell of a subset has, and their colours in 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from cellasso import elements, subset
+from cellasso import elements, replica, subset
+from cellasso.elements import CATEGORIES
 from cellasso.errors import ElementError
 from cellasso.frame import Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
     from cellasso.subset import Index
     from cellasso.writer import Copy
 
-LEGACY = "__categories"
-"""Where anndata 0.7 kept the categories of a data frame's columns, each column referring to its own."""
+
+@dataclass(frozen=True)
+class Names:
+    """What the rows of a frame are called in the export, instead of by their own names.
+
+    Attributes
+    ----------
+    index, rows
+        The index of another frame, and the rows of it that name these.
+    own
+        The column that keeps their own names.
+    """
+
+    index: Node
+    rows: Index
+    own: str
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A data frame that is being written.
+
+    Attributes
+    ----------
+    has_store
+        Whether its columns refer to categories that are kept apart, as anndata 0.7 had it.
+    """
+
+    path: str
+    source: h5py.Group
+    target: h5py.Group
+    rows: Index | None
+    n_rows: int
+    has_store: bool
 
 
 class Frames:
@@ -50,41 +87,60 @@ class Frames:
         self._group = group
         self._drop_unused = drop_unused
         self.kept: dict[str, list[tuple[int, Index]]] = {}
+        self._templates = copy.templates
 
-    def write(self, target: h5py.Group, name: str, rows: Index | None) -> None:
-        """Write the rows of a data frame (`None`: all, but without unused categories)."""
+    def write(self, target: h5py.Group, name: str, rows: Index | None, names: Names | None = None) -> None:
+        """Write the rows of a data frame (`None`: all, but without unused categories).
+
+        Parameters
+        ----------
+        names
+            What the rows are called instead of by their own names, which become a column.
+        """
         node = self._copy.child(self._group, name)
         if isinstance(node, h5py.Dataset):
             self._write_records(node, target, name, rows)
             return
-        written = subset.create_group_like(node, target, name)
-        if LEGACY in node:
-            subset.create_group_like(self._copy.child(node, LEGACY), written, LEGACY)
-        n_rows = self._write_index(node, written, rows)
-        for column in self._copy.named(node):
-            if column not in {LEGACY, _text(written.attrs["_index"])}:
-                self._copy.attempt(partial(self._column, rows, n_rows), node, written, column)
-        for unused in set(node.get(LEGACY, ())) - set(written.get(LEGACY, ())):
-            self._copy.verbatim(node[LEGACY], written[LEGACY], unused)
+        written = replica.create_group_like(node, target, name)
+        store = elements.category_store(node)
+        if store is not None:
+            replica.create_group_like(self._copy.child(node, CATEGORIES), written, CATEGORIES)
+        frame = Frame(self._copy.handle, node.name)
+        table = _Table(node.name, node, written, rows, len(frame), has_store=store is not None)
+        own_names = self._write_index(frame, table, names)
+        self._copy.named(node)  # says which members nobody can ask for
+        # a name with a slash may lie in the group of another column: that one is made first
+        columns = sorted(frame.columns, key=lambda column: column.count("/"))
+        done = {c for c in columns if self._copy.attempt(partial(self._column, table), node, written, c)}
+        if store is not None:
+            for unused in set(store) - set(written[CATEGORIES]):
+                self._copy.verbatim(store, written[CATEGORIES], unused)
         stated = elements.names(node, "column-order")
-        order = [column for column in dict.fromkeys(stated) if column in written]
-        if order != stated:  # some were left out, or were never there
+        order = [column for column in dict.fromkeys(stated) if column in done] + own_names
+        if order != stated or isinstance(node.attrs.get("column-order"), h5py.Empty):
+            # some were left out, or were never there
             written.attrs["column-order"] = np.array(order, dtype=h5py.string_dtype())
 
-    def _write_index(self, node: h5py.Group, target: h5py.Group, rows: Index | None) -> int:
-        """Write the names of the rows; return how many the source has. Without names they are row numbers."""
-        frame = Frame(self._copy.handle, node.name)
-        name = frame.index_name
-        if name is None:
+    def _write_index(self, frame: Frame, table: _Table, names: Names | None) -> list[str]:
+        """Write the names of the rows, row numbers where there are none; return the column of those replaced."""
+        name, target = frame.index_name, table.target
+        own: list[str] = []
+        if names is not None:
+            if name is not None:
+                own = [names.own]
+                self._column(table, table.source, target, name, called=names.own)
+            name = name or "_index"
+            self._copy.element(names.index, target, name, names.rows)
+        elif name is not None:
+            self._column(table, table.source, target, name)
+        else:
             name = "_index"
-            numbers = np.arange(len(frame)) if rows is None else rows
+            numbers = np.arange(table.n_rows) if table.rows is None else table.rows
             made = target.create_dataset(name, data=numbers.astype(str).astype(object), dtype=h5py.string_dtype())
             made.attrs["encoding-type"], made.attrs["encoding-version"] = "string-array", "0.2.0"
-        else:
-            self._column(rows, len(frame), node, target, name)
-        if _text(target.attrs.get("_index", "")) != name:
+        if elements.text(target.attrs.get("_index", "")) != name:
             target.attrs["_index"] = name
-        return len(frame)
+        return own
 
     def write_kept(self, node: h5py.Dataset, target: h5py.Group, name: str) -> None:
         """Write what `uns` says of each category (its colour, or in old files its name) for those that stay."""
@@ -98,34 +154,51 @@ class Frames:
             positions = positions[keep]
         subset.subset_dataset(self._copy.handle, node, target, name, rows=positions, advance=self._copy.advance)
 
-    def _column(self, rows: Index | None, n_rows: int, source: h5py.Group, target: h5py.Group, column: str) -> None:
-        node = self._copy.child(source, column)
+    def _column(
+        self, table: _Table, source: h5py.Group, target: h5py.Group, column: str, *, called: str | None = None
+    ) -> None:
+        """Write one column, under another name if it is `called` so."""
+        source, target, name = self._copy.path_to(source, target, column)
+        node, called = self._copy.child(source, name), called or name
         shape = elements.shape(node)
-        if shape and shape[0] != n_rows:
-            raise ElementError(f"{node.name} has {shape[0]:,} rows; {n_rows:,} were expected.")
-        if elements.encoding(node) == "categorical" and isinstance(node, h5py.Group):
-            written = subset.create_group_like(node, target, column)
+        if shape and shape[0] != table.n_rows:
+            raise ElementError(f"{node.name} has {shape[0]:,} rows; {table.n_rows:,} were expected.")
+        if isinstance(node, h5py.Dataset):
+            self._dataset_column(table, node, target, called, column)
+        elif elements.encoding(node) == "categorical":
+            written = self._templates.group(node, target, called)
             if "ordered" not in written.attrs:  # anndata asks for it
                 written.attrs["ordered"] = False
             codes, categories = (self._copy.child(node, part) for part in ("codes", "categories"))
-            keep = self._write_codes(codes, rows, categories, written, column=column)
+            keep = self._write_codes(codes, table.rows, categories, written, "codes", column=column)
             self._copy.element(categories, written, "categories", keep)
-            return
-        reference = node.attrs.get("categories")
-        if isinstance(node, h5py.Dataset) and isinstance(reference, h5py.Reference) and LEGACY in source:
+        else:
+            self._copy.element(node, target, called, table.rows)
+
+    def _dataset_column(self, table: _Table, node: h5py.Dataset, target: h5py.Group, called: str, column: str) -> None:
+        reference = node.attrs.get("categories") if table.has_store else None
+        if isinstance(reference, h5py.Reference):
             name = node.file[reference].name.rsplit("/", 1)[-1]
-            categories = self._copy.child(self._copy.child(source, LEGACY), name)
-            keep = self._write_codes(node, rows, categories, target, column=column)
-            self._copy.element(categories, target[LEGACY], name, keep)
+            categories = self._copy.child(self._copy.child(table.source, CATEGORIES), name)
+            keep = self._write_codes(node, table.rows, categories, target, called, column=column)
+            self._copy.element(categories, table.target[CATEGORIES], name, keep)
             return
-        self._copy.element(node, target, column, rows)
+        rows, dtype = table.rows, native(node.dtype)
+        if not node.shape or (rows is None and dtype is None):
+            self._copy.copy_node(node, target, called)
+            return
+        rows = np.arange(table.n_rows) if rows is None else rows
+        handle, advance, create = self._copy.handle, self._copy.advance, self._templates.dataset
+        subset.subset_dataset(handle, node, target, called, rows=rows, advance=advance, dtype=dtype, create=create)
 
     def _write_codes(
-        self, node: Node, rows: Index | None, categories: Node, target: h5py.Group, *, column: str
+        self, node: Node, rows: Index | None, categories: Node, target: h5py.Group, name: str, *, column: str
     ) -> Index | None:
         """Write the codes of a categorical; return which categories stay, or `None` when all do."""
+        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iu":
+            raise ElementError(f"{node.name} holds no codes of categories; whole numbers were expected.")
         n_categories, missing = _length(categories), _missing(categories)
-        codes = node[...] if rows is None else subset.take(node, rows)
+        codes = subset.take(node, np.arange(node.shape[0]) if rows is None else rows)
         if codes.size and not -1 <= int(codes.min()) <= int(codes.max()) < n_categories:
             raise ElementError(f"{node.name} has codes beyond its {n_categories:,} categories.")
         used = np.setdiff1d(_used(codes, n_categories) if self._drop_unused else np.arange(n_categories), missing)
@@ -134,8 +207,8 @@ class Frames:
         keep = used if len(used) < n_categories else None
         if keep is not None:
             codes = _recoding(keep, n_categories)[codes]
-        subset.write(subset.create_like(node, target, node.name.rpartition("/")[2], codes.shape), codes)
-        self._copy.advance(int(node.size))
+        replica.write(self._templates.dataset(node, target, name, codes.shape), codes)
+        subset.Share(self._copy.advance, node).reach(1.0)
         return keep
 
     # -- anndata 0.6 and before: one compound dataset, categories in uns ------------------------------
@@ -202,5 +275,12 @@ def _recoding(keep: Index, n_categories: int) -> Index:
     return recoding
 
 
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def native(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Return the type of numbers in this machine's byte order, in which alone pandas selects rows; `None` if it is."""
+    return dtype.newbyteorder("=") if dtype.kind in "iufc" and not dtype.isnative else None
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """Return a name, with a number behind it when it is taken."""
+    candidates = (wanted if n == 1 else f"{wanted}_{n}" for n in count(1))
+    return next(name for name in candidates if name not in taken)

@@ -11,18 +11,8 @@ import numpy as np
 from cellasso import elements
 from cellasso.chunks import open_packing, write_packed
 from cellasso.errors import ElementError
-from cellasso.subset import (
-    BLOCK_BYTES,
-    GATHERED_BYTES,
-    create_group_like,
-    create_like,
-    is_ascending,
-    ranges,
-    reader,
-    runs,
-    set_attribute,
-    write,
-)
+from cellasso.replica import create_group_like, create_like, set_attribute, write
+from cellasso.subset import BLOCK_BYTES, GATHERED_BYTES, Share, is_ascending, ranges, reader, runs
 from cellasso.tasks import Ahead, run_blocks, within
 
 if TYPE_CHECKING:
@@ -66,19 +56,25 @@ def subset_sparse(
     shape = [len(taken) if taken is not None else n for taken, n in zip((rows, columns), matrix.shape, strict=True)]
     set_attribute(group, matrix.shape_name, shape)
     write(create_like(matrix.indptr_node, group, "indptr", indptr.shape), indptr)
-    parts = [
-        _Appender(create_like(node, group, part, (int(indptr[-1]),)))
-        for part, node in (("indices", matrix.indices), ("data", matrix.data))
-    ]
-    done = 0
+    stored = ("indices", matrix.indices, None), ("data", matrix.data, known_to_scipy(matrix.data.dtype))
+    parts = [_Appender(create_like(node, group, part, (int(indptr[-1]),), dtype=dtype)) for part, node, dtype in stored]
+    share = Share(advance, matrix.indices, matrix.data, matrix.indptr_node)
     for indices, data, reached in matrix.blocks(majors, minors, lengths):
         parts[0].append(indices)
         parts[1].append(data)
-        advance(2 * (reached - done))
-        done = reached
+        share.reach(reached / matrix.n_stored)
     for part in parts:
         part.close()
-    advance(2 * (matrix.n_stored - done) + len(matrix.indptr))
+    share.reach(1.0)
+
+
+def known_to_scipy(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Return the type that holds the same values and that SciPy has matrices of; `None` when it is `dtype`.
+
+    SciPy refuses half precision and foreign byte orders, and anndata with it the whole file.
+    """
+    native = np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype.newbyteorder("=")
+    return None if native == dtype else native
 
 
 class _Compressed:
@@ -263,7 +259,7 @@ class _Appender:
     def _write(self, values: NDArray[Any]) -> None:
         if self._packing is None:
             if len(values):
-                self._target.write_direct(values, dest_sel=np.s_[self._at : self._at + len(values)])
+                write(self._target, values, (self._at,))
         else:
             step = max(1, PACK_VALUES // self._chunk) * self._chunk
             for start in range(0, len(values), step):

@@ -10,9 +10,12 @@ import numpy as np
 
 from cellasso.chunks import Chunks, open_chunks
 from cellasso.errors import ElementError, NotFoundError
+from cellasso.handle import members
 from cellasso.tasks import run_quickly
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -24,6 +27,21 @@ LARGE = 1 << 20
 
 BAND = 1 << 18
 """Values that a core reads at a time, at least."""
+
+
+AXES = {
+    "X": ("obs", "var"),
+    "layers": ("obs", "var"),
+    "obsm": ("obs",),
+    "obsp": ("obs", "obs"),
+    "varm": ("var",),
+    "varp": ("var", "var"),
+    "raw.X": ("obs",),
+}
+"""What the rows and columns of an element have to be as many as."""
+
+CATEGORIES = "__categories"
+"""Where anndata 0.7 kept the categories of a data frame's columns, each column referring to its own."""
 
 
 def encoding(node: Node) -> str:
@@ -42,9 +60,59 @@ def encoding(node: Node) -> str:
     return "string-array" if h5py.check_string_dtype(node.dtype) else "array"
 
 
+def is_nothing(node: Node) -> bool:
+    """Whether an element stands for Python's `None`."""
+    return isinstance(node, h5py.Dataset) and node.shape is None
+
+
 def names(node: Node, attribute: str) -> list[str]:
-    """Return the names that an attribute such as `column-order` lists; none when it is missing."""
-    return [text(name) for name in np.atleast_1d(node.attrs.get(attribute, ()))]
+    """Return the names that an attribute such as `column-order` lists; none when it is missing or empty."""
+    stated = node.attrs.get(attribute, ())
+    return [] if isinstance(stated, h5py.Empty) else [text(name) for name in np.atleast_1d(stated)]
+
+
+def category_store(frame: h5py.Group) -> h5py.Group | None:
+    """Return the group of categories to which the columns of a frame refer, as anndata 0.7 wrote it.
+
+    A column may be called so, too.
+    """
+    link = frame.get(CATEGORIES, getlink=True)  # asks for no more than the link, which may lead out of the file
+    if not isinstance(link, h5py.HardLink) or CATEGORIES in names(frame, "column-order"):
+        return None
+    store = frame[CATEGORIES]
+    return store if isinstance(store, h5py.Group) and encoding(store) == "dict" else None
+
+
+def below(handle: Handle, group: h5py.Group) -> Iterator[tuple[str, Node | ElementError | NotFoundError]]:
+    """Yield each element of a group such as obsm by its name; in place of one that is unsafe, the error.
+
+    HDF5 takes the slash in a name for a path: `obsm["harmony/umap"]` lies in a group `harmony`, which is no
+    element itself.
+    """
+    yield from _below(handle, group, "", set())
+
+
+def _below(
+    handle: Handle, group: h5py.Group, prefix: str, seen: set[int]
+) -> Iterator[tuple[str, Node | ElementError | NotFoundError]]:
+    seen.add(h5py.h5o.get_info(group.id).addr)
+    for member in members(group):
+        name = f"{prefix}{member}"
+        try:
+            node = handle.child(group, member)
+        except (ElementError, NotFoundError) as error:
+            yield name, error
+            continue
+        # a group that contains itself is taken for an element, which nobody can read
+        if is_part_of_names(node) and h5py.h5o.get_info(node.id).addr not in seen:
+            yield from _below(handle, node, f"{name}/", seen)
+        else:
+            yield name, node
+
+
+def is_part_of_names(node: Node) -> bool:
+    """Whether a group is what stands before a slash in the names of the elements in it, and no element itself."""
+    return isinstance(node, h5py.Group) and encoding(node) == "dict" and len(node) > 0
 
 
 def shape(node: Node) -> tuple[int, ...]:

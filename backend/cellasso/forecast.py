@@ -18,7 +18,7 @@ from cellasso.chunks import open_chunks, open_packing
 from cellasso.costs import EXPORTED, Forecast, Timed, export_cost, gene_costs
 from cellasso.errors import CellassoError
 from cellasso.matrix import SparseMatrix
-from cellasso.subset import create_like
+from cellasso.replica import create_like
 from cellasso.tasks import run_blocks
 
 if TYPE_CHECKING:

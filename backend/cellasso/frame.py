@@ -13,7 +13,7 @@ from cellasso.errors import ElementError, NotFoundError
 from cellasso.handle import members, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -52,16 +52,41 @@ class Frame:
         node = self._node()
         if isinstance(node, h5py.Dataset):
             return tuple(name for name in node.dtype.names or () if name != self.index_name)
-        found = [name for name in members(node) if name not in {self.index_name, "__categories"}]
-        order = elements.names(node, "column-order")
-        present = set(found)
-        return tuple([n for n in order if n in present] + [n for n in found if n not in set(order)])
+        order = dict.fromkeys(elements.names(node, "column-order"))
+        present = set(members(node))
+        stated = [n for n in order if n != self.index_name and (n in present or self._lies_below(node, n))]
+        return (*stated, *self._unstated(node, order))
+
+    def _unstated(self, node: h5py.Group, order: Mapping[str, object]) -> Iterator[str]:
+        """Yield the names of columns that the order of columns lacks."""
+        store = elements.category_store(node)
+        known = {*order, self.index_name} | ({elements.CATEGORIES} if store is not None else set())
+        for name in members(node):
+            if name in known:
+                continue
+            try:
+                column = self._handle.child(node, name)
+            except (ElementError, NotFoundError):  # who reads it is told why it cannot be
+                yield name
+                continue
+            if elements.is_part_of_names(column):
+                inner = (f"{name}/{below}" for below, _ in elements.below(self._handle, column))
+                yield from (path for path in inner if path not in known)
+            else:
+                yield name
+
+    def _lies_below(self, node: h5py.Group, name: str) -> bool:
+        """Whether a column's name with a slash is a path that leads to an element."""
+        try:
+            return "/" in name and not elements.is_part_of_names(self._handle.child(node, name))
+        except (ElementError, NotFoundError):
+            return False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.columns
+        return name in self._column_set
 
     def __len__(self) -> int:
         """Return the number of rows, from the shapes alone."""
@@ -156,6 +181,10 @@ class Frame:
         stated = node.attrs.get("_index")
         candidates = [stated.decode() if isinstance(stated, bytes) else stated, "_index", "index"]
         return next((name for name in candidates if name in members), None)
+
+    @cached_property
+    def _column_set(self) -> frozenset[str]:
+        return frozenset(self.columns)
 
     @cached_property
     def _n_rows(self) -> int:

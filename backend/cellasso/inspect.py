@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import h5py
@@ -103,7 +104,7 @@ class _Walk:
                 self._check_names(frame)
         if not is_global:
             self._check_matrices(part, lengths)
-        found = tuple(self._element(root, name, ()) for name in names)
+        found = tuple(_with_joined_names(self._element(root, name, ())) for name in names)
         self._check_lengths(found, lengths)
         return Section(part.name, lengths.get("obs", 0), lengths.get("var", 0), found)
 
@@ -330,8 +331,29 @@ class _Walk:
 
 def _members(group: h5py.Group) -> list[str]:
     """Return the names in a group, a data frame's columns in the order that it states."""
-    order = {str(name): at for at, name in enumerate(group.attrs.get("column-order", ()))}
-    return sorted((name for name in group if name != "__categories"), key=lambda name: order.get(name, -1))
+    order = {name: at for at, name in enumerate(elements.names(group, "column-order"))}
+    store = elements.category_store(group)
+    found = (name for name in group if store is None or name != elements.CATEGORIES)
+    return sorted(found, key=lambda name: order.get(name, -1))
+
+
+def _with_joined_names(element: Element) -> Element:
+    """Return columns, layers and the like with the names by which they are asked for.
+
+    HDF5 has made a group of what stood before a slash in their names.
+    """
+    if element.name != "layers" and element.name not in ALIGNED:
+        return element
+    return replace(element, children=tuple(_joined(element.children)))
+
+
+def _joined(found: Iterable[Element], above: str = "") -> Iterator[Element]:
+    for element in found:
+        name = f"{above}{element.name}"
+        if element.encoding == "dict" and element.children:
+            yield from _joined(element.children, f"{name}/")
+        else:
+            yield replace(element, name=name)
 
 
 def _flat(found: Iterable[Element]) -> Iterator[Element]:

@@ -109,15 +109,19 @@ class Modality:
             paths["raw"] = "raw.X"
         elif "X" in self._members("raw"):
             paths["raw"] = "raw/X"
-        for layer in self._members("layers"):
+        for layer in self.layers:
             # a layer may be called X or raw
             paths[layer if layer not in {"X", "raw"} else f"layers/{layer}"] = f"layers/{layer}"
         return {name: f"{self.path}/{path}" for name, path in paths.items()}
 
-    @property
+    @cached_property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers."""
-        return tuple(self._members("layers"))
+        try:
+            node = self.handle.node(f"{self.path}/layers")
+        except (NotFoundError, ElementError):
+            return ()
+        return tuple(name for name, _ in elements.below(self.handle, node)) if isinstance(node, h5py.Group) else ()
 
     @property
     def matrices(self) -> tuple[str, ...]:
@@ -329,13 +333,8 @@ class Modality:
             return {}
         if isinstance(node, h5py.Dataset):  # anndata 0.6 and before: one compound dataset
             return {name: (*node.shape, *node.dtype[name].shape) for name in node.dtype.names or ()}
-        shapes = {}
-        for name in members(node):
-            try:
-                shapes[name] = elements.shape(self.handle.child(node, name))
-            except (ElementError, NotFoundError):
-                continue
-        return shapes
+        found = elements.below(self.handle, node)
+        return {name: elements.shape(each) for name, each in found if not isinstance(each, Exception)}
 
     @property
     def embeddings(self) -> tuple[str, ...]:

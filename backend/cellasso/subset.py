@@ -8,34 +8,48 @@ pandas is imported, because the export's child process starts with this.
 from __future__ import annotations
 
 import json
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import h5py
 import numpy as np
 
+from cellasso import replica
 from cellasso.chunks import open_chunks, open_packing, write_packed
 from cellasso.errors import ElementError
+from cellasso.replica import create_group_like, create_like, set_attribute
 from cellasso.tasks import run_blocks, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import h5py
     from numpy.typing import NDArray
 
-    from cellasso.handle import Handle, Node
+    from cellasso.handle import Handle
 
 Index: TypeAlias = "NDArray[np.int64]"
 Read: TypeAlias = "Callable[..., NDArray[Any]]"
 """Reads a stretch of a dataset along each axis, given as slices; any thread may."""
 
+Transform: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
+
+Create: TypeAlias = "Callable[..., h5py.Dataset]"
+"""Creates a dataset as `replica.create_like` does."""
+
 Advance: TypeAlias = "Callable[[int], None]"
-"""Told how many stored values of the source have been dealt with since the last call."""
+"""Told how many bytes of the source have been dealt with since the last call."""
 
 BLOCK_BYTES = 1 << 23
 """What a block reads at a time, of which `tasks.AHEAD` for each core are under way: 2 million stored float32
 of a sparse matrix and as many indices. Larger blocks gained nothing on gzip."""
+
+SMALL = 128
+"""The share of a block up to which a dataset is read whole at once: 64 kB, which costs no more than any part of it."""
+
+HEADER_BYTES = 1024
+"""What HDF5 keeps of a dataset beside its values, about: of 4,090 columns of 50 cells it is most of the file."""
 
 GATHERED_BYTES = 1 << 27
 """What is gathered at a time of a dataset whose rows are wanted in another order than theirs."""
@@ -44,79 +58,28 @@ OBJECT_BYTES = 128
 """A string in memory: the pointer, the `bytes` header and a name's worth of text."""
 
 
-# -- making the copy like the source ------------------------------------------------------------------
-
-
-def create_like(source: h5py.Dataset, parent: h5py.Group, name: str, shape: tuple[int, ...]) -> h5py.Dataset:
-    """Create a dataset of another shape with the source's type, chunks (clipped), filters and attributes."""
-    plist = source.id.get_create_plist()
-    if source.chunks is not None:
-        plist.set_chunk(tuple(max(1, min(pair)) for pair in zip(source.chunks, shape, strict=True)))
-    limits = tuple(h5py.h5s.UNLIMITED if limit is None else n for limit, n in zip(source.maxshape, shape, strict=True))
-    space = h5py.h5s.create_simple(shape, limits)
-    kind = source.id.get_type().copy()  # a type committed in one file cannot serve in another
-    created = h5py.Dataset(h5py.h5d.create(parent.id, name.encode(), kind, space, dcpl=plist))
-    copy_attributes(source, created)
-    return created
-
-
-def create_group_like(source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
-    """Create an empty group with the source's attributes and order of members."""
-    plist = source.id.get_create_plist()
-    created = h5py.Group(h5py.h5g.create(parent.id, name.encode(), gcpl=plist))
-    copy_attributes(source, created)
-    return created
-
-
-def copy_attributes(source: Node, target: Node) -> None:
-    """Copy attributes in their stored types; references wait until what they refer to exists."""
-    for name in source.attrs:
-        stored = source.attrs.get_id(name)
-        if refers(stored.dtype):
-            continue
-        space = stored.get_space()
-        made = h5py.h5a.create(target.id, name.encode(), stored.get_type().copy(), space)
-        if space.get_simple_extent_type() != h5py.h5s.NULL and space.get_simple_extent_npoints():
-            values = np.empty(stored.shape, dtype=stored.dtype)
-            stored.read(values)
-            made.write(values)
-
-
-def refers(dtype: np.dtype[Any]) -> bool:
-    """Whether values of a dtype refer to other objects of the file."""
-    inner = h5py.check_vlen_dtype(dtype)
-    if isinstance(inner, np.dtype):
-        return refers(inner)
-    fields = [refers(dtype[name]) for name in dtype.names or ()]
-    return h5py.check_ref_dtype(dtype) is not None or any(fields)
-
-
-def write(target: h5py.Dataset, values: NDArray[Any]) -> None:
-    """Write a whole dataset at once."""
-    if values.size:
-        target.write_direct(np.ascontiguousarray(values, dtype=target.dtype))
-
-
-def set_attribute(target: Node, name: str, value: object) -> None:
-    """Give an attribute a new value in the dtype that it has."""
-    target.attrs.create(name, np.asarray(value, dtype=target.attrs.get_id(name).dtype))
-
-
 # -- arrays -------------------------------------------------------------------------------------------
 
 
 def reader(handle: Handle, dataset: h5py.Dataset) -> Read:
     """Return how to read a dataset: past HDF5 and its lock where that is possible."""
     chunks = open_chunks(handle, dataset)
-    return chunks.read if chunks is not None else _read_by_hdf5(dataset)
+    return chunks.read if chunks is not None else partial(replica.read, dataset)
 
 
-def _read_by_hdf5(dataset: h5py.Dataset) -> Read:
-    def read(*values: slice) -> NDArray[Any]:
-        found: NDArray[Any] = dataset[values]
-        return found
+class Share:
+    """What a part of the source weighs in the progress of an export, told as it is dealt with."""
 
-    return read
+    def __init__(self, advance: Advance, *parts: h5py.Dataset) -> None:
+        self._advance = advance
+        self._n_bytes = sum(part.id.get_storage_size() + HEADER_BYTES for part in parts)
+        self._done = 0
+
+    def reach(self, fraction: float) -> None:
+        """Tell that so much of it has been dealt with."""
+        done = int(self._n_bytes * fraction)
+        self._advance(done - self._done)
+        self._done = done
 
 
 def take(
@@ -127,9 +90,12 @@ def take(
     Reads windows of whole chunks, of about `BLOCK_BYTES`, and of each no more than from the first row
     asked for to the last.
     """
-    read = read or _read_by_hdf5(dataset)
     if len(rows) and int(rows.max()) >= dataset.shape[0]:
         raise ElementError(f"{dataset.name} has {dataset.shape[0]:,} rows; row {int(rows.max()):,} was asked for.")
+    if read is None and is_small(dataset):
+        values = replica.read(dataset)[rows]
+        return values if columns is None else values[:, columns]
+    read = read or partial(replica.read, dataset)
     start, stop, pick = _hull(columns, dataset.shape[1]) if columns is not None else (0, 0, None)
     n_columns = dataset.shape[1:2] if columns is None else ((len(pick),) if pick is not None else (stop - start,))
     out = np.empty((len(rows), *n_columns, *dataset.shape[2:]), dtype=dataset.dtype)
@@ -156,41 +122,74 @@ def subset_dataset(
     rows: Index,
     columns: Index | None = None,
     advance: Advance,
-    transform: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    transform: Transform | None = None,
+    dtype: np.dtype[np.generic] | None = None,
+    create: Create = create_like,
 ) -> None:
-    """Write rows (and columns) of a dataset, tile by tile, each tile of whole chunks of the copy."""
+    """Write rows (and columns) of a dataset, tile by tile, each tile of whole chunks of the copy.
+
+    Parameters
+    ----------
+    dtype
+        Instead of the source's.
+    create
+        Makes the dataset that is written.
+    """
     n_columns = source.shape[1:2] if columns is None else (len(columns),)
-    target = create_like(source, parent, name, (len(rows), *n_columns, *source.shape[2:]))
-    read, packing = reader(handle, source), open_packing(target)
+    target = create(source, parent, name, (len(rows), *n_columns, *source.shape[2:]), dtype=dtype)
+    share = Share(advance, source)
     # rows that are wanted in another order lie anywhere: each tile takes a pass over all of them
     n_bytes = BLOCK_BYTES if is_ascending(rows) else GATHERED_BYTES
-    tiles = list(_tiles(target, n_bytes))
-    chunk_bytes = prod(source.chunks or (1,)) * source.dtype.itemsize
-    most = within(2 * max(n_bytes, chunk_bytes))
+    read = None if is_small(source) else reader(handle, source)
 
-    def make(tile: tuple[slice, ...]) -> Any:
+    def make(tile: tuple[slice, ...]) -> NDArray[Any]:
         across = None if len(tile) == 1 else tile[1] if columns is None else columns[tile[1]]
         values = take(source, rows[tile[0]], across, read=read)
-        values = values if transform is None else transform(values)
+        return values if transform is None else transform(values)
+
+    if read is None:
+        values = take(source, rows, columns)
+        replica.write(target, values if transform is None else transform(values))
+    else:
+        chunk_bytes = prod(source.chunks or (1,)) * source.dtype.itemsize
+        _write_tiles(target, make, n_bytes, share, most=within(2 * max(n_bytes, chunk_bytes)))
+    share.reach(1.0)
+    if target.shape == (1,) and target.dtype.kind == "S" and "encoding-type" not in target.attrs:
+        # anndata takes an old file's array of a single string of fixed length for that string
+        target.attrs["encoding-type"], target.attrs["encoding-version"] = "string-array", "0.2.0"
+
+
+def is_small(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset is read whole, whichever of its rows are wanted."""
+    return bool(dataset.size <= _n_values(dataset.dtype, BLOCK_BYTES // SMALL))
+
+
+def _write_tiles(
+    target: h5py.Dataset,
+    make: Callable[[tuple[slice, ...]], NDArray[Any]],
+    n_bytes: int,
+    share: Share,
+    *,
+    most: int,
+) -> None:
+    """Write a dataset tile by tile, the next ones of which are made and packed meanwhile."""
+    packing, tiles = open_packing(target), list(_tiles(target, n_bytes))
+
+    def pack(tile: tuple[slice, ...]) -> Any:
+        values = make(tile)
         if packing is None:
-            return np.ascontiguousarray(values)
+            return values
         corner = tuple(axis.start for axis in tile)
         return packing.pack(values, corner + (0,) * (values.ndim - len(corner)))
 
-    done = 0
-    for tile, made in zip(tiles, run_blocks(make, tiles, most=most), strict=True):
+    n_written = 0
+    for tile, made in zip(tiles, run_blocks(pack, tiles, most=most), strict=True):
         if packing is None:
-            target.write_direct(made, dest_sel=tile)
+            replica.write(target, made, tuple(axis.start for axis in tile))
         else:
             write_packed(target, made)
-        n_written = prod(axis.stop - axis.start for axis in tile) * prod(target.shape[len(tile) :])
-        reached = done + int(source.size * (n_written / target.size))
-        advance(reached - done)
-        done = reached
-    advance(int(source.size) - done)
-    if target.shape == (1,) and "encoding-type" not in target.attrs and target.dtype.kind == "S":
-        # anndata takes an old file's array of a single string of fixed length for that string
-        target.attrs["encoding-type"], target.attrs["encoding-version"] = "string-array", "0.2.0"
+        n_written += prod(axis.stop - axis.start for axis in tile) * prod(target.shape[len(tile) :])
+        share.reach(n_written / target.size)
 
 
 def _tiles(target: h5py.Dataset, n_bytes: int) -> Iterator[tuple[slice, ...]]:
@@ -241,7 +240,7 @@ def subset_awkward(source: h5py.Group, parent: h5py.Group, name: str, rows: Inde
     group = create_group_like(source, parent, name)
     set_attribute(group, "length", len(rows))
     _take_node(json.loads(source.attrs["form"]), source, group, rows)
-    advance(sum(int(node.size) for node in source.values()))
+    Share(advance, *source.values()).reach(1.0)
 
 
 def _take_node(form: Any, source: h5py.Group, target: h5py.Group, at: Index) -> None:
@@ -249,7 +248,7 @@ def _take_node(form: Any, source: h5py.Group, target: h5py.Group, at: Index) -> 
 
     def put(part: str, values: NDArray[Any]) -> None:
         node = source[f"{key}-{part}"]
-        write(create_like(node, target, f"{key}-{part}", values.shape), values)
+        replica.write(create_like(node, target, f"{key}-{part}", values.shape), values)
 
     if kind == "NumpyArray" and not form.get("inner_shape"):
         put("data", take(source[f"{key}-data"], at))

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, TypeAlias
 import h5py
 import numpy as np
 
-from cellasso import elements, subset
-from cellasso.columns import Frames
-from cellasso.compressed import subset_sparse
+from cellasso import elements, replica, subset
+from cellasso.columns import Frames, Names, free_name, native
+from cellasso.compressed import known_to_scipy, subset_sparse
 from cellasso.errors import CellassoError, ElementError, FileChangedError, NotFoundError
 from cellasso.frame import Frame
 from cellasso.handle import Handle, members
 from cellasso.job import Job
+from cellasso.stored_values import refers
+from cellasso.verification import Intended, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,18 +38,19 @@ if TYPE_CHECKING:
 Member: TypeAlias = "Callable[[h5py.Group, h5py.Group, str], None]"
 """Writes the member of that name from the first group into the second."""
 
-AXES = {
-    "X": ("obs", "var"),
-    "layers": ("obs", "var"),
-    "obsm": ("obs",),
-    "obsp": ("obs", "obs"),
-    "varm": ("var",),
-    "raw.X": ("obs",),
-}
-"""What the rows and columns of an element have to be as many as."""
+WRITTEN = 0.95
+"""The fraction that is told when all is written; the rest is for its comparison with the source."""
+
+OWN_NAMES = "own_names"
+"""The column that keeps the names of cells that are called otherwise in the export."""
+
+SPARSE = {"csr_matrix", "csc_matrix"}
 
 STEPS = 500
 """How many times at most the fraction is told."""
+
+NAMES_BLOCK = 1 << 17
+"""Cells whose names are compared at a time: 20 MB of text."""
 
 
 def write(job: Job, tell: Callable[[float], None]) -> list[str]:
@@ -74,17 +77,20 @@ def write(job: Job, tell: Callable[[float], None]) -> list[str]:
             "w",
             libver=("v108" if modern else "earliest", "latest"),
             userblock_size=user_block,
+            track_order=replica.keeps_order(root),
             locking=False,
         ) as target:
             try:
                 copy.file(root, target["/"])
             except ElementError as error:
                 raise ElementError(copy.sentence(error)) from error
+        with job.source.open("rb") as signed, job.target.open("r+b") as target:
+            target.write(signed.read(user_block))  # mudata recognises its files by the text before HDF5's part
+            target.flush()
+            os.fsync(target.fileno())
         handle.root()  # raises when the source changed meanwhile
-    with job.source.open("rb") as signed, job.target.open("r+b") as target:
-        target.write(signed.read(user_block))  # mudata recognises its files by the text before HDF5's part
-        target.flush()
-        os.fsync(target.fileno())
+        verify(job, handle, copy.intended)
+        tell(1.0)
     return copy.left_out
 
 
@@ -95,34 +101,35 @@ class Copy:
         self.handle = handle
         self._job = job
         self._tell = tell
-        self._total = _n_values(handle)
+        self._total = max(1, handle.fingerprint.size)
         self._done = 0
         self._linked: dict[int, str] = {}
         self._lengths: dict[str, int] = {}  # of obs and var of the group that is being written
         self.left_out: list[str] = []
+        self.templates = replica.Templates()
+        self.intended = Intended(attributes=self.templates.attributes)
 
     # -- groups ---------------------------------------------------------------------------------------
 
     def file(self, source: h5py.Group, target: h5py.Group) -> None:
         """Write everything below the root."""
-        subset.copy_attributes(source, target)
+        replica.copy_attributes(source, target)
         self._annotated(source, target, "")
         self._provenance(source, target)
         _repoint(source, target)
-        self._tell(1.0)
 
     def _modalities(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
         """Write the modalities of the MuData at `path`, and where their cells are among its own."""
         mod = self._group(source, "mod")
-        written = subset.create_group_like(mod, target, "mod")
+        written = replica.create_group_like(mod, target, "mod")
         for name in mod:
             modality, inner = self._group(mod, name), f"{path}/mod/{name}"
             if inner not in self._job.rows:
                 raise ElementError(f"{self.handle.place(inner)} is nested too deep, or contains itself.")
-            self._annotated(modality, subset.create_group_like(modality, written, name), inner)
+            self._annotated(modality, replica.create_group_like(modality, written, name), inner)
         if "obsmap" in source:
             obsmap = self._group(source, "obsmap")
-            made = subset.create_group_like(obsmap, target, "obsmap")
+            made = replica.create_group_like(obsmap, target, "obsmap")
             self._each(obsmap, made, partial(self._obsmap, path))
 
     def _annotated(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
@@ -130,15 +137,20 @@ class Copy:
         at = self._job.rows[path]
         rows = at[at >= 0]
         mudata = "mod" in source
+        _put_encoding_right(target, "MuData" if mudata else "anndata")
         # mudata, unlike anndata, keeps categories that no cell of the subset has
         frames = Frames(self, source, drop_unused=not mudata)
         self._lengths = {axis: len(Frame(self.handle, f"{path}/{axis}")) for axis in ("obs", "var") if axis in source}
         for name in source:
-            if name in {"obs", "var"}:
-                frames.write(target, name, rows if name == "obs" else None)
+            if name == "obs":
+                frames.write(target, name, rows, self._names_of_root(path) if path else None)
+            elif name == "var":
+                frames.write(target, name, None)
+            elif self._is_nothing(source, name):  # anndata may write so that there is no X, or no raw
+                self.attempt(self.verbatim, source, target, name)
             elif name in {"X", "raw.X"}:
                 self._matrix(source, target, name, rows)
-            elif name in AXES:
+            elif name in elements.AXES:
                 self.attempt(partial(self._aligned, rows), source, target, name)
             elif name == "raw":
                 self.attempt(partial(self._raw, rows), source, target, name)
@@ -149,10 +161,15 @@ class Copy:
         if mudata:
             self._modalities(source, target, path)
 
+    def _is_nothing(self, source: h5py.Group, name: str) -> bool:
+        with suppress(CellassoError):  # raised again where the member is written
+            return elements.is_nothing(self.child(source, name))
+        return False
+
     def _matrix(self, source: h5py.Group, target: h5py.Group, name: str, rows: Index) -> None:
         """Write X, without which an export would be no use."""
         try:
-            self._fitting(self.child(source, name), target, name, rows, AXES[name])
+            self._fitting(self.child(source, name), target, name, rows, elements.AXES[name])
         except ElementError as error:
             raise ElementError(
                 f"{error} Nothing was written: have the program that wrote the file write X anew, or export a table."
@@ -160,31 +177,31 @@ class Copy:
 
     def _aligned(self, rows: Index, source: h5py.Group, target: h5py.Group, name: str) -> None:
         """Write obsm, layers, obsp or varm."""
-        node, axes = self.child(source, name), AXES[name]
+        node, axes = self.child(source, name), elements.AXES[name]
         chosen = rows if axes[0] == "obs" else None
         if isinstance(node, h5py.Dataset) and node.dtype.names:  # before anndata 0.7: one compound dataset
             self._fitting(node, target, name, chosen, axes[:1])
             return
 
-        def member(parent: h5py.Group, into: h5py.Group, key: str) -> None:
-            self._fitting(self.child(parent, key), into, key, chosen, axes)
+        def member(node: Node, into: h5py.Group, key: str) -> None:
+            self._fitting(node, into, key, chosen, axes)
 
         group = self._group(source, name)
-        self._each(group, subset.create_group_like(group, target, name), member)
+        self._each_below(group, replica.create_group_like(group, target, name), member)
 
     def _raw(self, rows: Index, source: h5py.Group, target: h5py.Group, name: str) -> None:
         raw = self._group(source, name)
-        written = subset.create_group_like(raw, target, name)
+        written = replica.create_group_like(raw, target, name)
         for key in raw:
             if key == "X":
                 self._fitting(self.child(raw, key), written, key, rows, ("obs",))
             elif key == "varm" and isinstance(varm := self.child(raw, key), h5py.Group):
-                self._each(varm, subset.create_group_like(varm, written, key), self._whole)
+                self._each_below(varm, replica.create_group_like(varm, written, key), self._whole)
             else:
                 self.verbatim(raw, written, key)
 
-    def _whole(self, source: h5py.Group, target: h5py.Group, name: str) -> None:
-        self.element(self.child(source, name), target, name, None)
+    def _whole(self, node: Node, target: h5py.Group, name: str) -> None:
+        self.element(node, target, name, None)
 
     def _fitting(self, node: Node, target: h5py.Group, name: str, rows: Index | None, axes: tuple[str, ...]) -> None:
         """Write an element along obs or var, unless it is of another length."""
@@ -209,7 +226,7 @@ class Copy:
         # counted from 1; 0 marks a cell that the modality lacks
         values = np.where(at >= 0, np.cumsum(at >= 0), 0).astype(node.dtype)
         shape = (len(at), *node.shape[1:])
-        subset.write(subset.create_like(node, target, modality, shape), values.reshape(shape))
+        replica.write(replica.create_like(node, target, modality, shape), values.reshape(shape))
 
     def _uns(self, group: h5py.Group, target: h5py.Group, rows: Index, frames: Frames) -> None:
         source = self.child(group, "uns")
@@ -223,7 +240,7 @@ class Copy:
             if key in frames.kept and isinstance(node := self.child(parent, key), h5py.Dataset):
                 frames.write_kept(node, into, key)
             elif key == "neighbors" and isinstance(node := self.child(parent, key), h5py.Group):
-                self._each(node, subset.create_group_like(node, into, key), neighbors)
+                self._each(node, replica.create_group_like(node, into, key), neighbors)
             else:
                 self.verbatim(parent, into, key)
 
@@ -236,7 +253,7 @@ class Copy:
             else:
                 self.verbatim(parent, into, key)
 
-        self._each(source, subset.create_group_like(source, target, "uns"), member)
+        self._each(source, replica.create_group_like(source, target, "uns"), member)
 
     def _provenance(self, source: h5py.Group, target: h5py.Group) -> None:
         if "uns" not in target:
@@ -252,48 +269,97 @@ class Copy:
         if "uns" in source and "cellasso" in (uns := self._group(source, "uns")):
             self.attempt(lambda *_: self.copy_node(self.child(uns, "cellasso"), own, "previous"), uns, own, "previous")
 
+    def _names_of_root(self, path: str) -> Names | None:
+        """Return how obs of the file calls the cells of a modality, if the modality calls them otherwise.
+
+        mudata knows a cell by its name alone: it takes those of other names for further cells, or refuses the
+        file. R keeps patients in the one and samples in the other; obsmap says which are the same.
+        """
+        at, in_root = self._job.rows[path], self._job.rows[""]
+        rows = at[at >= 0]
+        in_root = in_root[at >= 0]
+        root, own = Frame(self.handle, "/obs"), Frame(self.handle, f"{path}/obs")
+        blocks = [slice(start, start + NAMES_BLOCK) for start in range(0, len(rows), NAMES_BLOCK)]
+        index = _index(self.handle, root)
+        if index is None or all(
+            _names(self.handle, root, in_root[block]) == _names(self.handle, own, rows[block]) for block in blocks
+        ):
+            return None
+        place = self.handle.place(own.path)
+        if len({name for block in blocks for name in _names(self.handle, root, in_root[block])}) < len(rows):
+            self.left_out.append(
+                f"{place} calls cells otherwise than /obs does, where names repeat: mudata finds none."
+            )
+            return None
+        column = free_name(OWN_NAMES, {*own.columns, own.index_name or ""})
+        self.left_out.append(
+            f"{place}: its cells are called as in /obs, or mudata would not know them; their own names are in its"
+            f" column {column!r}."
+        )
+        self.intended.own_names[own.path] = column
+        return Names(index, in_root, column)
+
     # -- elements -------------------------------------------------------------------------------------
 
     def element(
         self, node: Node, target: h5py.Group, name: str, rows: Index | None, columns: Index | None = None
     ) -> None:
         """Write the rows of one element (`None`: all of it), whatever its encoding."""
-        kind = elements.encoding(node)
         if isinstance(node, h5py.Group):
-            for part in node:
-                self.child(node, part)  # none may lead out of the file
+            self._group_element(node, target, name, rows, columns)
+        elif rows is None or not node.shape:
+            self.copy_node(node, target, name)
+        else:
+            subset.subset_dataset(self.handle, node, target, name, rows=rows, columns=columns, advance=self.advance)
+
+    def _group_element(
+        self, node: h5py.Group, target: h5py.Group, name: str, rows: Index | None, columns: Index | None
+    ) -> None:
+        kind = elements.encoding(node)
+        for part in node:
+            self.child(node, part)  # none may lead out of the file
         if kind == "dataframe":
             # anndata drops their unused categories even where all rows stay, and mudata with it
             Frames(self, node.parent, drop_unused=True).write(target, name, rows)
-        elif kind.startswith("nullable-") and any(elements.integer_flags(node)):
-            self._with_flags(node, target, name, rows)
-        elif rows is None or (isinstance(node, h5py.Dataset) and not node.shape):
+        elif rows is None and not self._is_odd(node):
             self.copy_node(node, target, name)
-        elif isinstance(node, h5py.Dataset):
-            subset.subset_dataset(self.handle, node, target, name, rows=rows, columns=columns, advance=self.advance)
-        elif kind in {"csr_matrix", "csc_matrix"}:
+        elif kind in SPARSE:
             subset_sparse(self.handle, node, target, name, rows=rows, columns=columns, advance=self.advance)
-        elif kind == "categorical" or kind.startswith("nullable-"):
-            written = subset.create_group_like(node, target, name)
-            for part in node:
+        elif kind.startswith("nullable-"):
+            self._nullable(node, target, name, rows)
+        elif kind == "categorical":
+            written = replica.create_group_like(node, target, name)
+            for part in ("codes", "categories"):
                 self.element(self.child(node, part), written, part, None if part == "categories" else rows)
-        elif kind == "awkward-array":
+        elif kind == "awkward-array" and rows is not None:
             subset.subset_awkward(node, target, name, rows, advance=self.advance)
         else:
             raise ElementError(f"{self.handle.place(node.name)} has the encoding {kind!r}, which is not known here.")
 
-    def _with_flags(self, node: h5py.Group, target: h5py.Group, name: str, rows: Index | None) -> None:
-        """Write a nullable column whose flags are integers (R has no booleans in HDF5) with the type of flags."""
-        written = subset.create_group_like(node, target, name)
+    def _nullable(self, node: h5py.Group, target: h5py.Group, name: str, rows: Index | None) -> None:
+        """Write values and flags; flags that are integers (R has no booleans in HDF5) with the type of flags."""
+        written = replica.create_group_like(node, target, name)
         flags = elements.integer_flags(node)
-        for part in node:
+        for part in ("mask", "values"):
             child = self.child(node, part)
-            if part in flags:
-                values = child[...] if rows is None else subset.take(child, rows)
-                subset.copy_attributes(child, written.create_dataset(part, data=values.astype(np.bool_)))
-                self.advance(int(child.size))
-            else:
-                self.element(child, written, part, rows)
+            if not isinstance(child, h5py.Dataset) or child.ndim != 1:
+                raise ElementError(f"{self.handle.place(child.name)} is no list of values; one was expected.")
+            at = np.arange(child.shape[0]) if rows is None else rows
+            dtype = np.dtype(np.bool_) if part in flags else native(child.dtype)
+            subset.subset_dataset(self.handle, child, written, part, rows=at, advance=self.advance, dtype=dtype)
+
+    def _is_odd(self, node: h5py.Group) -> bool:
+        """Whether anndata refuses an element that has one meaning, which is written so that it does not."""
+        kind = elements.encoding(node)
+        part = "data" if kind in SPARSE else "values" if kind.startswith("nullable-") else None
+        if part is None or part not in members(node):
+            return False
+        values = self.child(node, part)
+        if not isinstance(values, h5py.Dataset):
+            return False
+        if kind in SPARSE:
+            return known_to_scipy(values.dtype) is not None
+        return bool(elements.integer_flags(node)) or native(values.dtype) is not None
 
     def verbatim(self, source: h5py.Group, target: h5py.Group, name: str) -> None:
         """Copy a member of a group as it is, but for what points out of the file."""
@@ -312,43 +378,85 @@ class Copy:
             return
         self._linked[address] = f"{target.name.rstrip('/')}/{name}"
         if isinstance(node, h5py.Dataset):
-            h5py.h5o.copy(node.id, b".", target.id, name.encode())
-            if node.shape is None and h5py.check_string_dtype(node.dtype) and "encoding-type" not in node.attrs:
+            replica.copy_dataset(node, target, name)
+            if node.shape is None and node.dtype.kind in "OSV":
                 _encode(target[name], "null", "0.1.0")  # without this word anndata fails at a text that is not there
-            self.advance(int(node.size or 0))
+            subset.Share(self.advance, node).reach(1.0)
+        elif self._is_odd(node):
+            self._group_element(node, target, name, None, None)
         else:
-            self._each(node, subset.create_group_like(node, target, name), self.verbatim)
+            self._each(node, replica.create_group_like(node, target, name), self.verbatim)
 
     def child(self, parent: h5py.Group, name: str) -> Node:
         """Return a member of a group, unless its values lie outside of the file."""
-        node = self.handle.child(parent, name)
-        if h5py.h5o.get_info(node.id).fileno != h5py.h5o.get_info(parent.id).fileno:
-            raise ElementError(f"{self.handle.place(parent.name)}/{name} leads to another file, which is not followed.")
-        return node
+        return self.handle.child(parent, name)
 
-    def attempt(self, write_member: Member, source: h5py.Group, target: h5py.Group, name: str) -> None:
-        """Write one member; what cannot be written is left out and named."""
+    def attempt(
+        self, write_member: Member, source: h5py.Group, target: h5py.Group, name: str, *, called: str | None = None
+    ) -> bool:
+        """Write one member and return whether that succeeded; what cannot be written is left out and named.
+
+        Parameters
+        ----------
+        called
+            Its name in the target, where it is not the source's.
+        """
+        called = called or name
         try:
-            write_member(source, target, name)
+            write_member(source, target, called)
         except (ElementError, NotFoundError) as error:
             self.left_out.append(self.sentence(error))
-            if name in target:
-                del target[name]
+            self.intended.left_out.add(f"{source.name.rstrip('/')}/{name}")
+            if called in target:
+                del target[called]
+            return False
+        return True
 
     def sentence(self, error: Exception) -> str:
         """Return what an error says, with the file's name before the HDF5 path where it is missing."""
         return self.handle.place(str(error)) if str(error).startswith("/") else str(error)
 
-    def advance(self, n_values: int) -> None:
+    def advance(self, n_bytes: int) -> None:
         """Tell the fraction when it has grown enough to be seen."""
         before = STEPS * self._done // self._total
-        self._done += n_values
+        self._done += n_bytes
         if STEPS * self._done // self._total > before:
-            self._tell(min(1.0, self._done / self._total))
+            self._tell(min(1.0, self._done / self._total) * WRITTEN)
 
     def _each(self, source: h5py.Group, target: h5py.Group, write_member: Member) -> None:
         for name in self.named(source):
             self.attempt(write_member, source, target, name)
+
+    def _each_below(
+        self, source: h5py.Group, target: h5py.Group, write_element: Callable[[Node, h5py.Group, str], None]
+    ) -> None:
+        """Write each element of a group such as obsm; for a slash in its name, at which anndata fails, it gets `_`."""
+        self.named(source)  # says which members nobody can ask for
+        found = list(elements.below(self.handle, source))
+        taken = {name for name, _ in found}
+
+        def write(node: Node | Exception, _: h5py.Group, into: h5py.Group, name: str) -> None:
+            if isinstance(node, Exception):
+                raise node
+            write_element(node, into, name)
+
+        for name, node in found:
+            called = free_name(name.replace("/", "_"), taken) if "/" in name else name
+            taken.add(called)
+            if self.attempt(partial(write, node), source, target, name, called=called) and called != name:
+                path = f"{source.name}/{name}"
+                self.intended.called[path] = called
+                why = "anndata takes no slash in such a name"
+                self.left_out.append(f"{self.handle.place(path)} is called {called!r} in the export: {why}.")
+
+    def path_to(self, source: h5py.Group, target: h5py.Group, name: str) -> tuple[h5py.Group, h5py.Group, str]:
+        """Return the groups that hold a member, and its name there: a name with slashes leads into groups below."""
+        first, _, rest = name.partition("/")
+        if not rest:
+            return source, target, name
+        inner = self._group(source, first)
+        made = target[first] if first in target else replica.create_group_like(inner, target, first)
+        return self.path_to(inner, made, rest)
 
     def named(self, group: h5py.Group) -> list[str]:
         """Return the names in a group; what has a name that is no UTF-8 is left out, and said so."""
@@ -365,10 +473,6 @@ class Copy:
         return node
 
 
-def _n_values(handle: Handle) -> int:
-    return max(1, sum(int(node.size or 0) for node in handle.datasets(handle.root())))
-
-
 def _encode(node: Node, kind: str, version: str) -> None:
     node.attrs["encoding-type"] = kind
     node.attrs["encoding-version"] = version
@@ -376,21 +480,51 @@ def _encode(node: Node, kind: str, version: str) -> None:
 
 def _repoint(source: h5py.Group, target: h5py.Group) -> None:
     """Give attributes that refer to an object (anndata 0.7: a column to its categories) the copy's object."""
+    lacking: list[bytes] = []
 
-    def visit(name: str, written: Node) -> None:
-        node = source.get(name)
-        for attribute in node.attrs if node is not None else ():
-            if h5py.check_ref_dtype(node.attrs.get_id(attribute).dtype) is not h5py.Reference:
-                continue
-            reference = node.attrs[attribute]
-            if not isinstance(reference, h5py.Reference) or not reference:  # arrays of them nobody writes
-                continue
-            with suppress(KeyError, ValueError, RuntimeError, OSError):  # it leads nowhere, here and in the source
-                referent = source[reference].name
-                if referent is not None and referent in target:
-                    written.attrs[attribute] = target[referent].ref
+    def compare(name: bytes, info: h5py.h5o.ObjInfo) -> None:
+        with suppress(KeyError, RuntimeError):  # it is of the export alone
+            if h5py.h5o.get_info(source.id, name).num_attrs > info.num_attrs:
+                lacking.append(name)
 
-    target.visititems(visit)
+    h5py.h5o.visit(target.id, compare, info=True)  # opens no object, of which there may be thousands
+    for name in map(bytes.decode, lacking):
+        for attribute in source[name].attrs:
+            if refers(source[name].attrs.get_id(attribute).get_type()):
+                _point(source, target, name, attribute)
+
+
+def _point(source: h5py.Group, target: h5py.Group, name: str, attribute: str) -> None:
+    reference = source[name].attrs[attribute]
+    if not isinstance(reference, h5py.Reference) or not reference:  # arrays of them nobody writes
+        return
+    with suppress(KeyError, ValueError, RuntimeError, OSError):  # it leads nowhere, here and in the source
+        referent = source[reference].name
+        if referent is not None and referent in target:
+            target[name].attrs[attribute] = target[referent].ref
+
+
+def _index(handle: Handle, frame: Frame) -> Node | None:
+    """Return the element that holds the names of a frame's rows."""
+    node = handle.node(frame.path)
+    if isinstance(node, h5py.Dataset) or frame.index_name is None:
+        return None
+    return handle.child(node, frame.index_name)
+
+
+def _names(handle: Handle, frame: Frame, rows: Index) -> list[str]:
+    """Return the names of some rows, which may stand in any order; holds no others where they are texts."""
+    index = _index(handle, frame)
+    if isinstance(index, h5py.Dataset) and index.ndim == 1 and h5py.check_string_dtype(index.dtype):
+        return [elements.text(name) for name in subset.take(index, rows).tolist()]
+    return [str(name) for name in frame.names[rows]]
+
+
+def _put_encoding_right(target: h5py.Group, kind: str) -> None:
+    """Give a group the encoding that it has by what it holds: R's MuData writes "AnnData", which anndata refuses."""
+    stated = target.attrs.get("encoding-type")
+    if stated is not None and elements.text(stated) != kind:
+        _encode(target, kind, "0.1.0")
 
 
 def _end_with_parent(target: Path) -> None:
