@@ -198,7 +198,8 @@ def test_a_file_that_is_not_there_is_said_so_and_the_others_are_a_click_away(pag
     page.goto(f"{server}/?file=%3Cb%3Eunknown.h5ad")
     page.get_by_role("alert").filter(has_text="No file is called '<b>unknown.h5ad' here.").wait_for()
     files = page.get_by_role("navigation", name="Files")
-    assert files.get_by_role("link").all_inner_texts() == ["cells.h5ad", "cells.h5mu", "plain.h5ad", "tissue.h5ad", "crowded.h5ad"]
+    names = ["cells.h5ad", "cells.h5mu", "plain.h5ad", "tissue.h5ad", "crowded.h5ad"]
+    assert files.get_by_role("link").all_inner_texts() == names
     files.get_by_role("link", name="cells.h5mu").click()
     status(page).filter(has_text="in view").wait_for()
     assert page.url == f"{server}/?file=cells.h5mu"
