@@ -1,7 +1,7 @@
-"""The explorer under Panel's own server: `panel serve app/main.py --args FILE… [--export-dir DIR]`."""
+"""The explorer under Panel's own server: `panel serve app/main.py --args FILE… [--export-dir DIR] [--token TOKEN]`."""
 
 import sys
 
-from cellasso_app.server import serve_script
+from cellasso_app.panel_serve import serve_script
 
 serve_script(sys.argv[1:])

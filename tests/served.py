@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import anndata as ad
 import mudata as md
@@ -68,24 +70,43 @@ def write_h5mu(path: Path) -> md.MuData:
     return mdata
 
 
+class Address(str):
+    """Where a server is, as it prints it, and as its owner opens it."""
+
+    __slots__ = ("whole",)
+
+    def __new__(cls, plain: str, whole: str) -> Self:
+        address = super().__new__(cls, plain)
+        address.whole = whole
+        return address
+
+
 @contextmanager
-def served(command: list[str], log: Path) -> Iterator[str]:
-    """Run a server until its first line with an address; yield that address."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "backend"), str(ROOT / "app")])}
+def served(command: list[str], log: Path, *, has_token: bool = True) -> Iterator[Address]:
+    """Run a server until it has said its address, and where the one with its token is; yield both."""
+    paths = os.pathsep.join([str(ROOT / "backend"), str(ROOT / "app")])
+    state = log.parent / "state"  # of its own: several tests may run servers at once
+    environment = {**os.environ, "PYTHONPATH": paths, "XDG_STATE_HOME": str(state)}
+    environment.pop("XDG_RUNTIME_DIR", None)
     with log.open("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
         try:
-            yield _address(process, log)
+            plain = _found(r"http://(?:127\.0\.0\.1|localhost):\d+(?:/main)?", process, log)
+            plain = plain.replace("localhost", "127.0.0.1")
+            if has_token and "panel" in command:  # its guard is put up by the first request
+                with suppress(HTTPError):
+                    urlopen(plain).close()
+            whole = Path(_found(r"(?<= is in )/\S+\.txt", process, log)).read_text().strip() if has_token else plain
+            yield Address(plain, whole)
         finally:
             process.terminate()
             process.wait(timeout=20)
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def _found(pattern: str, process: subprocess.Popen[bytes], log: Path) -> str:
     for _ in range(600):
-        found = re.search(r"http://(?:127\.0\.0\.1|localhost):\d+(?:/main)?", log.read_text())
-        if found:
-            return found.group().replace("localhost", "127.0.0.1")
+        if found := re.search(pattern, log.read_text()):
+            return found.group()
         assert process.poll() is None, log.read_text()
         time.sleep(0.1)
-    raise AssertionError(f"No address within a minute:\n{log.read_text()}")
+    raise AssertionError(f"Not said within a minute: {pattern}\n{log.read_text()}")

@@ -61,6 +61,7 @@ def h5mu(tmp_path):
 @pytest.fixture
 def served(monkeypatch):
     """The calls that reach the server, which is not started."""
+    monkeypatch.delenv("CELLASSO_TOKEN", raising=False)
     calls = []
     server = SimpleNamespace(serve=lambda paths, **options: calls.append((list(paths), options)))
     monkeypatch.setitem(sys.modules, "cellasso_app.server", server)
@@ -125,7 +126,7 @@ def test_help_imports_nothing_heavy():
 def test_files_are_served_with_or_without_the_command(capsys, served, h5ad, h5mu, command):
     assert run(capsys, *command, h5ad, h5mu)[0] == 0
     options = {"port": None, "address": "127.0.0.1", "export_dir": Path(), "open_browser": True, "index": True}
-    assert served == [([h5ad, h5mu], options | {"allow_hosts": [], "token": ""})]
+    assert served == [([h5ad, h5mu], options | {"allow_hosts": [], "token": None})]
 
 
 @pytest.mark.parametrize(
@@ -163,14 +164,28 @@ def test_serve_options_reach_the_server(capsys, served, h5ad, tmp_path):
     assert served == [([h5ad], options | {"allow_hosts": ["cells.example.org", "other"], "token": "chosen-token"})]
 
 
-def test_over_the_network_a_token_is_made_up_anew_each_time(capsys, served, h5ad):
-    for _ in range(2):
-        run(capsys, "serve", h5ad, "--address", "0.0.0.0")
-    run(capsys, "serve", h5ad, "--address", "0.0.0.0", "--token", "chosen-token")
-    first, second, chosen = (options["token"] for _, options in served)
-    assert first != second
-    assert min(len(first), len(second)) > 30
-    assert chosen == "chosen-token"
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "0.0.0.0"])
+def test_a_token_is_asked_for_unless_it_is_said_otherwise(capsys, served, h5ad, address):
+    for options in ([], ["--token", "chosen-token"], ["--no-token"]):
+        run(capsys, "serve", h5ad, "--address", address, *options)
+    assert [options["token"] for _, options in served] == [None, "chosen-token", ""]  # the first is made up
+
+
+def test_the_environment_chooses_the_token_where_no_option_does(capsys, served, h5ad, monkeypatch):
+    monkeypatch.setenv("CELLASSO_TOKEN", "from-the-environment")
+    for options in ([], ["--token", "from-an-option"], ["--no-token"]):
+        run(capsys, "serve", h5ad, *options)
+    monkeypatch.setenv("CELLASSO_TOKEN", "")
+    run(capsys, "serve", h5ad)
+    assert [options["token"] for _, options in served] == ["from-the-environment", "from-an-option", "", None]
+    monkeypatch.setenv("CELLASSO_TOKEN", "short")
+    status, _, err = run(capsys, "serve", h5ad)
+    assert (status, len(served)) == (2, 4)
+    assert err == (
+        "cellasso: $CELLASSO_TOKEN does not do: a token has 8 characters or more, without spaces, quotes, commas and"
+        " semicolons.\n"
+    )
+    assert run(capsys, "serve", h5ad, "--token", "from-an-option", "--no-token")[0] == 2
 
 
 @pytest.mark.parametrize("token", ["", "short", "with a space", "semi;colon;s", 'quote"quote', "t\u00f6ken-t\u00f6ken"])
@@ -205,11 +220,22 @@ def test_a_missing_file_ends_in_a_sentence_with_the_nearest(capsys, served, h5ad
     assert "cels.h5ad does not exist; nearest: cells.h5ad" in err
 
 
-def test_every_file_is_opened_before_the_server_starts(capsys, served, h5ad, tmp_path):
-    (tmp_path / "text.h5ad").write_text("no HDF5")
-    status, _, err = run(capsys, "serve", h5ad, tmp_path / "text.h5ad")
+def test_files_that_cannot_be_opened_are_named_and_the_others_served(capsys, served, h5ad, tmp_path):
+    broken, missing = tmp_path / "text.h5ad", tmp_path / "missing.h5ad"
+    broken.write_text("no HDF5")
+    status, _, err = run(capsys, "serve", broken, h5ad, missing)
+    assert (status, [paths for paths, _ in served]) == (0, [[broken, h5ad, missing]])
+    first, second = err.splitlines()
+    assert first == f"cellasso: {broken} is not an HDF5 file; an .h5ad or .h5mu file was expected."
+    assert second.startswith(f"cellasso: {missing} does not exist")
+
+
+def test_where_no_file_can_be_opened_no_server_starts(capsys, served, tmp_path):
+    for name in ("a.h5ad", "b.h5ad"):
+        (tmp_path / name).write_text("no HDF5")
+    status, _, err = run(capsys, "serve", tmp_path / "a.h5ad", tmp_path / "b.h5ad")
     assert (status, served) == (2, [])
-    assert "text.h5ad is not an HDF5 file" in err
+    assert err == f"cellasso: {tmp_path / 'a.h5ad'} is not an HDF5 file; an .h5ad or .h5mu file was expected.\n"
 
 
 def test_a_missing_export_folder_is_refused(capsys, served, h5ad, tmp_path):
@@ -239,6 +265,8 @@ def test_serving_to_the_network_is_warned_of_in_one_line(capsys, served, h5ad, a
     assert (status, len(served)) == (0, 1)
     expected = "cellasso: whoever has this address with its token can read these files.\n"
     assert err == (expected if warns else "")
+    _, _, err = run(capsys, "serve", h5ad, "--address", address, "--no-token")
+    assert err == ("cellasso: whoever reaches this address can read these files.\n" if warns else "")
 
 
 def test_the_server_takes_what_the_command_gives_it():
@@ -275,7 +303,7 @@ def test_demo_keeps_synthetic_cells_in_the_cache(capsys, served, tmp_path, monke
     monkeypatch.setattr(demo.platformdirs, "user_cache_path", lambda name: tmp_path / name)
     for _ in range(2):
         assert run(capsys, "demo", "--cells", "1,000")[0] == 0
-    assert served[0] == served[1]
+    assert served[0][0] == served[1][0]
     [path] = served[0][0]
     assert anndata.read_h5ad(path).n_obs == 1000
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
 import threading
+from pathlib import Path
 
+import param
 import pytest
+from bokeh.document import Document
+from panel.custom import JSComponent
 
 from cellasso_app import components
 from cellasso_app.components import PAGE_STYLE, STATIC, AppBar, Notice, Part, StatusLine
+from cellasso_app.messages import NOT_UNDERSTOOD
 
 PARTS = sorted(Part.__subclasses__(), key=lambda part: part.__name__)
 SCRIPTS = sorted(path.name for path in STATIC.glob("*.js"))
@@ -71,6 +77,51 @@ def test_a_script_uses_only_parameters_that_the_part_has(part):
     assert used | watched, "a part without parameters shows nothing"
 
 
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_a_script_says_what_its_part_knows_and_nothing_else(part):
+    own = (STATIC / f"{snake(part.__name__)}.js").read_text()
+    assert "send_msg" in own or not part.says
+    said: dict[str, set[str]] = {}
+    for sent in re.findall(r"(?:send_msg\(|wanted = )\{ ([^}]*)\}", own):
+        about = re.sub(r"\[[^\]]*\]|\([^)]*\)", "", sent)
+        fields = {name for name in re.findall(r"(?:^|, )(\w+)(?=[,:\s]|$)", about) if name != "type"}
+        for kind in re.findall(r'"(\w+)"', about.partition("type: ")[2].partition(",")[0]):
+            said[kind] = fields | ({"number"} if kind == "point" else set())  # joins where it is sent
+    assert said == {kind: set(fields) for kind, fields in part.says.items()}
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_no_parameter_is_taken_from_the_browser(part):
+    """Also where nothing stands between the browser and Bokeh, as in a notebook."""
+    shown, document = part(), Document()
+    model = shown.get_root(document)
+    document.add_root(model)
+    own = [name for name in model.data.properties() if name in part.param and name != "name"]
+    assert {name for name in part.param if name not in JSComponent.param} <= set(own)
+    for name in own:
+        before, kind = getattr(shown, name), part.param[name]
+        other = {param.List: ["x"], param.Dict: {"x": 1}, param.Boolean: not before, param.String: f"{before}x"}
+        value = other.get(type(kind), 7)
+        document.apply_json_patch(
+            {"events": [{"kind": "ModelChanged", "model": model.data, "attr": name, "new": value}]}
+        )
+        assert getattr(model.data, name) == value
+        shown._process_events({name: value})
+        assert getattr(shown, name) == before
+    assert shown._linked_properties == ()
+
+
+def test_nothing_is_decided_by_what_a_part_shows():
+    """A part's parameters are for the browser; who reads one to decide trusts what was, or could be, changed there."""
+    shown = {name for part in PARTS for name in part.param if name not in JSComponent.param}
+    holders = {"panel", "bar", "layer", "status", "cells_panel", "key", "app_bar", "inspection", "problems"}
+    for path in sorted(Path(components.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Attribute(value=ast.Attribute(attr=holder), attr=name, ctx=ast.Load()) if holder in holders:
+                    assert name not in shown, f"{path.name}, line {node.lineno}: .{holder}.{name} is read"
+
+
 def test_all_parts_are_of_this_module_and_say_what_they_are_for():
     for part in PARTS:
         assert getattr(components, part.__name__) is part
@@ -86,6 +137,18 @@ def test_a_message_reaches_its_view_as_it_is():
 @pytest.mark.parametrize("message", [None, "undo", 3, ["undo"], b"undo"], ids=repr)
 def test_what_is_no_message_is_dropped(message):
     AppBar(on_message=lambda _: pytest.fail("was passed on"))._handle_msg(message)
+
+
+def test_a_message_that_is_none_of_its_own_is_refused_in_a_sentence():
+    got, refused = [], []
+    bar = AppBar(on_message=got.append, on_refused=refused.append)
+    for message in (
+        {"type": "format", "value": "x", "name": "y"},
+        {"type": "theme", "dark": 1},
+        {"type": "undo", "x": 1},
+    ):
+        bar._handle_msg(message)
+    assert (got, refused) == ([], [NOT_UNDERSTOOD] * 3)
 
 
 def test_a_part_that_nobody_listens_to_drops_messages():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 
 import h5py
@@ -15,6 +17,7 @@ from cellasso import indexing
 from cellasso_app import background, cli, server
 from cellasso_app.cli import main
 from cellasso_app.indexing_cli import add_index_options, index_option
+from served import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -225,3 +228,35 @@ def test_the_indexing_ends_with_the_file_and_the_process(tmp_path, monkeypatch, 
     dataset.close()
     assert 0 < len(blocks(tmp_path / "index")) < 500
     assert "Traceback" not in caplog.text
+
+
+def test_a_process_that_ends_while_hdf5_is_in_use_behind_the_page_does_not_hang(plain):
+    script = """
+import atexit, sys, threading, time
+def end():  # the last thing that is called before all is freed
+    ending.set()
+    held.wait(10)
+atexit.register(end)
+import cellasso, h5py
+from cellasso import indexing
+from cellasso.errors import Cancelled
+from cellasso_app import background, work
+def read(_matrix):
+    begun.set()
+    while not work.is_stopping():
+        time.sleep(0.01)
+    if ending.wait(0.5):  # nobody has waited for this thread
+        with h5py._objects.phil:
+            held.set()
+            time.sleep(1000)
+    held.set()
+    raise Cancelled("")
+begun, ending, held = threading.Event(), threading.Event(), threading.Event()
+indexing.is_worthwhile = read
+kept = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+background.index_in_background(cellasso.open(sys.argv[1]))
+begun.wait()
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "backend"), str(ROOT / "app")])}
+    ended = subprocess.run([sys.executable, "-c", script, plain.path], env=environment, check=False, timeout=60)
+    assert ended.returncode == 0

@@ -19,6 +19,7 @@ from cellasso.selection import Combined, Where
 from cellasso_app import selecting
 from cellasso_app.components import SelectionPanel
 from cellasso_app.explorer import Explorer
+from cellasso_app.messages import NOT_UNDERSTOOD
 from cellasso_app.selecting import checked_name, free_name
 from stepping import PATIENCE, until
 
@@ -319,6 +320,91 @@ def test_the_next_selection_clears_the_outcome_and_proposes_a_free_name(explorer
     assert panel.file_name == "plain_subset_2.h5ad"
 
 
+def test_what_the_panel_shows_decides_nothing(explorer, folder):
+    """As if somebody had set its parameters, who speaks to the server past the page."""
+    panel, outside = explorer.selecting.panel, folder.parent / "outside.h5ad"
+    outside.write_bytes(b"precious")
+    mask = choose(explorer)
+    panel.param.update(
+        format="zarr/../../outside.h5ad",
+        formats=[{"value": "zarr/../../outside.h5ad", "label": ""}],
+        file_name="../outside.h5ad",
+        export={"state": "exists", "name": "../outside.h5ad"},
+        n_selected=0,
+    )
+    for kind in ("replace", "keep"):
+        say(explorer, kind)
+    say(explorer, "format", value="zarr/../../outside.h5ad", name="x")
+    say(explorer, "export", name="x")
+    panel.export = {"state": "idle"}
+    assert finish(explorer)["path"] == str(folder / "x.h5ad")
+    assert state(explorer)["n"] == mask.sum()
+    assert outside.read_bytes() == b"precious"
+    assert [path.name for path in folder.iterdir()] == ["x.h5ad"]
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "csv"])
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(explorer, folder, suffix):
+    outside = folder.parent / f"outside.{suffix}"
+    outside.write_bytes(b"precious")
+    (folder / f"link.{suffix}").symlink_to(outside)
+    (folder / f"nowhere.{suffix}").symlink_to(folder.parent / "not_there")
+    choose(explorer)
+    say(explorer, "format", value=suffix, name="")
+    for name in ("link", "nowhere"):
+        say(explorer, "export", name=name)
+        say(explorer, "replace")
+        found = finish(explorer)
+        assert found["state"] == "failed"
+        assert found["message"] == (
+            f"'{name}.{suffix}' lies outside of the folder for exports, {folder}; choose another name."
+        )
+        say(explorer, "keep")
+    assert outside.read_bytes() == b"precious"
+    assert not (folder.parent / "not_there").exists()
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_the_folder_itself_may_be_a_link(dataset, tmp_path, pieces):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "shown").symlink_to(tmp_path / "real")
+    explorer = Explorer(dataset, export_dir=tmp_path / "shown")
+    choose(explorer)
+    say(explorer, "export", name="x")
+    assert finish(explorer)["state"] == "done"
+    assert (tmp_path / "real" / "x.h5ad").is_file()
+    until(lambda: not explorer.views.active.bar.busy)
+
+
+def test_a_folder_that_is_gone_is_said_so(explorer, folder):
+    choose(explorer)
+    folder.rmdir()
+    say(explorer, "export", name="x")
+    assert f"The folder {folder} for exports cannot be reached" in finish(explorer)["message"]
+
+
+def test_what_became_a_link_out_of_the_folder_is_not_downloaded(explorer, folder, pieces):
+    choose(explorer)
+    say(explorer, "export", name="x")
+    assert finish(explorer)["state"] == "done"
+    secret = folder.parent / "secret"
+    secret.write_bytes(b"secret")
+    (folder / "x.h5ad").unlink()
+    (folder / "x.h5ad").symlink_to(secret)
+    say(explorer, "download", number=0, offset=0)
+    until(lambda: state(explorer)["state"] == "failed")
+    assert "lies outside of the folder for exports" in state(explorer)["message"]
+    assert pieces == []
+
+
+def test_a_long_name_is_refused_in_a_short_sentence(explorer, folder):
+    choose(explorer)
+    say(explorer, "export", name="x" * 20_000)
+    assert "is not a plain file name" in state(explorer)["message"]
+    assert len(state(explorer)["message"]) < 300
+    assert not list(folder.iterdir())
+
+
 # -- tables -------------------------------------------------------------------------------------------
 
 
@@ -511,6 +597,19 @@ def test_a_selection_drawn_while_exporting_does_not_disturb_it(explorer, slow):
     say(explorer, "clear")
     assert state(explorer)["state"] == "running"
     assert state(explorer)["n"] == mask.sum()
+
+
+def test_what_is_refused_does_not_stand_in_for_an_export_that_runs(explorer, slow):
+    choose(explorer)
+    panel = explorer.selecting.panel
+    say(explorer, "export", name="x")
+    assert slow.started.wait(PATIENCE)
+    panel._handle_msg({"type": "export", "name": 1})
+    assert state(explorer)["state"] == "running"
+    slow.end.set()
+    assert finish(explorer)["message"] == "The disk is full."
+    panel._handle_msg({"type": "export", "name": 1})
+    assert state(explorer) == {"state": "failed", "message": NOT_UNDERSTOOD}
 
 
 def test_an_export_that_fails_says_why_and_leaves_nothing(explorer, folder, slow):

@@ -17,6 +17,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -24,10 +25,11 @@ import panel as pn
 import pytest
 from bokeh.core.json_encoder import serialize_json
 from bokeh.events import DocumentReady
+from panel.models.esm import ReactiveESM
 from tornado.httpclient import AsyncHTTPClient
 
 import cellasso
-from cellasso.errors import CellassoError, FileError
+from cellasso.errors import CellassoError, FileError, NotFoundError
 from cellasso.handle import Handle
 from cellasso_app import server as serving
 from cellasso_app.components import Notice, Opening
@@ -39,7 +41,6 @@ from served import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from bokeh.document import Document
     from bokeh.server.server import Server
@@ -118,9 +119,46 @@ def test_a_file_named_twice_is_listed_once(plain):
     assert catalogue.open(catalogue.names[0]).n_obs == 60
 
 
-@pytest.mark.parametrize("name", [None, "", "no_such.h5ad", "../../etc/passwd", "/etc/passwd"])
+@pytest.mark.parametrize("name", ["", "no_such.h5ad", "../../etc/passwd", "/etc/passwd", "x" * 10_000])
 def test_only_the_files_that_were_given_are_opened(plain, two, name):
-    assert Catalogue([plain.path, two[0]]).open(name).file_path == plain.path
+    with pytest.raises(NotFoundError, match=r"No file is called '.*' here") as caught:
+        Catalogue([plain.path, two[0]]).open(name)
+    assert len(str(caught.value)) < 120
+
+
+def test_without_a_name_the_first_that_can_be_opened_is(plain, two, tmp_path):
+    broken = tmp_path / "broken.h5ad"
+    broken.write_text("no HDF5")
+    catalogue = Catalogue([broken, tmp_path / "missing.h5ad", plain.path, two[0]])
+    name, dataset = catalogue.find()
+    assert (name, dataset.file_path) == ("plain.h5ad", plain.path)
+    with pytest.raises(CellassoError, match=r"broken\.h5ad is not an HDF5 file"):
+        Catalogue([broken, tmp_path / "missing.h5ad"]).find()
+
+
+def test_what_cannot_be_opened_is_said_without_the_folders_of_this_machine(plain, two, tmp_path, monkeypatch):
+    (tmp_path / "secret.h5ad").write_text("")
+    (tmp_path / "broken.h5ad").write_text("no HDF5")
+    monkeypatch.chdir(tmp_path)
+    catalogue = Catalogue([plain.path, tmp_path / "broken.h5ad", Path("missing.h5ad"), two[0]])
+    assert catalogue.problems() == [
+        "broken.h5ad is not an HDF5 file; an .h5ad or .h5mu file was expected.",
+        "missing.h5ad does not exist; it was moved or removed.",
+    ]
+    shutil.copy(plain.path, "missing.h5ad")  # each is tried again until it can be opened
+    assert [problem.partition(" ")[0] for problem in catalogue.problems()] == ["broken.h5ad"]
+    catalogue.open("cells.h5ad")
+    two[0].unlink()
+    with pytest.raises(CellassoError, match=r"^cells\.h5ad does not exist; it was moved or removed\.$"):
+        catalogue.open("cells.h5ad")
+    assert [problem.partition(" ")[0] for problem in catalogue.problems()] == ["broken.h5ad", "cells.h5ad"]
+
+
+def test_a_file_that_is_fine_is_not_read_again_to_say_so(plain, two, monkeypatch):
+    catalogue = Catalogue([plain.path, two[0]])
+    assert catalogue.problems() == []
+    monkeypatch.setattr(serving.cellasso, "open", lambda *_arguments, **_options: pytest.fail("was opened"))
+    assert catalogue.problems() == []
 
 
 def test_without_a_file_the_way_out_is_said():
@@ -170,6 +208,16 @@ ctypes.pythonapi.Py_IncRef(ctypes.py_object(dataset))  # as what a server holds,
 # -- the page -----------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def asked(monkeypatch) -> Callable[[str], None]:
+    """Ask for a file by the page's address."""
+
+    def ask(name: str) -> None:
+        monkeypatch.setattr(type(pn.state), "session_args", {"file": [name.encode()]})
+
+    return ask
+
+
 def filled(frame: pn.Column) -> object:
     """What stands in a page's frame once its file is open, or cannot be."""
     end = time.monotonic() + PATIENCE
@@ -197,6 +245,28 @@ def test_a_bad_file_is_a_notice_with_one_sentence(tmp_path, content, sentence):
     assert "bad.h5ad" in shown.text
     assert sentence in shown.text
     assert "Traceback" not in shown.text
+
+
+def test_a_bad_file_offers_the_others(plain, tmp_path, asked):
+    broken = tmp_path / "broken.h5ad"
+    broken.write_text("no HDF5")
+    asked("broken.h5ad")
+    shown = filled(page(Catalogue([plain.path, broken]), tmp_path))
+    assert isinstance(shown, Notice)
+    assert (shown.text, shown.files) == (
+        "broken.h5ad is not an HDF5 file; an .h5ad or .h5mu file was expected.",
+        ["plain.h5ad"],
+    )
+
+
+@pytest.mark.parametrize("name", ["unknown.h5ad", "<b>", "../../etc/passwd", "x" * 10_000])
+def test_a_file_that_is_not_there_is_said_so_and_those_that_are_offered(plain, two, tmp_path, asked, name):
+    asked(name)
+    shown = page(Catalogue([plain.path, two[0]]), tmp_path)
+    assert isinstance(shown, Notice)
+    assert shown.text == f"No file is called {serving.shortened(name)!r} here."
+    assert shown.files == ["plain.h5ad", "cells.h5ad"]
+    assert len(shown.text) < 120
 
 
 def test_no_file_is_a_notice_too(tmp_path):
@@ -315,6 +385,34 @@ def test_the_title_names_the_file_and_its_cells(plain, running):
     assert visit(server).title == "plain.h5ad · 60 cells · cellasso"
 
 
+def part(shown: Document, name: str) -> ReactiveESM:
+    (found,) = (model for model in shown.models if isinstance(model, ReactiveESM) and model.class_name == name)
+    return found
+
+
+def test_the_page_of_a_good_file_says_which_others_are_broken_and_why(plain, tmp_path, running):
+    broken = tmp_path / "broken.h5ad"
+    broken.write_text("no HDF5")
+    server = running([broken, plain.path])
+    shown = visit(server)
+    bar, problems = part(shown, "AppBar").data, part(shown, "Problems")
+
+    async def told() -> None:
+        end = time.monotonic() + PATIENCE
+        while not problems.visible:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
+
+    server.io_loop.run_sync(told)
+    assert problems.data.sentences == ["broken.h5ad is not an HDF5 file; an .h5ad or .h5mu file was expected."]
+    assert (bar.file, bar.files) == ("plain.h5ad", ["broken.h5ad", "plain.h5ad"])
+
+
+def test_files_of_one_name_are_told_apart_on_the_page(two, running):
+    server = running(two)
+    assert part(visit(server, f"/?file={quote(str(two[1]), safe='')}"), "AppBar").data.file == str(two[1])
+
+
 @pytest.mark.parametrize("name", ["other.h5ad", "a b.h5ad", "100%25 µ&=.h5ad", "a+b.h5ad", "%2e%2e.h5ad"])
 def test_the_address_chooses_the_file(plain, tmp_path, running, name):
     path = tmp_path / name
@@ -324,10 +422,18 @@ def test_the_address_chooses_the_file(plain, tmp_path, running, name):
     assert shown.title == f"{name} · 10 cells · cellasso"
 
 
-@pytest.mark.parametrize("query", ["?file=nothing", "?file=%ff%fe", "?file=", "?other=1", "?file=a&file=b"])
-def test_an_address_of_no_file_shows_the_first(plain, running, query):
+@pytest.mark.parametrize("query", ["", "?file=", "?other=1"])
+def test_an_address_that_names_no_file_shows_the_first(plain, running, query):
     server = running([plain.path])
     assert visit(server, f"/{query}").title.startswith("plain.h5ad")
+
+
+@pytest.mark.parametrize("query", ["?file=nothing", "?file=%ff%fe", "?file=a&file=b", "?file=plain.h5ad%00"])
+def test_an_address_of_no_file_says_so(plain, running, query):
+    server = running([plain.path])
+    content = serialize_json(visit(server, f"/{query}").to_json())
+    assert "No file is called" in content
+    assert str(plain.path.parent) not in content
 
 
 def test_the_event_loop_reads_nothing_of_a_file(multimodal, running, monkeypatch):

@@ -19,6 +19,7 @@ from cellasso.selection import Where, dump, load
 from cellasso_app import kept_colors, loading, raster
 from cellasso_app.components import CellsLayer
 from cellasso_app.legend import legend
+from cellasso_app.messages import NOT_UNDERSTOOD
 from cellasso_app.palettes import rgb
 from cellasso_app.session import ColorBy, Session
 from cellasso_app.view import EmbeddingView
@@ -651,6 +652,58 @@ def test_a_lasso_selects_the_cells_that_are_seen_and_its_recipe_finds_them_again
         np.testing.assert_array_equal(selection.mask, within & shown)
         np.testing.assert_array_equal(load(dump(selection.recipe)).mask(dataset), selection.mask)
         assert selection.mask.any()
+
+
+def test_a_polygon_of_too_many_corners_is_refused_in_a_sentence(dataset, screen):
+    view = drawn(show(dataset), screen)
+    corners = [list(POLYGON[n % 4]) for n in range(10_001)]
+    sentence = "This stroke has {} corners; at most 10,000 are taken. Draw it in parts: Shift adds to what is selected."
+    view._on_message({"type": "polygon", "polygon": corners})
+    assert view.status.warning == sentence.format("10,001")
+    view._on_message({"type": "too_long", "corners": 123_456})  # the page did not even send it
+    assert view.status.warning == sentence.format("123,456")
+    assert view._session.selection is None
+    view._on_message({"type": "polygon", "polygon": corners[:10_000]})
+    until(lambda: view._session.selection is not None)
+
+
+def test_a_file_that_is_gone_is_named_without_its_folder(dataset, screen):
+    view = drawn(show(dataset), screen)
+    dataset.file_path.unlink()
+    view._on_message({"type": "color", "column": "depth"})
+    until(lambda: view.cells_panel.message)
+    sentence = "was removed or cannot be reached since it was opened; put it back, or open another file."
+    assert view.cells_panel.message == f"{dataset.file_path.name} {sentence}"
+    until(lambda: view.status.warning == view.cells_panel.message)
+
+
+@pytest.mark.parametrize("value", [True, "1", float("nan"), 10**400, None], ids=repr)
+def test_what_is_no_number_moves_nothing(dataset, screen, value):
+    view = drawn(show(dataset), screen)
+    before = view.plot.viewport, view._session.dims
+    for part, message in (
+        (view.layer, {"type": "moved", "view": [value, 1, 0, 1], "number": view.plot.n_set}),
+        (view.layer, {"type": "ready", "pixel_ratio": value}),
+        (view.layer, {"type": "polygon", "polygon": [[0, 0], [1, value], [1, 1]]}),
+        (view.bar, {"type": "zoom", "factor": value}),
+        (view.bar, {"type": "dims", "x": value, "y": 0}),
+        (view.bar, {"type": "drawing", "choice": {"size": value}}) if value is not None else (view.bar, {}),
+    ):
+        view.status.warning = ""
+        part._handle_msg(message)
+        assert view.status.warning == NOT_UNDERSTOOD
+    assert (view.plot.viewport, view._session.dims) == before
+    assert view._session.selection is None
+    assert view._session.dot_size is None
+
+
+def test_a_window_of_any_size_asks_for_a_figure_of_bounded_size(dataset, screen):
+    view = drawn(show(dataset), screen)
+    for name, value in (("inner_width", 2), ("inner_height", 32_000)):
+        view.plot._resized(name, 0, value)
+    view._on_message({"type": "figure", "format": "png", "dpi": 600})
+    assert view.status.warning == "This view is too narrow for a figure; make it wider."
+    assert not view.bar.busy
 
 
 @pytest.mark.parametrize(

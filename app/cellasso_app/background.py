@@ -24,7 +24,9 @@ def index_in_background(dataset: Dataset) -> threading.Thread:
 
     At least one core is left to the screen, and the threads have a lower priority.
     """
-    thread = threading.Thread(target=_build_all, args=(dataset,), name="cellasso-indexing", daemon=True)
+    # no daemon: that would be stopped wherever it is when the process ends, with the lock of HDF5, say, for which the
+    # files that are still open then wait forever
+    thread = threading.Thread(target=_build_all, args=(dataset,), name="cellasso-indexing")
     thread.start()
     return thread
 

@@ -7,7 +7,6 @@ import difflib
 import io
 import ipaddress
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from cellasso import __version__
 from cellasso.errors import CellassoError, ExpressionError, NotFoundError
-from cellasso_app import indexing_cli
+from cellasso_app import indexing_cli, token_cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,11 +39,14 @@ ANSWERS = {"-h", "--help", "--version"}
 """Options of `cellasso` itself; any other stands before the files to serve."""
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED, FAILED = 130, 141, 143, 2
-MIN_TOKEN = 8
 N_NAMED = 5
 """How many names an error lists."""
 
 DESCRIPTION = "Explore single-cell files (.h5ad, .h5mu) of any size in the browser. The file is never loaded."
+WHO_GETS_IN = (
+    "A browser is let in by the token that ends the printed address; outside of a terminal that address is written to a"
+    " file that you alone can read, and the file is named."
+)
 EPILOG = """\
 examples:
   cellasso cells.h5ad                  explore a file (the same as `cellasso serve cells.h5ad`)
@@ -144,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "Explore files in the browser."
-    parser = commands.add_parser("serve", help=text, description=text)
+    parser = commands.add_parser("serve", help=text, description=f"{text} {WHO_GETS_IN}")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="an .h5ad or .h5mu file")
     _add_serve_options(parser)
     parser.set_defaults(run=_serve)
@@ -152,7 +154,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "Explore demo data: 700 real blood cells, as .h5ad and .h5mu."
-    parser = commands.add_parser("demo", help=text, description=text)
+    parser = commands.add_parser("demo", help=text, description=f"{text} {WHO_GETS_IN}")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--cells", type=_count, metavar="N", help="N synthetic cells instead; kept in the cache for the next time"
@@ -175,14 +177,10 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
         "--allow-host",
         action="append",
         default=[],
-        metavar="NAME",
-        help="another name of this server, as behind a proxy",
+        metavar="NAME[:PORT]",
+        help="another name of this server, as behind a proxy; with its port if that is not the usual one",
     )
-    parser.add_argument(
-        "--token",
-        type=_token,
-        help="what browsers must show (default: one is made up when --address is not this machine)",
-    )
+    token_cli.add_token_options(parser)
     indexing_cli.add_index_options(parser)
 
 
@@ -229,14 +227,6 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _token(text: str) -> str:
-    if len(text) < MIN_TOKEN or not text.isascii() or not text.isprintable() or set(text) & set(' ",;\\'):
-        raise argparse.ArgumentTypeError(
-            f"a token has {MIN_TOKEN} characters or more, without spaces, quotes, commas and semicolons"
-        )
-    return text
-
-
 def _count(text: str) -> int:
     digits = text.replace(",", "").replace("_", "")
     if not digits.isdecimal() or int(digits) == 0:
@@ -250,8 +240,16 @@ def _count(text: str) -> int:
 def _serve(options: argparse.Namespace) -> None:
     import cellasso
 
+    problems = []
     for path in options.files:
-        cellasso.open(path).close()
+        try:
+            cellasso.open(path).close()
+        except CellassoError as error:
+            problems.append(error)
+    if len(problems) == len(options.files):
+        raise problems[0]
+    for error in problems:  # the others are served, and the page says so, too
+        _complain(error)
     _serve_files(options.files, options)
 
 
@@ -318,10 +316,10 @@ def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
     if not options.export_dir.is_dir():
         raise UsageError(f"The folder {options.export_dir} for exports does not exist; create it, or name another.")
     _check_address(options.address, options.port)
-    token = options.token or ""
+    token = token_cli.token_option(options)
     if not _is_loopback(options.address):
-        token = token or secrets.token_urlsafe()
-        print("cellasso: whoever has this address with its token can read these files.", file=sys.stderr)
+        has_it = "reaches this address" if token == "" else "has this address with its token"
+        print(f"cellasso: whoever {has_it} can read these files.", file=sys.stderr)
     from cellasso_app.server import serve
 
     serve(

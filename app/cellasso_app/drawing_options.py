@@ -68,7 +68,7 @@ def choose(session: Session, kind: type | None, color: ColorBy | None, choice: d
         case {"order": str(order)} if kind is not None and order in ORDERS[kind]:
             session.order = {**session.order, kind.__name__: order}
         case {"size": None | float() | int() as size} if size is None or size in SIZES:
-            session.dot_size = size
+            session.dot_size = None if size is None else float(size)
         case {"labelled": bool(labelled)}:
             session.labelled = labelled
         case {"downward": bool(downward)}:

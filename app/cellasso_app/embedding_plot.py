@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bokeh.events import SelectionGeometry
 from bokeh.io import curdoc
 from bokeh.models import (
     Arrow,
@@ -64,21 +63,12 @@ class EmbeddingPlot:
         Called when another part is to be made visible, or the size of the figure changed. The layer sets the figure's
         ranges in the browser, and what it moves there comes through `moved`: Bokeh tells of a turned wheel half a
         second later, of a drag at its end.
-    on_stroke
-        Called with the polygon of a finished lasso or box, `(m, 2)` in data units.
+        What is drawn with its tools comes through the layer, too.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        dark: bool,
-        on_view: Callable[[], None],
-        on_stroke: Callable[[list[tuple[float, float]]], None],
-    ) -> None:
+    def __init__(self, name: str, *, dark: bool, on_view: Callable[[], None]) -> None:
         self.name = name
         self._on_view = on_view
-        self._on_stroke = on_stroke
         self._bounds = self._viewport = Viewport(0.0, 1.0, 0.0, 1.0)
         self._dark = dark
         self._size = {"inner_width": 0, "inner_height": 0}  # pixels of the screen
@@ -212,7 +202,6 @@ class EmbeddingPlot:
             )
         for tool in (self._lasso, self._box, self._polygon):
             tool.overlay.update(line_width=1.5, line_dash="solid", line_alpha=1, fill_alpha=0.08)
-        plot.on_event(SelectionGeometry, self._stroked)
         plot.on_change("inner_width", self._resized)
         plot.on_change("inner_height", self._resized)
         return plot
@@ -262,17 +251,6 @@ class EmbeddingPlot:
                     self.fit()
                 else:
                     self.zoom(1.0)  # the same middle, and again a unit as long on both axes
-
-    def _stroked(self, event: SelectionGeometry) -> None:
-        geometry = event.geometry
-        if not event.final:
-            return
-        with together(curdoc()):
-            if geometry["type"] == "poly":
-                self._on_stroke(list(zip(geometry["x"], geometry["y"], strict=True)))
-            elif geometry["type"] == "rect":
-                x0, x1, y0, y1 = (geometry[key] for key in ("x0", "x1", "y0", "y1"))
-                self._on_stroke([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
     def _set_view(self, x: float, y: float, width: float, height: float) -> None:
         """Show at least `width` by `height` data units around a point; if need be, one unit as long on both axes."""

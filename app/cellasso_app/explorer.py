@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 
-from cellasso_app.components import AppBar, Inspection
+from cellasso_app.components import AppBar, Inspection, Problems
 from cellasso_app.genes import GenesView
 from cellasso_app.inspection import describe
 from cellasso_app.kept_colors import READ_AHEAD, kept_colors
@@ -49,9 +49,11 @@ class Explorer(pn.viewable.Viewer):
         Where subsets are written.
     files
         Names of all files of this server, to switch between.
+    file
+        Which of them this one is.
     """
 
-    def __init__(self, dataset: Dataset, *, export_dir: Path, files: Sequence[str] = ()) -> None:
+    def __init__(self, dataset: Dataset, *, export_dir: Path, files: Sequence[str] = (), file: str = "") -> None:
         super().__init__()
         self.session = session = Session(dataset)
         self.views = Views(session)
@@ -59,13 +61,15 @@ class Explorer(pn.viewable.Viewer):
         self.selecting = SelectionView(session, export_dir, picking=self.views.picking)
         self.app_bar = AppBar(
             on_message=self._on_message,
+            on_refused=self._refuse,
             files=list(files) or [dataset.file_path.name],
-            file=dataset.file_path.name,
+            file=file or dataset.file_path.name,
             n_obs=dataset.n_obs,
             sizing_mode="stretch_width",
             height=44,
             margin=0,
         )
+        self.problems = Problems(sizing_mode="stretch_width", margin=0, visible=False)
         self.inspection = Inspection(on_message=self._on_message, height=0, margin=0)
         self._inspecting: Lane[dict[str, Any]] = Lane(
             self._show_report, lambda error: self._show_report({"error": error})
@@ -77,6 +81,7 @@ class Explorer(pn.viewable.Viewer):
         self._refresh()
         self._layout = pn.Column(
             self.app_bar,
+            self.problems,
             self.inspection,
             pn.Row(
                 pn.Column(self.views.cells_panel, **_side("left")),
@@ -93,6 +98,13 @@ class Explorer(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
+
+    def tell_of(self, problems: Sequence[str]) -> None:
+        """Say which other files of this server cannot be opened, and why."""
+        self.problems.param.update(sentences=list(problems), visible=bool(problems))
+
+    def _refuse(self, sentence: str) -> None:
+        self.views.active.status.warning = sentence
 
     def _refresh(self, *_events: object) -> None:
         session = self.session

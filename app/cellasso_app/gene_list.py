@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from cellasso.errors import NotFoundError
+from cellasso.errors import CellassoError, NotFoundError
 from cellasso.handle import nearest
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ NAMED = 5
 """How many unknown names a sentence repeats."""
 
 
+class TooLongError(CellassoError, ValueError):
+    """A text that is longer than anybody would type."""
+
+
 class Genes(NamedTuple):
     """What a text names: features in its order, each once, and names that are none."""
 
@@ -37,12 +41,16 @@ def find_genes(features: Features, text: str, prefix: str = "") -> Genes:
     ------
     NotFoundError
         It is one name, and unknown; the message lists the nearest.
+    TooLongError
+        It is longer than anybody would type.
     """
-    found = list(_split(features, text[:MAX_TYPED].strip().strip("'\""), prefix, 0))
+    if len(text) > MAX_TYPED:
+        raise TooLongError(f"A list of genes has at most {MAX_TYPED:,} characters; this one has {len(text):,}.")
+    found = list(_split(features, text.strip().strip("'\""), prefix, 0))
     unknown = [name for name, position in found if position is None]
     if len(found) <= 1 and unknown:
         raise NotFoundError(
-            f"No gene is called {unknown[0]!r}{nearest(unknown[0].removeprefix(prefix), features.names)}"
+            f"No gene is called {unknown[0][:80]!r}{nearest(unknown[0].removeprefix(prefix), features.names)}"
         )
     positions = [position for _, position in found if position is not None]
     return Genes(list(dict.fromkeys(positions)), list(dict.fromkeys(unknown)))

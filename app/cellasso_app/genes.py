@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from cellasso_app.session import Session, Source
 
 SUGGESTIONS = 30
+MAX_SEARCH = 200
+"""Characters of a name that is searched for; the page asks for nothing longer."""
+
 MAX_GROUPS = 60
 """Rows of a dotplot; a column with more categories says that only its first ones are shown."""
 
@@ -78,8 +81,9 @@ class GenesView:
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self._steps = Steps()
         self._to_sum: Callable[[Progress], _Summed] | None = None
-        self.panel = GenesPanel(on_message=self._on_message, sizing_mode="stretch_width", margin=0)
-        self.bar = PlotsBar(on_message=self._on_message, sizing_mode="stretch_width", margin=0)
+        told = {"on_message": self._on_message, "on_refused": self._fail_gene}
+        self.panel = GenesPanel(**told, sizing_mode="stretch_width", margin=0)
+        self.bar = PlotsBar(**told, sizing_mode="stretch_width", margin=0)
         self.key = DotplotKey(
             colors=list(COLOR_MAPS[session.dark][::12]), sizing_mode="stretch_width", height=32, margin=0, visible=False
         )
@@ -161,11 +165,14 @@ class GenesView:
         self._preparing.submit(job, long=True)
 
     def _search(self, text: str, number: int) -> None:
+        if len(text) > MAX_SEARCH:
+            self._fail_gene(f"A gene is searched for by at most {MAX_SEARCH} characters of its name.")
+            return
         modality, matrix = self._session.current, self._session.matrix
 
         def job(_progress: Progress) -> dict[str, Any]:
             features = modality.features(matrix)
-            found = [suggestion._asdict() for suggestion in features.search(text[:200], limit=SUGGESTIONS)]
+            found = [suggestion._asdict() for suggestion in features.search(text, limit=SUGGESTIONS)]
             return {"type": "suggestions", "number": number, "found": found, "n_duplicates": features.n_duplicates}
 
         self._searching.submit(job)

@@ -16,6 +16,7 @@ from cellasso_app.kept_colors import SAMPLED_FROM, kept_colors
 from cellasso_app.labels import medians
 from cellasso_app.legend import legend
 from cellasso_app.raster import Cells
+from cellasso_app.work import sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,7 +177,7 @@ def _read(
     except Cancelled:
         raise
     except CellassoError as error:  # the cells are still drawn, without colours
-        return _Read(None, str(error), previewed)
+        return _Read(None, sentence_of(error), previewed)
 
 
 def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: Reports[Loaded]) -> Loaded:

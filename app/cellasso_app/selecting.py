@@ -58,7 +58,10 @@ class SelectionView:
         self._picking = picking
         self._export_dir = export_dir
         self._exports: list[Path] = []
-        source = session.dataset.format
+        # what is decided by lives here; the panel's parameters only show it
+        self._suffixes = [session.dataset.format, *_tables()]
+        self._suffix = session.dataset.format
+        self._state: dict[str, Any] = {"state": "idle"}
         self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
         self._exporting: Lane[Exported] = Lane(
             self._show_exported, self._fail_export, self._show_progress, outlives_session=True
@@ -66,9 +69,10 @@ class SelectionView:
         self._downloading: Lane[dict[str, Any]] = Lane(self._show_piece, self._fail_export)
         self.panel = SelectionPanel(
             on_message=self._on_message,
+            on_refused=self._complain,
             n_obs=session.dataset.n_obs,
-            formats=[{"value": source, "label": f".{source}"}, *_tables()],
-            format=source,
+            formats=[{"value": suffix, "label": TABLES.get(suffix, f".{suffix}")} for suffix in self._suffixes],
+            format=self._suffix,
             sizing_mode="stretch_width",
             margin=0,
             styles={"flex": "none", "height": "var(--selection)"},
@@ -93,14 +97,20 @@ class SelectionView:
             dataset, column = session.dataset, session.composition_by
             chosen = session.recolored.get(column, {})
             self._breakdown.submit(lambda _: _compose(dataset, column, selection, chosen))
-        if self.panel.export["state"] in {"done", "failed", "exists"}:
+        if self._state["state"] in {"done", "failed", "exists"}:
             self._idle()
 
     def _show_rows(self, rows: list[dict[str, Any]]) -> None:
         self.panel.rows = rows
 
     def _fail(self, sentence: str) -> None:
-        self.panel.param.update(rows=[], export={"state": "failed", "message": sentence})
+        self.panel.rows = []
+        self._complain(sentence)
+
+    def _complain(self, sentence: str) -> None:
+        """Say what went wrong beside the export, unless one is running."""
+        if self._state["state"] != "running":
+            self._fail_export(sentence)
 
     # -- export -----------------------------------------------------------------------------------------
 
@@ -117,92 +127,104 @@ class SelectionView:
                 self._choose_format(suffix, name)
             case {"type": "export", "name": str(name)}:
                 self._export(name)
-            case {"type": "replace"} if self.panel.export["state"] == "exists":
-                self._export(self.panel.export["name"], overwrite=True)
-            case {"type": "keep"} if self.panel.export["state"] == "exists":
-                self.panel.export = self._idle_export()
+            case {"type": "replace"} if self._state["state"] == "exists":
+                self._export(self._state["name"], overwrite=True)
+            case {"type": "keep"} if self._state["state"] == "exists":
+                self._be_idle()
             case {"type": "cancel_export"}:
                 self._cancel()
             case {"type": "download", "number": int(number), "offset": int(offset)}:
                 self._send_piece(number, offset)
 
+    def _be(self, state: str, **about: Any) -> None:
+        """Come to another state of the export, and show it."""
+        self._state = {"state": state, **about}
+        self.panel.export = self._state
+
     def _choose_format(self, suffix: str, name: str) -> None:
         """Offer another format, and the name that was typed with its suffix."""
-        known = [offered["value"] for offered in self.panel.formats]
-        if suffix not in known or self.panel.export["state"] == "running":
+        if suffix not in self._suffixes or self._state["state"] == "running":
             return
-        stem, dot, typed = name.strip().rpartition(".")
-        stem = stem if dot and typed.lower() in SUFFIXES else name.strip()
-        self.panel.param.update(format=suffix, file_name=f"{stem}.{suffix}", export=self._idle_export())
+        self._suffix = suffix
+        stem, dot, typed = name[:MAX_NAME].strip().rpartition(".")
+        stem = stem if dot and typed.lower() in SUFFIXES else name[:MAX_NAME].strip()
+        self.panel.param.update(format=suffix, file_name=f"{stem}.{suffix}")
+        self._be_idle()
         self._tell_contents()
 
     def _tell_contents(self, *_events: object) -> None:
-        self.panel.contents = contents(self._session, self.panel.format)
+        self.panel.contents = contents(self._session, self._suffix)
 
     def _export(self, name: str, *, overwrite: bool = False) -> None:
         selection: Selection | None = self._session.selection
-        if selection is None or self.panel.export["state"] == "running":
+        if selection is None or self._state["state"] == "running":
             return
         try:
-            path = self._export_dir / checked_name(name, self.panel.format)
+            path = self._export_dir / checked_name(name, self._suffix)
         except ExportError as error:
             self._fail_export(str(error))
             return
+        self.panel.file_name = path.name
         if not overwrite and path.is_file() and not path.samefile(self._session.dataset.file_path):
-            self.panel.param.update(file_name=path.name, export={"state": "exists", "name": path.name})
+            self._be("exists", name=path.name)
             return
-        self.panel.param.update(file_name=path.name, export={"state": "running", "fraction": 0.0, "n": selection.n})
+        self._be("running", fraction=0.0, n=selection.n)
         self._exporting.submit(self._job(selection, path, overwrite=overwrite), long=True)
 
     def _job(self, selection: Selection, path: Path, *, overwrite: bool) -> Callable[[Progress], Exported]:
         session, dataset = self._session, self._session.dataset
-        if self.panel.format not in TABLES:
-            return lambda progress: dataset.export(
-                selection.mask, path, recipe=selection.recipe, overwrite=overwrite, progress=progress
-            )
+        if self._suffix not in TABLES:
+
+            def export(progress: Progress) -> Exported:
+                target = inside(self._export_dir, path)
+                return dataset.export(
+                    selection.mask, target, recipe=selection.recipe, overwrite=overwrite, progress=progress
+                )
+
+            return export
         genes = tuple(session.genes)
         layers = {gene: session.layer_of(gene) for gene in genes}
 
         def job(progress: Progress) -> Exported:
+            target = inside(self._export_dir, path)
             written = write_table(
-                dataset, selection.mask, path, features=genes, layer=layers, overwrite=overwrite, progress=progress
+                dataset, selection.mask, target, features=genes, layer=layers, overwrite=overwrite, progress=progress
             )
             return Exported(written, selection.n, ())
 
         return job
 
     def _show_progress(self, fraction: float) -> None:
-        if self.panel.export["state"] == "running":
-            self.panel.export = {**self.panel.export, "fraction": fraction}
+        if self._state["state"] == "running":
+            self._be(**{**self._state, "fraction": fraction})
 
     def _show_exported(self, exported: Exported) -> None:
         self._exports.append(exported.path)
-        self.panel.export = {
-            "state": "done",
-            "n": exported.n_obs,
-            "path": str(exported.path),
-            "number": len(self._exports) - 1,
-            "left_out": list(exported.left_out),
-        }
+        self._be(
+            "done",
+            n=exported.n_obs,
+            path=str(exported.path),
+            number=len(self._exports) - 1,
+            left_out=list(exported.left_out),
+        )
 
     def _fail_export(self, sentence: str) -> None:
-        self.panel.export = {"state": "failed", "message": sentence}
+        self._be("failed", message=sentence)
 
     def _cancel(self) -> None:
-        if self.panel.export["state"] != "running":
+        if self._state["state"] != "running":
             return  # it ended while the click was on its way
         self._exporting.cancel()
-        self.panel.export = {"state": "failed", "message": "Cancelled; nothing was written."}
+        self._fail_export("Cancelled; nothing was written.")
 
     def _idle(self) -> None:
         stem = self._session.dataset.file_path.stem
-        self.panel.param.update(
-            file_name=free_name(self._export_dir, stem, self.panel.format), export=self._idle_export()
-        )
+        self.panel.file_name = free_name(self._export_dir, stem, self._suffix)
+        self._be_idle()
         self._tell_contents()
 
-    def _idle_export(self) -> dict[str, Any]:
-        return {"state": "idle", "folder": str(self._export_dir)}
+    def _be_idle(self) -> None:
+        self._be("idle", folder=str(self._export_dir))
 
     def _show_piece(self, piece: dict[str, Any]) -> None:
         self.panel.send(piece)
@@ -214,8 +236,9 @@ class SelectionView:
         path = self._exports[number]
 
         def job(_progress: Progress) -> dict[str, Any]:
+            target = inside(self._export_dir, path)
             try:
-                with path.open("rb") as file:
+                with target.open("rb") as file:
                     size = file.seek(0, 2)
                     file.seek(offset)
                     piece = file.read(PIECE)
@@ -240,10 +263,26 @@ def contents(session: Session, suffix: str) -> str:
     return f"obs and {len(genes)} gene{'' if len(genes) == 1 else 's'} from {' and '.join(layers)}"
 
 
-def _tables() -> list[dict[str, str]]:
-    """Return the formats of tables that can be written here."""
+def _tables() -> list[str]:
+    """Return the suffixes of tables that can be written here."""
     left_out = set() if find_spec("pyarrow") is not None else {"parquet"}
-    return [{"value": suffix, "label": label} for suffix, label in TABLES.items() if suffix not in left_out]
+    return [suffix for suffix in TABLES if suffix not in left_out]
+
+
+def inside(folder: Path, path: Path) -> Path:
+    """Return a path that lies directly in a folder, as both are found on the disk now.
+
+    Raises
+    ------
+    ExportError
+        It does not, or is a link that leads out of there.
+    """
+    try:
+        if path.resolve().parent == folder.resolve(strict=True):
+            return path
+    except (OSError, RuntimeError) as error:  # the folder is gone; a link that leads in circles
+        raise ExportError(f"The folder {folder} for exports cannot be reached ({error}).") from error
+    raise ExportError(f"{path.name!r} lies outside of the folder for exports, {folder}; choose another name.")
 
 
 def checked_name(name: str, file_format: str) -> str:
@@ -263,7 +302,8 @@ def checked_name(name: str, file_format: str) -> str:
         or not name.isprintable()
         or len(name.encode()) > MAX_NAME
     ):
-        raise ExportError(f"{name!r} is not a plain file name; write one such as subset.{file_format}.")
+        shown = name if len(name) <= MAX_NAME else f"{name[:40]}…"
+        raise ExportError(f"{shown!r} is not a plain file name; write one such as subset.{file_format}.")
     stem, _, suffix = name.rpartition(".")
     if stem and suffix.lower() in SUFFIXES and suffix != file_format:
         raise ExportError(

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import secrets
 import signal
 import socket
+import sys
 import threading
+from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import panel as pn
-from bokeh.util.browser import view
 from panel.io.server import get_server
 
 import cellasso
-from cellasso.errors import CellassoError, FileChangedError
+from cellasso.errors import CellassoError, FileChangedError, NotFoundError
 from cellasso_app.background import index_in_background
 from cellasso_app.components import PAGE_STYLE, Notice, Opening
+from cellasso_app.entrance import Entrance
 from cellasso_app.guard import Door, guard, is_unspecified
-from cellasso_app.indexing_cli import add_index_options, index_option
 from cellasso_app.session import survey
+from cellasso_app.token_cli import new_token
 from cellasso_app.work import UNEXPECTED, Lane, pool, when_live
 from cellasso_app.work import stop as stop_work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from bokeh.server.server import Server
     from tornado.ioloop import IOLoop
@@ -48,6 +48,7 @@ class Catalogue:
         self._index = index
         self._paths = {path.name if _unique(path, paths) else str(path): path for path in paths}
         self._open: dict[str, Dataset] = {}
+        self._problems: dict[str, str] = {}  # why a file could not be opened when it was last tried; empty: it could
         self._locks = {name: threading.Lock() for name in self._paths}  # a file on a slow disk holds up no other
 
     @property
@@ -55,50 +56,110 @@ class Catalogue:
         """How the files are called on the page."""
         return list(self._paths)
 
-    def called(self, name: str | None) -> str:
-        """Return the name of the file that a visitor asks for: this one if it is served, else the first."""
-        return name if name in self._paths else next(iter(self._paths), "")
-
     def open(self, name: str | None = None) -> Dataset:
-        """Return an open file by its name on the page, the first one without; opened anew when it has changed."""
-        if not self._paths:
-            raise CellassoError("No file was given; start it as `cellasso FILE`.")
-        key = self.called(name)
-        with self._locks[key]:
-            dataset = self._open.get(key)
-            if dataset is not None:
-                try:
-                    dataset.handle.root()
-                except FileChangedError:
-                    dataset = None  # sessions that have the old one are told so when they next read
-            if dataset is None:
-                dataset = self._open[key] = cellasso.open(self._paths[key], index=self._index)
-                if self._index:
-                    index_in_background(dataset)
-            return dataset
+        """Return an open file by its name on the page; without one the first that can be opened."""
+        return self.find(name)[1]
+
+    def find(self, name: str | None = None) -> tuple[str, Dataset]:
+        """Return the same with its name; opened anew when it has changed.
+
+        Raises
+        ------
+        NotFoundError
+            No file is called so.
+        CellassoError
+            It cannot be opened; the sentence names it as the page does, without its folder.
+        """
+        if name is not None and name not in self._paths:
+            raise NotFoundError(f"No file is called {shortened(name)!r} here.")
+        problems = []
+        for each in [name] if name is not None else self.names:
+            try:
+                return each, self._open_one(each)
+            except CellassoError as error:
+                problems.append(error)
+        raise problems[0] if problems else CellassoError("No file was given; start it as `cellasso FILE`.")
+
+    def problems(self) -> list[str]:
+        """Return why files cannot be opened; reads those that were not opened yet, and those that could not be."""
+        for name, path in self._paths.items():
+            if name in self._open or self._problems.get(name) == "":
+                continue
+            with suppress(CellassoError), self._trying(name):
+                cellasso.open(path).close()
+        return [problem for problem in map(self._problems.get, self.names) if problem]
+
+    def _open_one(self, name: str) -> Dataset:
+        with self._trying(name):
+            return self._current(name)
+
+    @contextmanager
+    def _trying(self, name: str) -> Iterator[None]:
+        """Keep what becomes of a file, and say it without the folders of this machine."""
+        with self._locks[name]:
+            try:
+                yield
+            except CellassoError as error:
+                self._problems[name] = _on_the_page(error, self._paths[name], name)
+                error.args = (self._problems[name],)
+                raise
+            self._problems[name] = ""
+
+    def _current(self, name: str) -> Dataset:
+        dataset = self._open.get(name)
+        if dataset is not None:
+            try:
+                dataset.handle.root()
+            except FileChangedError:  # sessions that have the old one are told so when they next read
+                del self._open[name]
+            else:
+                return dataset
+        dataset = self._open[name] = cellasso.open(self._paths[name], index=self._index)
+        if self._index:
+            index_in_background(dataset)
+        return dataset
+
+
+def _on_the_page(error: CellassoError, path: Path, name: str) -> str:
+    """Return a sentence about a file without its folder, and without the other files that are in there."""
+    if not os.path.lexists(path):
+        return f"{name} does not exist; it was moved or removed."
+    return str(error).replace(str(path.absolute()), name).replace(str(path), name)
+
+
+def shortened(name: str) -> str:
+    """Return a name that came from an address as a sentence repeats it."""
+    return name if len(name) <= 80 else f"{name[:79]}…"
 
 
 def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
     """Return the page for one visitor: its frame at once, filled when the file is open, or with a sentence why not."""
     pn.config.raw_css = [PAGE_STYLE]
-    asked = pn.state.session_args.get("file", [b""])[0]
-    name = catalogue.called(asked.decode(errors="replace"))  # Tornado has undone the quoting already
+    asked = pn.state.session_args.get("file", [b""])[0].decode(errors="replace")  # Tornado has undone the quoting
     _set_title("cellasso")
+    if asked and asked not in catalogue.names:
+        return Notice(text=f"No file is called {shortened(asked)!r} here.", files=catalogue.names, **STRETCHED)
     frame = pn.Column(
-        Opening(name="opening", file=name, **STRETCHED), **STRETCHED, styles={"height": "100vh", "width": "100vw"}
+        Opening(name="opening", file=asked or next(iter(catalogue.names), ""), **STRETCHED),
+        **STRETCHED,
+        styles={"height": "100vh", "width": "100vw"},
     )
     # the event loop reads nothing, not even a file's structure: on a slow disk all sessions would stand still
-    opened = pool().submit(_open, catalogue, name)
+    opened = pool().submit(_open, catalogue, asked or None)
 
-    def fill(dataset: Dataset) -> None:
+    def fill(found: tuple[str, Dataset]) -> None:
         from cellasso_app.explorer import Explorer  # noqa: PLC0415 - imported by _open already
 
-        explorer = Explorer(dataset, export_dir=export_dir, files=catalogue.names)
+        name, dataset = found
+        explorer = Explorer(dataset, export_dir=export_dir, files=catalogue.names, file=name)
         frame[:] = [explorer]
         _set_title(f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso")
+        trying = Lane(explorer.tell_of, lambda _: None)
+        trying.submit(lambda _: catalogue.problems())
 
     def say(sentence: str) -> None:
-        frame[:] = [Notice(text=sentence, **STRETCHED)]
+        others = [name for name in catalogue.names if name != asked]
+        frame[:] = [Notice(text=sentence, files=others if asked else [], **STRETCHED)]
 
     opening = Lane(fill, say)
     when_live(lambda: opening.submit(lambda _: opened.result()))
@@ -117,13 +178,13 @@ def page_or_notice(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewab
 STRETCHED: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0}
 
 
-def _open(catalogue: Catalogue, name: str) -> Dataset:
-    """Return an open file of which all that a page lists has been looked up."""
+def _open(catalogue: Catalogue, name: str | None) -> tuple[str, Dataset]:
+    """Return an open file of which all that a page lists has been looked up, and its name."""
     import cellasso_app.explorer  # noqa: F401, PLC0415 - takes a second, here beside the event loop
 
-    dataset = catalogue.open(name)
+    name, dataset = catalogue.find(name)
     survey(dataset)
-    return dataset
+    return name, dataset
 
 
 def _set_title(title: str) -> None:
@@ -139,7 +200,7 @@ def serve(
     export_dir: Path,
     open_browser: bool,
     allow_hosts: Sequence[str] = (),
-    token: str = "",
+    token: str | None = None,
     index: bool | Path = True,
 ) -> None:
     """Serve files until interrupted.
@@ -159,7 +220,7 @@ def serve(
     allow_hosts
         Further names under which browsers reach this server.
     token
-        What a browser has to show; empty asks for none.
+        What a browser has to show; `None` makes one up, empty asks for none.
     index
         Where column indexes are kept and built in the background, as for `cellasso.open`; `False`: none are.
     """
@@ -170,19 +231,25 @@ def serve(
     def build() -> pn.viewable.Viewable:  # Panel calls plain functions only
         return page_or_notice(catalogue, export_dir)
 
-    door = Door.of(address, allow_hosts, token)
+    shown = new_token() if token is None else token
+    door = Door.of(address, allow_hosts, shown)
     server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), door)
-    host = socket.gethostname() if is_unspecified(address) else address
-    url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
-    url += f"/?{urlencode({'token': token})}" if token else ""
-    if open_browser:
-        server.io_loop.add_callback(view, url)
-    server.start()
-    print(f"cellasso is at {url} (Ctrl-C stops it); exported subsets go to {export_dir}", flush=True)
+    entrance = Entrance(reached(address), server.port, shown, is_chosen=token is not None)
     try:
+        said = entrance.announced(sys.stdout, f" (Ctrl-C stops it); exported subsets go to {export_dir}")
+        if open_browser:
+            server.io_loop.add_callback(entrance.open_browser, server.io_loop)
+        server.start()
+        print(*said, sep="\n", flush=True)
         _run(server.io_loop)
     finally:
         stop_work()
+        entrance.close()
+
+
+def reached(address: str) -> str:
+    """Return the name under which a server that listens at an address is reached."""
+    return socket.gethostname() if is_unspecified(address) else address
 
 
 def _run(loop: IOLoop) -> None:
@@ -216,33 +283,14 @@ SERVER_OPTIONS: dict[str, Any] = {
     # only sessions that this process began can be taken up
     "sign_sessions": True,
     "secret_key": secrets.token_bytes(32),
+    # the page has them, where scripts can read them
+    "include_headers": [],
+    "include_cookies": [],
 }
 
 
 OWN_TITLE = {"/": ""}
 """Any other title Panel writes over the one that the page gives itself."""
-
-
-def serve_script(arguments: Sequence[str]) -> None:
-    """Build the page inside `panel serve app/main.py --args FILE… [--export-dir DIR]`."""
-    parser = argparse.ArgumentParser(prog="panel serve app/main.py --args", add_help=False)
-    parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--export-dir", type=Path, default=Path())
-    add_index_options(parser)
-    try:
-        options = parser.parse_args(list(arguments))
-    except SystemExit:
-        text = "Name a file after --args: panel serve app/main.py --args FILE [--export-dir DIR]"
-        Notice(text=text, sizing_mode="stretch_both").servable()
-        return
-    catalogue = _shared_catalogue(tuple(options.files), index_option(options))
-    page_or_notice(catalogue, options.export_dir.absolute()).servable()
-
-
-@cache
-def _shared_catalogue(paths: tuple[Path, ...], index: bool | Path) -> Catalogue:
-    """Return one catalogue for all sessions: `panel serve` runs the script anew for each."""
-    return Catalogue(paths, index=index)
 
 
 @cache

@@ -50,6 +50,13 @@ NO_EMBEDDING = (
 )
 
 
+MAX_CORNERS = 10_000
+"""Of a polygon from the browser; a stroke that is longer than a screen's edge has some hundreds."""
+
+MAX_ASPECT = 4
+"""Height of a figure by its width: a browser may claim any size of its window, and a figure has up to 4,000 columns."""
+
+
 class _Choice(NamedTuple):
     """What of a session's choices is one view's own."""
 
@@ -118,9 +125,10 @@ class EmbeddingView:
         self.picking = picking or Picking(session, Turns(self._fail_turn))
         self._choices = Choices(session, self.picking)
         name = f"view{number}"
-        self.plot = EmbeddingPlot(name, dark=session.dark, on_view=self._set_view, on_stroke=self._select_inside)
+        self.plot = EmbeddingPlot(name, dark=session.dark, on_view=self._set_view)
         self.layer = CellsLayer(
             on_message=self._on_message,
+            on_refused=self._fail_turn,
             figure=name,
             sizing_mode="stretch_both",
             margin=0,
@@ -128,6 +136,7 @@ class EmbeddingView:
         )
         self.bar = PlotBar(
             on_message=self._on_message,
+            on_refused=self._fail_turn,
             figure=name,
             several=number > 0,
             sizing_mode="stretch_width",
@@ -135,7 +144,9 @@ class EmbeddingView:
             margin=0,
         )
         self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0)
-        self.cells_panel = cells_panel or CellsPanel(on_message=self._on_message, sizing_mode="stretch_both", margin=0)
+        self.cells_panel = cells_panel or CellsPanel(
+            on_message=self._on_message, on_refused=self._fail_turn, sizing_mode="stretch_both", margin=0
+        )
         self.layout = self._lay_out()
         self._watched = [
             session.param.watch(
@@ -260,7 +271,7 @@ class EmbeddingView:
     def _rescale(self, *_events: object) -> None:
         """Put the values that are on the screen on another scale; nothing is read for it."""
         before, scale = self._complete, self._scale
-        if before is None or before.cells.scale == scale or self.bar.busy:
+        if before is None or before.cells.scale == scale or self._under_way is not None:
             return
         if not isinstance(before.cells.coloring, Values):
             return
@@ -556,6 +567,9 @@ class EmbeddingView:
         if not loaded.complete:
             self._fail_turn("The picture is not exact yet; save it in a moment.")
             return
+        if screen.height > MAX_ASPECT * screen.width:
+            self._fail_turn("This view is too narrow for a figure; make it wider.")
+            return
         viewport, ends, selection = self.plot.viewport, self.plot.ends, session.selection
         style, others, colors = self._style(loaded.cells), self._others(), self._colors(loaded.cells)["colors"]
         axis_names, labelled = self._axis_names(loaded), session.labelled
@@ -629,6 +643,8 @@ class EmbeddingView:
                 isinstance(corner, list) and len(corner) == 2 and _finite(corner) for corner in corners
             ):
                 self._select_inside([(float(x), float(y)) for x, y in corners])
+            case {"type": "too_long", "corners": int(n)}:  # the page keeps such a stroke to itself
+                self._fail_turn(_too_many(n))
             case {"type": "fit"}:
                 self.plot.fit()
             case {"type": "zoom", "factor": float(factor) | int(factor)} if 0.01 <= factor <= 100:
@@ -679,6 +695,9 @@ class EmbeddingView:
         loaded = self._loaded
         if loaded is None or not loaded.asked.axes or len(polygon) < 3:
             return
+        if len(polygon) > MAX_CORNERS:
+            self._fail_turn(_too_many(len(polygon)))
+            return
         if not self.is_active:
             self._session.active = self.number
         self.picking.inside(loaded.plane, loaded.asked.axes, polygon, self._operation)
@@ -688,6 +707,13 @@ class EmbeddingView:
         names = {column["name"] for column in known}
         sums = [{"name": name, "kind": "sum"} for name in self._session.cell_sums() if name not in names]
         self.cells_panel.columns = known + sums
+
+
+def _too_many(n: int) -> str:
+    return (
+        f"This stroke has {n:,} corners; at most {MAX_CORNERS:,} are taken. Draw it in parts: Shift adds to what is"
+        " selected."
+    )
 
 
 def _finite(numbers: list[Any]) -> bool:

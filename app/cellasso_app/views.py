@@ -44,7 +44,9 @@ class Views:
         self._session = session
         self._n_made = 0
         self.views: list[EmbeddingView] = []
-        self.cells_panel = CellsPanel(on_message=self._receive, sizing_mode="stretch_both", margin=0)
+        self.cells_panel = CellsPanel(
+            on_message=self._receive, on_refused=self._refuse, sizing_mode="stretch_both", margin=0
+        )
         self.layout = Grid(ncols=1, sizing_mode="stretch_both", margin=0, styles=LINES)
         self._add()
         session.param.watch(self._mark, ["active"])
@@ -99,6 +101,9 @@ class Views:
 
     def _receive(self, message: dict[str, Any]) -> None:
         self.active.receive(message)
+
+    def _refuse(self, sentence: str) -> None:
+        self.active.status.warning = sentence
 
     def _arrange(self) -> None:
         self.layout.param.update(ncols=1 if len(self.views) == 1 else 2, objects=[view.layout for view in self.views])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import panel as pn
 from bokeh.io import curdoc
 
-from cellasso.errors import Cancelled, CellassoError
+from cellasso.errors import Cancelled, CellassoError, FileChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,13 @@ PACE = 0.1
 UNEXPECTED = "Something went wrong here; the server's log says what. The rest of the page still works."
 
 
+def sentence_of(error: CellassoError) -> str:
+    """Return what a user of the page is told: a file that is gone by its name, without its folder."""
+    if isinstance(error, FileChangedError) and error.path is not None:
+        return str(error).replace(str(error.path), error.path.name)
+    return str(error)
+
+
 _stopping = threading.Event()
 
 
@@ -44,8 +51,8 @@ def stop() -> None:
 
 
 def is_stopping() -> bool:
-    """Whether the process is about to end."""
-    return _stopping.is_set()
+    """Whether the process is about to end: it was told to stop, or its main thread is done and waits for the others."""
+    return _stopping.is_set() or not threading.main_thread().is_alive()
 
 
 @cache
@@ -180,7 +187,7 @@ class Turns(_Ends):
             except Cancelled:
                 continue
             except CellassoError as error:
-                step = partial(self._failed, str(error))
+                step = partial(self._failed, sentence_of(error))
             except Exception:  # one step must not end the others; what is not ours is logged in full
                 if not is_stopping():  # else its pool ended with the process
                     logger.exception("A step failed")
@@ -299,7 +306,7 @@ class Lane(_Ends, Generic[Result]):
         except Cancelled:
             return
         except CellassoError as error:
-            self._report(number, partial(self._failed, str(error)))
+            self._report(number, partial(self._failed, sentence_of(error)))
         except Exception:  # a job must not end the lane; what is not ours is logged in full
             if not is_stopping():  # else its pool ended with the process
                 logger.exception("A job failed")

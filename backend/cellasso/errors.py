@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class CellassoError(Exception):
     """What went wrong, in one sentence that a user can act on.
@@ -19,7 +24,17 @@ class FileError(CellassoError, OSError):
 
 
 class FileChangedError(CellassoError, OSError):
-    """The file is no longer the one that was opened."""
+    """The file is no longer the one that was opened.
+
+    Attributes
+    ----------
+    path
+        Of the file, as its message has it; `None` where that names another place.
+    """
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class ElementError(CellassoError, ValueError):

@@ -168,14 +168,16 @@ class Handle:
             The file was replaced, rewritten or removed since, or this handle is closed.
         """
         if self._bytes.closed:
-            raise FileChangedError(f"{self.path} was closed; open it again.")
+            raise FileChangedError(f"{self.path} was closed; open it again.", path=self.path)
         try:
             now = Fingerprint.of(self.path)
         except OSError:
             now = None
         if now != self.fingerprint:
-            what = "was removed or cannot be reached" if now is None else "was changed by another program"
-            raise FileChangedError(f"{self.path} {what} since it was opened; open it again.")
+            what, way = "was changed by another program", "open it again"
+            if now is None:
+                what, way = "was removed or cannot be reached", "put it back, or open another file"
+            raise FileChangedError(f"{self.path} {what} since it was opened; {way}.", path=self.path)
 
     def root(self) -> h5py.Group:
         """Return the root group, after a `check`."""

@@ -385,7 +385,7 @@ def measure_all(chromium: str, n_cells: int, n_repeats: int, *, alone: bool) -> 
             [sys.executable, "-W", "ignore", *cli, "index", str(path), *index], check=True, stdout=sys.stderr
         )
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        serve = [*cli, "serve", str(path), "--no-browser", *index, "--export-dir", folder]
+        serve = [*cli, "serve", str(path), "--no-browser", "--no-token", *index, "--export-dir", folder]
         with served(serve, Path(folder, "cellasso.log")) as (url, pid):
             viewport = viewport_for(browser, url)
             ours, memory_ours = run_side(browser, url, pid, viewport, steps_of_cellasso, n_repeats=n_repeats)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+    from served import Address
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,8 +46,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page; the test fails when it asked anything of another machine, or when a script failed."""
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A fresh page, let in by the test's server; it fails when it asks anything of another machine, or by a script."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, color_scheme="light")
     page = context.new_page()
     outside: list[str] = []
@@ -55,6 +57,8 @@ def page(browser: Browser) -> Iterator[Page]:
     )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.set_default_timeout(30_000)
+    if "server" in request.fixturenames:
+        context.request.get(request.getfixturevalue("server").whole)
     yield page
     context.close()
     assert not outside
@@ -105,7 +109,7 @@ def write_crowded(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[str]:
+def server(folder: Path) -> Iterator[Address]:
     """`cellasso serve` on the five files."""
     command = [sys.executable, "-c", "import sys; from cellasso_app.cli import main; sys.exit(main())", "serve"]
     files = [str(folder / name) for name in ("cells.h5ad", "cells.h5mu", "plain.h5ad", "tissue.h5ad", "crowded.h5ad")]

@@ -624,7 +624,7 @@ def test_panel_serve_shows_the_same_page(page: Page, folder: Path, tmp_path: Pat
     with served(
         [*command, "--args", str(folder / "cells.h5ad"), "--export-dir", str(tmp_path)], tmp_path / "log"
     ) as address:
-        page.goto(f"{address.removesuffix('/main')}/main")
+        page.goto(address.whole)
         status(page).filter(has_text="900 cells in view").wait_for()
         page.get_by_role("button", name=re.compile("^CD4 T,")).click()
         cells(page).filter(has_text="selected").wait_for()
@@ -644,7 +644,7 @@ def test_bad_path_is_one_sentence_on_the_page_of_panel_serve(page: Page, tmp_pat
         "127.0.0.1",
     ]
     with served([*command, "--args", str(tmp_path / "missing.h5ad")], tmp_path / "log") as address:
-        page.goto(f"{address.removesuffix('/main')}/main")
+        page.goto(address.whole)
         page.get_by_role("alert").filter(has_text="missing.h5ad does not exist").wait_for()
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def test_the_last_word_arrives_while_the_socket_is_written_to(page: Page, tmp_path: Path) -> None:
-    with served([sys.executable, str(Path(__file__).with_name("busy_page.py"))], tmp_path / "log") as address:
+    command = [sys.executable, str(Path(__file__).with_name("busy_page.py"))]
+    with served(command, tmp_path / "log", has_token=False) as address:
         page.goto(address)
         outcome = page.get_by_role("status", name="Export", exact=True)
         for n in range(1, 13):

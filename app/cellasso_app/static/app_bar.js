@@ -55,9 +55,7 @@ export function render({ model }) {
     undo.setAttribute("aria-disabled", String(!model.can_undo));
     redo.setAttribute("aria-disabled", String(!model.can_redo));
   });
-  let stored = null;
-  try { stored = localStorage.getItem("cellasso-theme"); } catch { /* private window */ }
-  setTheme(stored ? stored === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+  setTheme(takeStoredTheme());
 
   return h("header", { class: "appbar" },
     h("h1", { class: "brand", style: { margin: 0 } }, icon("brand"), "cellasso"),

@@ -34,6 +34,12 @@ export function render({ model }) {
     view.el.addEventListener("pointerleave", leave);
     view.el.addEventListener("pointerdown", () => { leave(); model.send_msg({ type: "touched" }); }, { capture: true });
     view.el.addEventListener("dblclick", close);
+    if (!figure.told) { // by the tools; the server itself hears nothing of them
+      figure.on_event("selectiongeometry", (event) => { if (event.final) figure.told(event.geometry); });
+      figure.document.event_manager.subscribed_models.add(figure);
+    }
+    figure.told = ({ type, x, y, sx, sy, x0, x1, y0, y1 }) =>
+      type === "rect" ? tellStroke([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) : tellStroke(thin(sx, sy).map((i) => [x[i], y[i]]));
     resize();
     model.send_msg({ type: "ready", pixel_ratio: ratio() });
   };
@@ -45,7 +51,11 @@ export function render({ model }) {
     const polygon = Array.from(xs, (x, i) => [x, ys[i]]);
     tool.active = false;
     tool.active = true; // begins anew
-    if (polygon.length > 2) model.send_msg({ type: "polygon", polygon });
+    tellStroke(polygon);
+  };
+  const tellStroke = (polygon) => {
+    if (polygon.length > MOST) model.send_msg({ type: "too_long", corners: polygon.length });
+    else if (polygon.length > 2) model.send_msg({ type: "polygon", polygon });
   };
   const ratio = () => window.devicePixelRatio || 1;
   const resize = () => {
@@ -345,4 +355,34 @@ export function render({ model }) {
 
   attach();
   return root;
+}
+
+// Corners of a stroke on the screen that can be told apart, as their numbers: each other one lies within half a pixel
+// of a kept one, and where many are left within half a pixel of the line between two kept ones.
+const MOST = 10000, NEAR = 0.5;
+function thin(xs, ys) {
+  const apart = [0];
+  for (let i = 1; i < xs.length; i++) {
+    const last = apart[apart.length - 1];
+    if (Math.hypot(xs[i] - xs[last], ys[i] - ys[last]) >= NEAR) apart.push(i);
+  }
+  if (apart.length <= MOST) return apart;
+  // from each kept corner all that follow are in sight of the last one: their directions have a range in common
+  const kept = [0];
+  let low = -Infinity, high = Infinity, ahead = 0, reach = 0;
+  for (let at = 1; at < apart.length; at++) {
+    const from = apart[kept[kept.length - 1]], to = apart[at];
+    const dx = xs[to] - xs[from], dy = ys[to] - ys[from], distance = Math.hypot(dx, dy), first = high === Infinity;
+    if (first) ahead = Math.atan2(dy, dx);
+    const turn = Math.atan2(dy, dx) - ahead, angle = Math.atan2(Math.sin(turn), Math.cos(turn));
+    if (!first && (angle < low || angle > high || distance < reach)) {
+      kept.push(--at);
+      [low, high, reach] = [-Infinity, Infinity, 0];
+      continue;
+    }
+    const wide = Math.asin(Math.min(1, NEAR / distance));
+    [low, high, reach] = [Math.max(low, angle - wide), Math.min(high, angle + wide), distance];
+  }
+  kept.push(apart.length - 1);
+  return kept.map((at) => apart[at]);
 }

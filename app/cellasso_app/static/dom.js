@@ -104,3 +104,11 @@ const typing = (event) => {
   if (document.documentElement.hasAttribute("data-modal")) return true;
   return target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName));
 };
+// Pages without an app bar look as the last one with it did.
+const takeStoredTheme = () => {
+  let stored = null;
+  try { stored = localStorage.getItem("cellasso-theme"); } catch { /* private window */ }
+  const dark = stored ? stored === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  return dark;
+};

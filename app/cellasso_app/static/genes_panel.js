@@ -1,3 +1,5 @@
+const MOST = 20000; // characters that the server takes
+
 export function render({ model }) {
   const list = h("div", { class: "scroll", role: "group", "aria-label": "Chosen genes" });
   const suggestions = h("ul", { class: "suggestions", role: "listbox", id: "suggestions", "aria-label": "Suggestions", hidden: true });
@@ -28,6 +30,7 @@ export function render({ model }) {
     at = -1;
   };
   const choose = (name) => {
+    if (name.length > MOST) return complain(`A list of genes has at most ${number(MOST)} characters; this one has ${number(name.length)}.`);
     model.send_msg({ type: "add", gene: name });
     input.value = "";
     close();
@@ -43,7 +46,7 @@ export function render({ model }) {
     });
   };
   const ask = () => {
-    if (!input.value.trim()) return close();
+    if (!input.value.trim() || input.value.length > 200) return close(); // a list; no name is so long
     asked += 1;
     model.send_msg({ type: "search", text: input.value, number: asked });
   };
@@ -84,6 +87,10 @@ export function render({ model }) {
     } else if (event.key === "Escape") { close(); input.blur(); }
   });
 
+  const complain = (sentence) => {
+    list.querySelector(".error")?.remove();
+    list.prepend(h("div", { class: "error", role: "alert" }, sentence));
+  };
   const show = () => {
     const rows = model.genes.map(({ name, label }) => h("div", { class: "gene" },
       h("button", {
@@ -93,7 +100,7 @@ export function render({ model }) {
       iconButton("close", `Remove ${label}`, () => model.send_msg({ type: "remove", gene: name }))));
     rebuild(list, rows, input);
     rows[model.genes.findIndex(({ name }) => name === model.active)]?.scrollIntoView({ block: "nearest" });
-    if (model.message) list.prepend(h("div", { class: "error", role: "alert" }, model.message));
+    if (model.message) complain(model.message);
     if (!rows.length && !model.message) {
       list.append(h("div", { class: "empty" }, model.matrices.length
         ? "Type a gene's name and press Enter: it colours the cells and joins the dotplot."

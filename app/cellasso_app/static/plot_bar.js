@@ -159,7 +159,7 @@ function figureMenu(model) {
 // Two columns of numbers or genes in place of an embedding.
 function pairDialog(model) {
   const { panel, button } = popover("pair", "Draw two columns or genes");
-  const fields = ["x", "y"].map((axis) => h("input", { type: "text", list: "numbers", "aria-label": `Along ${axis}`, placeholder: "column or gene" }));
+  const fields = ["x", "y"].map((axis) => h("input", { type: "text", list: "numbers", "aria-label": `Along ${axis}`, placeholder: "column or gene", maxlength: 1000 }));
   const known = h("datalist", { id: "numbers" });
   const form = h("form", {}, h("h3", {}, "Draw two columns or genes"),
     fields.map((field, at) => h("label", { class: "option" }, h("span", {}, `Along ${"xy"[at]}`), field)), known,

@@ -7,7 +7,7 @@ export function render({ model }) {
     h("p", {}, key("Shift"), " adds, ", key("Alt"), " takes away, both keep what overlaps."));
   const column = select("Composition by", [], "", (value) => model.send_msg({ type: "composition", value }));
   const list = h("div", { class: "scroll composition", role: "list", "aria-label": "Composition" });
-  const name = h("input", { type: "text", "aria-label": "File name of the export", spellcheck: "false" });
+  const name = h("input", { type: "text", "aria-label": "File name of the export", spellcheck: "false", maxlength: 1000 });
   const format = h("select", {
     "aria-label": "Format", title: "Format",
     onchange: () => model.send_msg({ type: "format", value: format.value, name: name.value }),
