@@ -9,7 +9,10 @@ import secrets
 import signal
 import socket
 import threading
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -20,6 +23,7 @@ from panel.io.server import get_server
 
 import cellasso
 from cellasso.errors import CellassoError, FileChangedError
+from cellasso_app import compiling
 from cellasso_app.background import index_in_background
 from cellasso_app.components import PAGE_STYLE, Notice, Opening
 from cellasso_app.guard import Door, guard, is_unspecified
@@ -163,7 +167,7 @@ def serve(
     index
         Where column indexes are kept and built in the background, as for `cellasso.open`; `False`: none are.
     """
-    _warm_up()
+    _warm_up(many=compiling.are_many(paths))
     export_dir = export_dir.absolute()
     catalogue = Catalogue(paths, index=index)
 
@@ -242,30 +246,22 @@ def serve_script(arguments: Sequence[str]) -> None:
 @cache
 def _shared_catalogue(paths: tuple[Path, ...], index: bool | Path) -> Catalogue:
     """Return one catalogue for all sessions: `panel serve` runs the script anew for each."""
+    _warm_up(many=compiling.are_many(paths))
     return Catalogue(paths, index=index)
 
 
 @cache
-def _warm_up() -> None:
+def _warm_up(*, many: bool) -> None:
     """Import and compile what the first picture needs, while the browser still loads."""
-    pool().submit(_draw_once)
+    compiling.begin(many=many)
+    pool().submit(import_module, "cellasso_app.explorer")
 
+    def run(step: Callable[[], None]) -> None:
+        with suppress(RuntimeError, CancelledError):  # the server has been stopped meanwhile
+            pool().submit(step).result()
 
-def _draw_once() -> None:
-    import numpy as np  # noqa: PLC0415
-
-    import cellasso_app.explorer  # noqa: F401, PLC0415
-    from cellasso.plane import Plane  # noqa: PLC0415
-    from cellasso_app.coloring import Values  # noqa: PLC0415
-    from cellasso_app.labels import medians, place  # noqa: PLC0415
-    from cellasso_app.raster import Canvas, Cells, draw  # noqa: PLC0415
-
-    points = np.random.default_rng(0).random((10, 2)).astype(np.float32)
-    plane = Plane.of(points)
-    values = Values("", points[:, 0], 0.0, 1.0, clipped=False, n_missing=0)
-    for dots in (True, False):
-        draw(Cells(plane, values), plane.bounds, Canvas(16, 16), dots=dots)
-    place(medians(plane.xy, np.zeros(len(points), dtype=np.uint8), 1), [1.0], [1.0], 16.0, 16.0)
+    # a thread that only waits: at the end of the process nobody waits for it
+    threading.Thread(target=compiling.load, args=(run,), daemon=True, name="cellasso-loading").start()
 
 
 def _unique(path: Path, paths: Sequence[Path]) -> bool:
