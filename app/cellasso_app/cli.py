@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from cellasso import __version__
 from cellasso.errors import CellassoError, ExpressionError, NotFoundError
-from cellasso_app import indexing_cli, token_cli
+from cellasso_app import compiling, indexing_cli, token_cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +39,9 @@ ANSWERS = {"-h", "--help", "--version"}
 """Options of `cellasso` itself; any other stands before the files to serve."""
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED, FAILED = 130, 141, 143, 2
+MANY_CELLS = 100_000
+"""Cells of the demo from which they come as pictures, and not as dots."""
+
 N_NAMED = 5
 """How many names an error lists."""
 
@@ -238,6 +241,7 @@ def _count(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    compiling.begin(many=compiling.are_many(options.files))  # on another core, before anything else is imported
     import cellasso
 
     problems = []
@@ -254,6 +258,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    compiling.begin(many=(options.cells or 0) >= MANY_CELLS)
     from cellasso_app import demo
 
     if options.cells is not None:

@@ -21,11 +21,12 @@ from bokeh.server.server import BaseServer
 from bokeh.settings import settings
 
 from cellasso.errors import CellassoError
+from cellasso_app import compiling
 from cellasso_app.components import Notice
 from cellasso_app.entrance import Entrance
 from cellasso_app.guard import Door, Keeper, guard, port_of, take_token
 from cellasso_app.indexing_cli import add_index_options, index_option
-from cellasso_app.server import STRETCHED, Catalogue, page_or_notice, reached
+from cellasso_app.server import STRETCHED, Catalogue, page_or_notice, reached, warm_up
 from cellasso_app.shared_token import shared_token
 from cellasso_app.token_cli import add_token_options, token_option
 from cellasso_app.work import stop as stop_work
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 @cache
 def _shared_catalogue(paths: tuple[Path, ...], index: bool | Path) -> Catalogue:
     """Return one catalogue for all sessions."""
+    warm_up(many=compiling.are_many(paths))
     return Catalogue(paths, index=index)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cellasso.selection import Combined, Lasso, Region, Where
+from cellasso_app import compiling
 from cellasso_app.axes import axis_of
 from cellasso_app.legend import category_expression
 from cellasso_app.painting import States, filter_of, shortened
@@ -48,6 +49,9 @@ class Picking:
             recipe = Region(axis_of(axes.columns[0]), axis_of(axes.columns[1]), tuple(polygon))
         else:
             recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
+
+        if not compiling.is_done("lasso"):
+            session.said = "The lasso is being compiled, once on this machine…"
 
         def prepare(progress: Progress) -> Callable[[], None]:
             mask = plane.inside(polygon, progress=progress)

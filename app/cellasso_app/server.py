@@ -9,8 +9,10 @@ import signal
 import socket
 import sys
 import threading
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -18,6 +20,7 @@ from panel.io.server import get_server
 
 import cellasso
 from cellasso.errors import CellassoError, FileChangedError, NotFoundError
+from cellasso_app import compiling
 from cellasso_app.background import index_in_background
 from cellasso_app.components import PAGE_STYLE, Notice, Opening
 from cellasso_app.entrance import Entrance
@@ -224,7 +227,7 @@ def serve(
     index
         Where column indexes are kept and built in the background, as for `cellasso.open`; `False`: none are.
     """
-    _warm_up()
+    warm_up(many=compiling.are_many(paths))
     export_dir = export_dir.absolute()
     catalogue = Catalogue(paths, index=index)
 
@@ -294,26 +297,17 @@ OWN_TITLE = {"/": ""}
 
 
 @cache
-def _warm_up() -> None:
+def warm_up(*, many: bool) -> None:
     """Import and compile what the first picture needs, while the browser still loads."""
-    pool().submit(_draw_once)
+    compiling.begin(many=many)
+    pool().submit(import_module, "cellasso_app.explorer")
 
+    def run(step: Callable[[], None]) -> None:
+        with suppress(RuntimeError, CancelledError):  # the server has been stopped meanwhile
+            pool().submit(step).result()
 
-def _draw_once() -> None:
-    import numpy as np  # noqa: PLC0415
-
-    import cellasso_app.explorer  # noqa: F401, PLC0415
-    from cellasso.plane import Plane  # noqa: PLC0415
-    from cellasso_app.coloring import Values  # noqa: PLC0415
-    from cellasso_app.labels import medians, place  # noqa: PLC0415
-    from cellasso_app.raster import Canvas, Cells, draw  # noqa: PLC0415
-
-    points = np.random.default_rng(0).random((10, 2)).astype(np.float32)
-    plane = Plane.of(points)
-    values = Values("", points[:, 0], 0.0, 1.0, clipped=False, n_missing=0)
-    for dots in (True, False):
-        draw(Cells(plane, values), plane.bounds, Canvas(16, 16), dots=dots)
-    place(medians(plane.xy, np.zeros(len(points), dtype=np.uint8), 1), [1.0], [1.0], 16.0, 16.0)
+    # a thread that only waits: at the end of the process nobody waits for it
+    threading.Thread(target=compiling.load, args=(run,), daemon=True, name="cellasso-loading").start()
 
 
 def _unique(path: Path, paths: Sequence[Path]) -> bool:

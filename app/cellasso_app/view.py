@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import panel as pn
 
 from cellasso.plane import Viewport
+from cellasso_app import compiling
 from cellasso_app.axes import Axes
 from cellasso_app.choices import Choices
 from cellasso_app.coloring import Categories, Values
@@ -120,6 +122,7 @@ class EmbeddingView:
         self._reading: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
         self._finishing: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
         self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail, finishes=True)
+        self._naming: Lane[None] = Lane(lambda _: self._draw(), self._fail)
         self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
         self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
         self.picking = picking or Picking(session, Turns(self._fail_turn))
@@ -143,7 +146,7 @@ class EmbeddingView:
             height=42,
             margin=0,
         )
-        self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0)
+        self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0, text=self._awaited())
         self.cells_panel = cells_panel or CellsPanel(
             on_message=self._on_message, on_refused=self._fail_turn, sizing_mode="stretch_both", margin=0
         )
@@ -426,7 +429,9 @@ class EmbeddingView:
             self._go_on()
             return
         viewport, selection = self.plot.viewport, self._session.selection
-        style, others, labelled = self._style(loaded.cells), self._others(), self._session.labelled
+        style, others = self._style(loaded.cells), self._others()
+        can_label = compiling.is_done("labels")  # a picture need not wait for what places its names
+        labelled = self._session.labelled and can_label
 
         def job(progress: Progress) -> _Drawn:
             states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
@@ -438,6 +443,8 @@ class EmbeddingView:
             return _Drawn(loaded.asked, loaded.cells, message, drawn.n_visible, lacks)
 
         self._drawing.submit(job)
+        if self._session.labelled and not can_label:
+            self._naming.submit(lambda progress: compiling.wait("labels", partial(progress, 0.0)), long=True)
 
     def _go_on(self) -> None:
         """Begin with the rest once what is there has been drawn, or is not going to be."""
@@ -447,6 +454,11 @@ class EmbeddingView:
             color = loaded.asked.color
             reads = loaded.is_coarse and color is not None
             self._finishing.submit(loaded.rest, long=reads and self._session.needs_scan(color))
+
+    @staticmethod
+    def _awaited() -> str:
+        """Return what a page waits for that has no picture yet."""
+        return "" if compiling.is_done("dots") else "The first start on this machine compiles what draws the cells…"
 
     def _set_view(self) -> None:
         self._session.said = ""

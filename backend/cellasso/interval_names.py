@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from cellasso.compiled import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 NEWLINE, SPACE, TAB, COMMA, DASH, DOT, COLON, UNDERSCORE, ZERO, NINE = (ord(c) for c in "\n \t,-.:_09")
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(inline="always")
 def _skip_blanks(text: NDArray[np.uint8], at: int, first: int) -> int:
     """Return where a stretch that ends at `at` ends without its blanks."""
     while at > first and (text[at - 1] == SPACE or text[at - 1] == TAB):
@@ -24,7 +25,7 @@ def _skip_blanks(text: NDArray[np.uint8], at: int, first: int) -> int:
     return at
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _number_before(text: NDArray[np.uint8], at: int, first: int) -> tuple[int, int]:
     """Return where the digits and commas that end at `at` begin, and the number they spell; -1 where there is none."""
     number, unit, n_digits = 0, 1, 0
@@ -40,7 +41,7 @@ def _number_before(text: NDArray[np.uint8], at: int, first: int) -> tuple[int, i
     return at, number if n_digits else -1
 
 
-@njit(nogil=True, cache=True)
+@njit
 def read_intervals(
     text: NDArray[np.uint8], n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -80,7 +81,7 @@ def read_intervals(
     return names, name_ends, starts, ends
 
 
-@njit(nogil=True, cache=True)
+@njit
 def find_runs(
     text: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], known: NDArray[np.bool_]
 ) -> NDArray[np.int64]:

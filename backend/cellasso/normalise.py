@@ -140,9 +140,9 @@ def _sums_of_tall(matrix: DenseMatrix, progress: Progress | None) -> CellSums:
 
 @cache
 def _add_to_rows() -> Callable[..., Any]:
-    import numba  # noqa: PLC0415 - more than a second to import
+    from cellasso.compiled import njit  # noqa: PLC0415 - numba takes more than a second to import
 
-    @numba.njit(nogil=True, cache=True)
+    @njit
     def add_to_rows(
         numbers: NDArray[Any], rows: NDArray[Any], totals: NDArray[np.float64], n_nonzero: NDArray[np.int64]
     ) -> None:

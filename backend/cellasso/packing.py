@@ -22,8 +22,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numba
 import numpy as np
+
+from cellasso.compiled import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +54,7 @@ BOOK = 255
 SLOTS = 1024
 """Of the hash table of the book: 32 kB, which stays in a core's own cache."""
 
-jit: Any = numba.njit(nogil=True, cache=True)
+jit: Any = njit
 """Kernels call none of other modules: Numba's cache would go on with the old ones when only those change."""
 
 

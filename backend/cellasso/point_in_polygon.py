@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from cellasso.compiled import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ HAS_EDGES = 2
 """Bit of a square's state: edges run through it."""
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(inline="always")
 def _place(value: float, low: float, scale: float, side: int) -> int:
     """Row or column of a coordinate; never falls where the coordinate rises."""
     at = (value - low) * scale
@@ -38,7 +39,7 @@ def _place(value: float, low: float, scale: float, side: int) -> int:
     return side - 1 if at >= side else int(at)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _columns(
     vertices: NDArray[np.float64],
     edge: int,
@@ -64,7 +65,7 @@ def _columns(
     return first, last
 
 
-@njit(nogil=True, cache=True)
+@njit
 def build(
     vertices: NDArray[np.float64],
     low: NDArray[np.float64],
@@ -115,7 +116,7 @@ def build(
     return state, starts, edges
 
 
-@njit(nogil=True, cache=True)
+@njit
 def find_inside(
     xs: NDArray[np.floating],
     ys: NDArray[np.floating],

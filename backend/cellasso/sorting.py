@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
+
+from cellasso.compiled import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,7 +16,7 @@ NARROW = np.dtype(np.uint16)
 
 N_NARROW = 1 << 16
 
-jit: Any = numba.njit(nogil=True, cache=True)
+jit: Any = njit
 
 
 def bits_of(values: NDArray[Any]) -> NDArray[Any]:

@@ -202,9 +202,9 @@ def _ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
 
 @cache
 def _summarise_column() -> Callable[..., Any]:
-    import numba  # noqa: PLC0415 - more than a second to import
+    from cellasso.compiled import njit  # noqa: PLC0415 - numba takes more than a second to import
 
-    @numba.njit(nogil=True, cache=True)
+    @njit
     def summarise_column(values: NDArray[Any], groups: NDArray[np.int32], n_groups: int) -> Any:
         n_known, n_above = np.zeros(n_groups, dtype=np.int64), np.zeros(n_groups, dtype=np.int64)
         sums, squares = np.zeros(n_groups), np.zeros(n_groups)
@@ -224,9 +224,9 @@ def _summarise_column() -> Callable[..., Any]:
 
 @cache
 def _summarise_block() -> Callable[..., Any]:
-    import numba  # noqa: PLC0415
+    from cellasso.compiled import njit  # noqa: PLC0415 - numba takes more than a second to import
 
-    @numba.njit(nogil=True, cache=True)
+    @njit
     def summarise_block(  # noqa: PLR0917 - a kernel takes arrays
         indices: NDArray[Any],
         data: NDArray[Any],
