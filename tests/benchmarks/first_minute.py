@@ -38,6 +38,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+QUIETLY = ("--no-browser", "--no-token")
 MAIN = "import sys; from cellasso_app.cli import main; sys.exit(main())"
 TEMPLATE = """\
 # The first minute on a new machine
