@@ -60,10 +60,12 @@ def test_loops_work_where_nothing_can_be_kept(run, tmp_path):
     refuse = """
 from numba.core import caching
 caching.CompileResultCacheImpl._locator_classes = []
+import numpy as np
 from cellasso import morton
 from cellasso.compiled import is_kept
+from cellasso.plane import Plane
 from cellasso_app import compiling
-compiling._dots()
+Plane.of(np.zeros((10, 2), dtype=np.float32))
 print(is_kept(morton.sort_points), compiling._keep(), compiling._is_kept())
 """
     assert run("-c", refuse).split() == ["False", "None", "False"]
