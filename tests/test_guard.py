@@ -16,7 +16,7 @@ from bokeh.io.doc import _PATCHED_CURDOCS
 from bokeh.protocol import Protocol
 from bokeh.server.contexts import ApplicationContext
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from cellasso_app import guard as guarding
 from cellasso_app import server as serving
@@ -77,6 +77,13 @@ def page_token(answer: HTTPResponse) -> str:
     return json.loads(re.search(rb'"token":("[^"]+")', answer.body).group(1))
 
 
+async def closed(socket: WebSocketClientConnection) -> None:
+    """Close a websocket and wait until it is: the loop may not run again."""
+    socket.close()
+    while await socket.read_message() is not None:
+        pass
+
+
 def connect(server: Server, token: str, **headers: str) -> str:
     """Open the websocket of a session; return the kind of its first message, or the status it was refused with."""
 
@@ -87,7 +94,7 @@ def connect(server: Server, token: str, **headers: str) -> str:
         except HTTPClientError as error:
             return str(error.code)
         first = await socket.read_message()
-        socket.close()
+        await closed(socket)
         return json.loads(first)["msgtype"] if first is not None else "closed"
 
     return server.io_loop.run_sync(opened)
@@ -508,7 +515,7 @@ def test_a_failing_message_tells_nothing_of_the_server(listening, caplog):
         for fragment in (message.header_json, message.metadata_json, '{"events": [{"kind": "no such kind"}]}'):
             await socket.write_message(fragment)
         fragments = [await socket.read_message() for _ in range(3)]
-        socket.close()
+        await closed(socket)
         return fragments
 
     header, _, content = server.io_loop.run_sync(answered)

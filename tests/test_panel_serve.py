@@ -78,8 +78,11 @@ pytestmark = pytest.mark.xdist_group("panel")  # all on one worker: they share t
 
 
 def cookie(address: Address) -> str:
-    status, answer, _ = ask(address.whole)
-    assert status == 302
+    for _ in range(2):  # the first request of a process is sent to the same place again, where its guard stands then
+        status, answer, _ = ask(address.whole)
+        assert status == 302
+        if answer.headers["Set-Cookie"]:
+            break
     assert answer.headers["Location"] == "/main"
     about = answer.headers["Set-Cookie"]
     assert "HttpOnly" in about
@@ -180,6 +183,7 @@ def test_its_websocket_is_open_to_its_own_page_alone_and_hears_what_pages_say(se
         assert await wire.patch(changed(roots[0]["id"], "name", "mine")) == "OK"
         assert (await wire.pull())["roots"] == roots
         wire.close()
+        await wire.is_closed()
 
     asyncio.run(tried())
 
@@ -236,7 +240,9 @@ def test_several_processes_ask_for_one_token_and_keep_it_while_one_of_them_lives
     log, left = folder / "several.log", folder / "state" / "cellasso"
     with served(command(*arguments), log) as known:
         shown = cookie(known)
-        assert {ask(known.whole)[1].headers["Set-Cookie"].partition(";")[0] for _ in range(20)} == {shown}
+        cookies = [ask(known.whole)[1].headers["Set-Cookie"] for _ in range(20)]
+        assert {each.partition(";")[0] for each in cookies if each} == {shown}
+        assert cookies.count(None) <= 1  # the first request of a process is answered when its guard stands
         assert log.read_text().count("The whole address") == 1
         for _ in range(8):  # by chance from one process to the other
             while (answer := ask(address, Cookie=shown))[0] != 200:

@@ -450,7 +450,7 @@ def test_the_event_loop_reads_nothing_of_a_file(multimodal, running, monkeypatch
     shown = visit(server)
     assert shown.title != "cellasso"
     assert steps
-    assert all(name.startswith("cellasso") for name in steps), set(steps)
+    assert threading.current_thread().name not in steps  # which runs the loop
 
 
 def test_kinds_of_columns_are_looked_up_once_for_all_sessions(multimodal, monkeypatch):

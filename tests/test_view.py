@@ -656,7 +656,10 @@ def test_a_lasso_selects_the_cells_that_are_seen_and_its_recipe_finds_them_again
 
 def test_a_polygon_of_too_many_corners_is_refused_in_a_sentence(dataset, screen):
     view = drawn(show(dataset), screen)
-    corners = [list(POLYGON[n % 4]) for n in range(10_001)]
+    edges = zip(POLYGON, [*POLYGON[1:], POLYGON[0]], strict=True)
+    corners = [corner for a, b in edges for corner in np.linspace(a, b, 2_500, endpoint=False).tolist()] + [
+        [-0.1, -0.1]
+    ]
     sentence = "This stroke has {} corners; at most 10,000 are taken. Draw it in parts: Shift adds to what is selected."
     view._on_message({"type": "polygon", "polygon": corners})
     assert view.status.warning == sentence.format("10,001")
