@@ -7,6 +7,8 @@ import pytest
 
 from cellasso_app.dots import disc
 
+pytestmark = pytest.mark.loops
+
 
 @pytest.mark.parametrize("radius", [1.0, 1.2, 1.5, 2.0, 2.4, 3.3, 4.0, 8.0, 12.0])
 def test_a_disc_covers_about_its_area_alike_in_every_direction(radius):

@@ -10,6 +10,8 @@ from shapely import STRtree, box
 
 from cellasso_app.labels import medians, place
 
+pytestmark = pytest.mark.loops
+
 WIDTH, HEIGHT = 800.0, 700.0
 
 

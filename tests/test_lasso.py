@@ -13,6 +13,8 @@ from cellasso import lasso
 from cellasso.errors import Cancelled
 from cellasso.lasso import points_in_polygon, rasterise
 
+pytestmark = pytest.mark.loops
+
 SQUARE = [(0, 0), (1, 0), (1, 1), (0, 1)]
 
 

@@ -9,6 +9,8 @@ from scipy import sparse
 from cellasso import packing, sorting, unpacking
 from cellasso.summarise import as_numbers
 
+pytestmark = pytest.mark.loops
+
 N_ROWS = 1000
 VALUES = {
     "ones": lambda rng, n: np.ones(n, dtype="f4"),

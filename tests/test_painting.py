@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from cellasso.dataset import Dataset
 
+pytestmark = pytest.mark.loops
+
 N = 500
 RNG = np.random.default_rng(0)
 MISSING = RNG.random(N) < 0.2

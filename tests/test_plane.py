@@ -12,6 +12,8 @@ from cellasso.errors import Cancelled
 from cellasso.lasso import points_in_polygon
 from cellasso.plane import BLOCK, OUTLYING, Plane, Viewport
 
+pytestmark = pytest.mark.loops
+
 UNIT = Viewport(0.0, 1.0, 0.0, 1.0)
 
 

@@ -21,6 +21,8 @@ from conftest import make_adata, write
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.loops
+
 ABOUT = {"file": "/data/cells.h5ad", "matrix": "obsm/X_umap"}
 KEY = "0123456789abcdef0123456789abcdef"
 

@@ -34,6 +34,8 @@ from cellasso_app.raster import (
     opacities,
 )
 
+pytestmark = pytest.mark.loops
+
 CANVAS = Canvas(40, 30)
 UNIT = Viewport(0.0, 1.0, 0.0, 1.0)
 VIEWPORTS = [UNIT, Viewport(0.2, 0.3, 0.5, 0.9), Viewport(-3, 2, 0.99, 7), Viewport(-4e38, 4e38, -1e39, 1e39)]

@@ -8,6 +8,8 @@ import pytest
 from cellasso import sorting
 from cellasso.summarise import as_numbers
 
+pytestmark = pytest.mark.loops
+
 N_COLUMNS = 3
 
 
