@@ -189,7 +189,9 @@ def of_fixed_texts(request, tmp_path) -> Path:
         index=[f"cell{i:03}" for i in range(N_OBS)],
     )
     adata = ad.AnnData(
-        sparse.random(N_OBS, N_VARS, 0.3, "csr", dtype="f4", rng=rng) if _takes_rng() else sparse.eye(N_OBS, N_VARS),
+        sparse.random(N_OBS, N_VARS, 0.3, "csr", dtype="f4", rng=rng)
+        if _takes_rng()
+        else sparse.eye(N_OBS, N_VARS, format="csr"),
         obs=obs,
         uns={"grp_colors": COLORS, "note": "as written"},
     )

@@ -87,7 +87,7 @@ def other(value: Any) -> Any:
     if isinstance(value, (bool, np.bool_)):
         return not value
     if isinstance(value, (int, np.integer)):
-        return value ^ 1
+        return value ^ type(value)(1)
     return -value if abs(value) > 0 else 1.0
 
 
