@@ -54,6 +54,14 @@ def _mudata_of_today() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _logs_of_bokeh() -> None:
+    """Let `caplog` hear Bokeh, which keeps its log from the root when nobody listens there while it is imported."""
+    import bokeh.util.logconfig
+
+    bokeh.util.logconfig.bokeh_logger.propagate = True
+
+
 @pytest.fixture
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a session without a server be changed by the test's thread alone, in `stepping.until`."""
