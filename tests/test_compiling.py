@@ -38,7 +38,7 @@ def run(tmp_path) -> Callable[..., str]:
 
 BEGIN = """
 from cellasso_app import compiling
-compiling.STEPS = {"dots": compiling._dots}
+compiling.STEPS = {"dots": compiling.STEPS["dots"]}
 compiling._order[:] = ["dots"]
 compiling._done = {"dots": compiling.threading.Event()}
 compiling.begin(many=False)

@@ -135,22 +135,18 @@ def test_states_are_those_of_each_point(painted, with_selection, hidden):
     np.testing.assert_array_equal(states, expected[plane.order])
 
 
+def loaded_by(column: str, plane: Plane, coloring: Categories, middles: np.ndarray) -> Loaded:
+    """Return cells as a view has them when all of a colour has been read."""
+    asked = Asked(Axes("X_umap", (0, 1)), Column("obs", column))
+    return Loaded(asked, plane, Cells(plane, coloring), None, "", "", 1.0, True, middles)
+
+
 @pytest.mark.parametrize("hidden", [{}, FILTERS["two_columns"], FILTERS["all"]], ids=["none", "some", "all"])
 def test_of_categories_the_cells_count_that_other_columns_do_not_hide(painted, hidden):
     plane = painted.plane("X_umap")
     coloring = color_by_obs(painted, "sample")
     middles = medians(plane.xy, plane.arrange(coloring.codes), 3)
-    loaded = Loaded(
-        Asked(Axes("X_umap", (0, 1)), Column("obs", "sample")),
-        plane,
-        Cells(plane, coloring),
-        None,
-        "",
-        "",
-        1.0,
-        True,
-        middles,
-    )
+    loaded = loaded_by("sample", plane, coloring, middles)
     others = filter_of({name: those for name, those in hidden.items() if name != "sample"})
     states = States(painted)
     shown = states.shown(loaded, others, progress=quiet)
@@ -169,17 +165,7 @@ def test_of_categories_the_cells_count_that_other_columns_do_not_hide(painted, h
 def test_cells_without_a_category_count_where_they_are_shown(painted):
     plane, coloring = painted.plane("X_umap"), color_by_obs(painted, "kind")
     middles = np.zeros((3, 2), dtype="f4")
-    loaded = Loaded(
-        Asked(Axes("X_umap", (0, 1)), Column("obs", "kind")),
-        plane,
-        Cells(plane, coloring),
-        None,
-        "",
-        "",
-        1.0,
-        True,
-        middles,
-    )
+    loaded = loaded_by("kind", plane, coloring, middles)
     shown = States(painted).shown(loaded, filter_of({"flag": ["True"]}), progress=quiet)
     assert shown.n_missing == (OBS["kind"].isna() & ~OBS["flag"]).sum()
 

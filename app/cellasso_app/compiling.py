@@ -14,7 +14,7 @@ import platform
 import subprocess
 import sys
 import threading
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,31 +24,29 @@ import platformdirs
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cellasso.plane import Plane
+
 # ruff: noqa: PLC0415 - each step imports what it compiles, and what is not compiled imports nothing
 
 MANY_BYTES = 100_000_000
 """Files of this size have so many cells that they come as pictures, and not as dots."""
 
 
-def _picture(*, dots: bool) -> None:
+def _plane() -> Plane:
     import numpy as np
 
     from cellasso.plane import Plane
+
+    return Plane.of(np.random.default_rng(0).random((10, 2)).astype(np.float32))
+
+
+def _draw(*, dots: bool, order: str | None = None) -> None:
     from cellasso_app.coloring import Values
-    from cellasso_app.raster import Canvas, Cells, draw
+    from cellasso_app.raster import Canvas, Cells, Style, draw
 
-    points = np.random.default_rng(0).random((10, 2)).astype(np.float32)
-    plane = Plane.of(points)
-    values = Values("", points[:, 0], 0.0, 1.0, clipped=False, n_missing=0)
-    draw(Cells(plane, values), plane.bounds, Canvas(16, 16), dots=dots)
-
-
-def _dots() -> None:
-    _picture(dots=True)
-
-
-def _pictures() -> None:
-    _picture(dots=False)
+    plane = _plane()
+    values = Values("", plane.xy[0].copy(), 0.0, 1.0, clipped=False, n_missing=0)
+    draw(Cells(plane, values), plane.bounds, Canvas(16, 16), Style(None, order) if order else Style(), dots=dots)
 
 
 def _labels() -> None:
@@ -56,40 +54,22 @@ def _labels() -> None:
 
     from cellasso_app.labels import medians, place
 
-    points = np.random.default_rng(0).random((2, 10)).astype(np.float32)
-    place(medians(points, np.zeros(10, dtype=np.uint8), 1), [1.0], [1.0], 16.0, 16.0)
+    plane = _plane()
+    place(medians(plane.xy, np.zeros(plane.n_obs, dtype=np.uint8), 1), [1.0], [1.0], 16.0, 16.0)
 
 
 def _lasso() -> None:
-    import numpy as np
-
-    from cellasso.plane import Plane
-
-    plane = Plane.of(np.random.default_rng(0).random((10, 2)).astype(np.float32))
+    plane = _plane()
     plane.inside([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)])
     plane.nearest(0.5, 0.5, (0.1, 0.1))
 
 
-def _orders() -> None:
-    import numpy as np
-
-    from cellasso.plane import Plane
-    from cellasso_app.coloring import Values
-    from cellasso_app.raster import Canvas, Cells, Style, draw
-
-    points = np.random.default_rng(0).random((10, 2)).astype(np.float32)
-    plane = Plane.of(points)
-    values = Values("", points[:, 0], 0.0, 1.0, clipped=False, n_missing=0)
-    for order in ("mean", "random"):
-        draw(Cells(plane, values), plane.bounds, Canvas(16, 16), Style(None, order), dots=False)
-
-
 STEPS: dict[str, Callable[[], None]] = {
-    "dots": _dots,
+    "dots": partial(_draw, dots=True),
     "labels": _labels,
     "lasso": _lasso,
-    "pictures": _pictures,
-    "orders": _orders,
+    "pictures": partial(_draw, dots=False),
+    "orders": partial(_draw, dots=False, order="mean"),  # the others share their loops with the pictures
 }
 """In the order in which a session with few cells wants them."""
 

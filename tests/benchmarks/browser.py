@@ -9,35 +9,26 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from browsing import CELLASSO, FLAGS, NO_CHROMIUM, find_chromium, served
 from measuring import duration, machine, memory, number
 from playwright.sync_api import sync_playwright
 
 from cellasso_app.demo import synthetic_folder, write_synthetic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from playwright.sync_api import Browser, Locator, Page
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SIZE = (800, 700)  # of the plot
 GENE = "CD8A"
 COLUMN, OTHER_COLUMN = "cell_type", "sample"  # of 30 and of 8 categories
@@ -276,29 +267,6 @@ def serve_peer(path: Path) -> None:
     pn.serve({"peer": app}, port=0, address="127.0.0.1", show=False, verbose=True)
 
 
-@contextmanager
-def served(command: list[str], log: Path) -> Iterator[tuple[str, int]]:
-    """Run a server; yield its address and its process."""
-    with log.open("w+") as output:
-        process = subprocess.Popen([sys.executable, "-W", "ignore", *command], stdout=output, stderr=subprocess.STDOUT)
-        try:
-            yield address(process, log), process.pid
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def address(process: subprocess.Popen[bytes], log: Path) -> str:
-    started = time.monotonic()
-    while time.monotonic() - started < PATIENCE:
-        if found := re.search(r"http://(?:127\.0\.0\.1|localhost):\d+", log.read_text()):
-            return found.group().replace("localhost", "127.0.0.1")
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    sys.exit(f"The server did not start:\n{log.read_text()}")
-
-
 # -- running -----------------------------------------------------------------------------------------------------
 
 
@@ -378,14 +346,13 @@ def row(name: str, ours: list[Step], theirs: list[Step]) -> str:
 def measure_all(chromium: str, n_cells: int, n_repeats: int, *, alone: bool) -> str:
     """Measure both sides with so many cells, and return their section."""
     path = write_synthetic(synthetic_folder(), n_cells)
-    cli = ["-c", "import sys; from cellasso_app.cli import main; sys.exit(main())"]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         index = ["--index-dir", folder]
         subprocess.run(
-            [sys.executable, "-W", "ignore", *cli, "index", str(path), *index], check=True, stdout=sys.stderr
+            [sys.executable, "-W", "ignore", *CELLASSO, "index", str(path), *index], check=True, stdout=sys.stderr
         )
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        serve = [*cli, "serve", str(path), "--no-browser", "--no-token", *index, "--export-dir", folder]
+        serve = [*CELLASSO, "serve", str(path), "--no-browser", "--no-token", *index, "--export-dir", folder]
         with served(serve, Path(folder, "cellasso.log")) as (url, pid):
             viewport = viewport_for(browser, url)
             ours, memory_ours = run_side(browser, url, pid, viewport, steps_of_cellasso, n_repeats=n_repeats)
@@ -417,9 +384,9 @@ def main() -> None:
     if options.peer:
         serve_peer(options.peer)
         return
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = find_chromium()
     if chromium is None:
-        sys.exit("no chromium on the PATH (Debian: apt install chromium)")
+        sys.exit(NO_CHROMIUM)
     load = os.getloadavg()[0]
     sections = [measure_all(chromium, n, options.repeats, alone=options.alone) for n in options.cells]
     notes = NOTES.format(

@@ -9,37 +9,24 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from browsing import CELLASSO, FLAGS, NO_CHROMIUM, find_chromium, served
 from measuring import machine
 from playwright.sync_api import sync_playwright
 
 from cellasso_app.demo import synthetic_folder, write_synthetic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from playwright.sync_api import Browser, Page
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-QUIETLY = ("--no-browser", "--no-token")
-MAIN = "import sys; from cellasso_app.cli import main; sys.exit(main())"
 TEMPLATE = """\
 # The first minute on a new machine
 
@@ -84,7 +71,9 @@ def main() -> None:
     load = os.getloadavg()[0]
     path = write_synthetic(synthetic_folder(), options.cells) if options.cells else None
     measured: dict[str, dict[str, list[float]]] = {"new": {}, "again": {}}
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = find_chromium()
+    if chromium is None:
+        sys.exit(NO_CHROMIUM)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         run(
@@ -109,7 +98,7 @@ def run(browser: Browser, path: Path | None, caches: Path) -> dict[str, float]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
     page = context.new_page()
     start = time.monotonic()
-    with served(["serve", str(path)] if path else ["demo"], caches) as address:
+    with served_with(caches, ["serve", str(path)] if path else ["demo"]) as (address, _):
         watch = Watch(page)
         watch.times["address"] = time.monotonic() - start
         page.goto(address, wait_until="commit")
@@ -180,39 +169,12 @@ def done(watch: Watch, name: str, act: object, selector: str, text: re.Pattern[s
     watch.until(name, selector, start, text=text)
 
 
-@contextmanager
-def served(command: list[str], caches: Path) -> Iterator[str]:
-    """Run a server whose caches are in a folder; yield its address."""
+def served_with(caches: Path, command: list[str]) -> AbstractContextManager[tuple[str, int]]:
+    """Run a server whose caches are in a folder."""
     caches.mkdir(exist_ok=True)
     environment = {**os.environ, "XDG_CACHE_HOME": str(caches / "cache"), "NUMBA_CACHE_DIR": str(caches / "numba")}
-    log = caches / "server.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-c",
-                MAIN,
-                *command,
-                "--no-browser",
-                "--no-token",
-                "--export-dir",
-                str(caches),
-            ],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        )
-    try:
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+\S*", log.read_text())):
-            if process.poll() is not None:
-                sys.exit(log.read_text())
-            time.sleep(0.01)
-        yield found.group()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+    quietly = ["--no-browser", "--no-token", "--export-dir", str(caches)]
+    return served([*CELLASSO, *command, *quietly], caches / "server.log", environment)
 
 
 def table_of(measured: dict[str, dict[str, list[float]]], arguments: str, options: argparse.Namespace) -> str:

@@ -20,12 +20,13 @@ from matplotlib.path import Path as Polygon
 from shapely.geometry import LineString, Point
 
 from cellasso_app.entrance import Entrance
+from explorer_page import cells, open_page, paste, status
 from served import Address, served, write_h5ad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [
     pytest.mark.browser,
@@ -34,19 +35,6 @@ pytestmark = [
 ]
 
 CLI = [sys.executable, "-c", "import sys; from cellasso_app.cli import main; sys.exit(main())"]
-
-
-def status(page: Page) -> Locator:
-    return page.get_by_role("status", name="Status")
-
-
-def cells(page: Page) -> Locator:
-    return page.get_by_role("status", name="Cells", exact=True)
-
-
-def open_page(page: Page, address: str) -> None:
-    page.goto(f"{address}/?file=cells.h5ad")
-    status(page).filter(has_text="in view").wait_for()
 
 
 def export(page: Page, name: str) -> Path:
@@ -288,15 +276,7 @@ def test_a_list_that_is_too_long_is_refused_in_a_sentence_and_the_session_goes_o
     open_page(page, server)
     search = page.get_by_role("combobox", name="Find a gene")
     search.focus()
-    page.evaluate(
-        """() => {
-            let at = document.activeElement;
-            while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-            const data = new DataTransfer();
-            data.setData("text", "CD4,".repeat(1000000));
-            at.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
-        }"""
-    )
+    paste(page, "CD4," * 1_000_000)
     page.get_by_role("alert").filter(has_text="at most 20,000 characters; this one has 4,000,000.").wait_for()
     search.fill("CD4")
     page.get_by_role("option", name="CD4", exact=True).wait_for()

@@ -19,6 +19,7 @@ from matplotlib.path import Path as Polygon
 
 import cellasso
 from cellasso.selection import load
+from explorer_page import cells, open_page, paste, status
 from served import HOSTILE, ROOT, served
 
 if TYPE_CHECKING:
@@ -32,20 +33,7 @@ pytestmark = [
 ]
 
 
-def open_page(page: Page, address: str, file: str = "cells.h5ad") -> None:
-    page.goto(f"{address}/?file={file}")
-    status(page).filter(has_text="in view").wait_for()
-
-
 WIDTH = "Bokeh.documents.map((d) => d.get_model_by_name('view0')).find((f) => f).inner_width"
-
-
-def status(page: Page) -> Locator:
-    return page.get_by_role("status", name="Status")
-
-
-def cells(page: Page) -> Locator:
-    return page.get_by_role("status", name="Cells", exact=True)
 
 
 def plot(page: Page) -> Locator:
@@ -385,15 +373,7 @@ def test_a_pasted_list_of_genes_is_added_and_what_is_not_found_is_named(page: Pa
     open_page(page, server)
     search = page.get_by_role("combobox", name="Find a gene")
     search.focus()
-    page.evaluate(
-        """() => {
-            let at = document.activeElement;
-            while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-            const data = new DataTransfer();
-            data.setData("text", "CD4\\nNKG7\\nNOT_A_GENE\\n");
-            at.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
-        }"""
-    )
+    paste(page, "CD4\nNKG7\nNOT_A_GENE\n")
     page.get_by_role("alert").filter(has_text="1 of 3 genes was not found: NOT_A_GENE.").wait_for()
     for gene in ("CD4", "NKG7"):
         page.get_by_role("button", name=f"Remove {gene}").wait_for()
