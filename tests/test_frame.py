@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anndata
 import h5py
 import numpy as np
 import pandas as pd
@@ -253,6 +254,17 @@ def test_the_index_is_the_column_that_the_file_says(damaged, attribute):
     dataset = damaged(change)
     assert dataset.obs_names[1] == "c1"
     assert "barcode" not in dataset.obs
+
+
+def test_an_index_that_is_a_column_too_is_read_as_both(tmp_path):
+    obs = pd.DataFrame({"cell_id": ["a", "b", "c"], "x": [1.0, 2.0, 3.0]}).set_index("cell_id", drop=False)
+    anndata.AnnData(np.ones((3, 2), "f4"), obs=obs).write_h5ad(tmp_path / "both.h5ad")
+    expected = anndata.read_h5ad(tmp_path / "both.h5ad").obs
+    with cellasso.open(tmp_path / "both.h5ad") as dataset:
+        assert list(dataset.obs) == list(expected) == ["cell_id", "x"]
+        assert_column_equal(dataset.read_obs("cell_id"), expected["cell_id"])
+        assert list(dataset.obs_names) == list(expected.index)
+        assert dataset.where("cell_id == 'b'").tolist() == [False, True, False]
 
 
 def test_names_that_are_numbers_or_not_utf8_are_still_text(damaged):

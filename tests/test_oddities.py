@@ -115,6 +115,15 @@ def sparse_layer(file: h5py.File, dtype: str) -> None:
     group["data"], group["indices"], group["indptr"] = matrix.data.astype(dtype), matrix.indices, matrix.indptr
 
 
+def index_that_is_a_column(file: h5py.File, *frames: str) -> None:
+    """As anndata writes a frame whose index has the name, and the values, of a column."""
+    for frame in frames or ("obs", "var"):
+        file[frame].move("_index", "cell_id")
+        file[frame].attrs["_index"] = "cell_id"
+        order = file[frame].attrs["column-order"]
+        file[frame].attrs["column-order"] = [*order[:1], "cell_id", *order[1:]]
+
+
 def halves(file: h5py.File) -> None:
     sparse_layer(file, "<f2")
 
@@ -130,6 +139,7 @@ def singles(file: h5py.File) -> None:
 PUT_RIGHT = [
     (called_as_a_class, nothing),
     (column_called_as_the_store_of_categories, column_called_as_the_store_of_categories),
+    (index_that_is_a_column, index_that_is_a_column),
     (halves, singles),
     (big_endian, singles),
     (flags_as_integers, nothing),
@@ -370,7 +380,8 @@ def test_elements_below_a_slash_are_read_named_and_exported(changed, tmp_path):
             oracle.assert_same(oracle.read(tmp_path / f"{which}.h5ad"), oracle.subset(sound, mask), which)
 
 
-def test_modalities_that_call_their_cells_otherwise_are_exported_as_mudata_wants_them(multimodal, tmp_path):
+@pytest.mark.parametrize("listed", [False, True], ids=["index", "index that is a column"])
+def test_modalities_that_call_their_cells_otherwise_are_exported_as_mudata_wants_them(multimodal, listed, tmp_path):
     """As R's MultiAssayExperiment has them: each assay names its samples, and a map leads to those of the whole."""
     path, sound, target = (tmp_path / f"{name}.h5mu" for name in ("other", "sound", "export"))
     for each in (path, sound):
@@ -381,7 +392,12 @@ def test_modalities_that_call_their_cells_otherwise_are_exported_as_mudata_wants
         index = obs.attrs["_index"]
         own = np.array([f"sample {i}" for i in range(len(oracle.texts_of(obs[index])))], dtype=object)
         replace(file, f"mod/{modality}/obs/{index}", own)
+        if listed:
+            index_that_is_a_column(file, f"mod/{modality}/obs")
         obs = right[f"mod/{modality}/obs"]
+        if listed:  # its index has the cells' names in the whole now, and no column the same
+            obs.move("_index", "cell_id")
+            obs.attrs["_index"] = "cell_id"
         obs["own_names"] = own
         obs["own_names"].attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
         obs.attrs["column-order"] = [*obs.attrs["column-order"], "own_names"]

@@ -111,7 +111,10 @@ class Frames:
         self._copy.named(node)  # says which members nobody can ask for
         # a name with a slash may lie in the group of another column: that one is made first
         columns = sorted(frame.columns, key=lambda column: column.count("/"))
-        done = {c for c in columns if self._copy.attempt(partial(self._column, table), node, written, c)}
+        others = [column for column in columns if column != frame.index_name]
+        done = {c for c in others if self._copy.attempt(partial(self._column, table), node, written, c)}
+        if not own_names and frame.index_name in columns:
+            done.add(frame.index_name)
         if store is not None:
             for unused in set(store) - set(written[CATEGORIES]):
                 self._copy.verbatim(store, written[CATEGORIES], unused)
@@ -160,16 +163,18 @@ class Frames:
         """Write one column, under another name if it is `called` so."""
         source, target, name = self._copy.path_to(source, target, column)
         node, called = self._copy.child(source, name), called or name
-        shape = elements.shape(node)
+        is_categorical = isinstance(node, h5py.Group) and elements.encoding(node) == "categorical"
+        codes = self._copy.child(node, "codes") if is_categorical else node
+        shape = elements.shape(codes)
         if shape and shape[0] != table.n_rows:
             raise ElementError(f"{node.name} has {shape[0]:,} rows; {table.n_rows:,} were expected.")
         if isinstance(node, h5py.Dataset):
             self._dataset_column(table, node, target, called, column)
-        elif elements.encoding(node) == "categorical":
+        elif is_categorical:
             written = self._templates.group(node, target, called)
             if "ordered" not in written.attrs:  # anndata asks for it
                 written.attrs["ordered"] = False
-            codes, categories = (self._copy.child(node, part) for part in ("codes", "categories"))
+            categories = self._copy.child(node, "categories")
             keep = self._write_codes(codes, table.rows, categories, written, "codes", column=column)
             self._copy.element(categories, written, "categories", keep)
         else:

@@ -290,12 +290,19 @@ def read_column(handle: Handle, node: Node) -> Any:
 def read_strings(handle: Handle, node: Node) -> NDArray[np.object_]:
     """Read a one-dimensional element as text, `(n,)`; numbers are written out, missing values are ''."""
     if isinstance(node, h5py.Dataset) and h5py.check_string_dtype(node.dtype):
-        stored = handle.read(node)
-        return np.array([text(value) for value in np.ravel(stored).tolist()], dtype=object)
+        return texts(handle.read(node))
     import pandas as pd  # noqa: PLC0415
 
     values = pd.Series(read_column(handle, node))
     return values.astype(object).where(values.notna(), "").map(str).to_numpy(dtype=object)
+
+
+def texts(stored: NDArray[Any]) -> NDArray[np.object_]:
+    """Return `text` of each value, `(n,)`."""
+    values = np.ravel(stored).tolist()
+    return np.array(
+        [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values], dtype=object
+    )
 
 
 def text(value: object) -> str:

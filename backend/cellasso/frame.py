@@ -48,13 +48,13 @@ class Frame:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Column names in the file's order, without the index."""
+        """Column names in the file's order; the index is one of them where the file lists it so, as anndata does."""
         node = self._node()
         if isinstance(node, h5py.Dataset):
             return tuple(name for name in node.dtype.names or () if name != self.index_name)
         order = dict.fromkeys(elements.names(node, "column-order"))
         present = set(members(node))
-        stated = [n for n in order if n != self.index_name and (n in present or self._lies_below(node, n))]
+        stated = [n for n in order if n in present or self._lies_below(node, n)]
         return (*stated, *self._unstated(node, order))
 
     def _unstated(self, node: h5py.Group, order: Mapping[str, object]) -> Iterator[str]:
@@ -157,7 +157,7 @@ class Frame:
         """The index (`obs_names` or `var_names`) as text, `(n_rows,)`; row numbers when the file has none."""
         node = self._node()
         if isinstance(node, h5py.Dataset):
-            return _decoded(self._handle.read(node, field=self.index_name))
+            return elements.texts(self._handle.read(node, field=self.index_name))
         if self.index_name is None:
             return _row_numbers(len(self))
         return elements.read_strings(self._handle, self._handle.child(node, self.index_name))
@@ -168,7 +168,7 @@ class Frame:
         if isinstance(node, h5py.Group) and self.index_name is not None:
             index = self._handle.child(node, self.index_name)
             if isinstance(index, h5py.Dataset) and h5py.check_string_dtype(index.dtype) and index.ndim == 1:
-                return _decoded(self._handle.read(index, rows))
+                return elements.texts(self._handle.read(index, rows))
         return self.names[rows]
 
     @cached_property
@@ -221,7 +221,7 @@ class Frame:
         categories = self._legacy_categories(column)
         if categories is not None:
             return _categorical(values, categories, ordered=False)
-        return _decoded(values) if values.dtype.kind in "OS" else values
+        return elements.texts(values) if values.dtype.kind in "OS" else values
 
     def _legacy_categories(self, column: str) -> NDArray[np.object_] | None:
         if self._legacy_uns is None or self._node().dtype[column].kind not in "iu":
@@ -231,7 +231,7 @@ class Frame:
         except NotFoundError:
             return None
         # a single category was stored as a scalar
-        return np.atleast_1d(_decoded(np.atleast_1d(self._handle.read(node, ()))))
+        return np.atleast_1d(elements.texts(np.atleast_1d(self._handle.read(node, ()))))
 
 
 def _categorical(codes: NDArray[np.integer], categories: NDArray[np.object_], *, ordered: bool) -> pd.Categorical:
@@ -239,13 +239,6 @@ def _categorical(codes: NDArray[np.integer], categories: NDArray[np.object_], *,
 
     # the stubs ask for a list of codes, which would cost 1M cells 36 MB
     return pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=ordered)  # type: ignore[arg-type]
-
-
-def _decoded(values: NDArray[np.generic]) -> NDArray[np.object_]:
-    return np.array(
-        [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values.ravel().tolist()],
-        dtype=object,
-    )
 
 
 def _row_numbers(n: int) -> NDArray[np.object_]:

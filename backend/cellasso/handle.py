@@ -280,7 +280,7 @@ class Handle:
         if link == h5py.h5l.TYPE_SOFT:
             return self._follow(parent, name, n_links)
         try:
-            found = _open(parent, name) if link == h5py.h5l.TYPE_HARD else None
+            found = open_member(parent, name) if link == h5py.h5l.TYPE_HARD else None
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             raise ElementError(f"{self._place_of(parent, name)} cannot be read ({error}).") from error
         if isinstance(found, h5py.Group) or (isinstance(found, h5py.Dataset) and not _is_elsewhere(found)):
@@ -371,8 +371,11 @@ def _link_type(parent: Node, name: str) -> int | None:
         return None
 
 
-def _open(parent: h5py.Group, name: str) -> Any:
-    """Open a member as h5py does, in a third of the time: a data frame may have thousands."""
+def open_member(parent: h5py.Group, name: str) -> Any:
+    """Open a member as h5py does, in a third of the time: a data frame may have thousands.
+
+    It may be a link out of the file: `Handle.child` is for files of others.
+    """
     opened = h5py.h5o.open(parent.id, name.encode(errors="surrogateescape"))
     if isinstance(opened, h5py.h5d.DatasetID):
         return h5py.Dataset(opened, readonly=True)
@@ -380,6 +383,8 @@ def _open(parent: h5py.Group, name: str) -> Any:
 
 
 def _is_elsewhere(dataset: h5py.Dataset) -> bool:
+    if dataset.id.get_offset() is not None:  # in one piece in this file
+        return False
     plist = dataset.id.get_create_plist()
     return bool(plist.get_layout() == h5py.h5d.VIRTUAL or plist.get_external_count())
 

@@ -7,7 +7,7 @@ that mean nothing there, and crash. So lists of groups are made anew, and take o
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -248,9 +248,9 @@ def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
     spans = [each.indices(n)[:2] for each, n in zip(values, shape, strict=False)]
     spans += [(0, n) for n in shape[len(values) :]]
     counts = tuple(max(0, stop - start) for start, stop in spans)
-    out = np.empty(counts, dtype=dataset.dtype)
+    dtype, in_memory = _in_memory(stored.get_type().encode())
+    out = np.empty(counts, dtype=dtype)
     if out.size:
-        in_memory = memory_type(stored.get_type()) if out.dtype.kind in "SV" else None
         if counts == shape:
             stored.read(h5s.ALL, h5s.ALL, out, in_memory)
         else:
@@ -265,15 +265,22 @@ def write(target: h5py.Dataset, values: NDArray[Any], at: tuple[int, ...] | None
     if not values.size:
         return
     stored = target.id
-    kind = stored.get_type()
-    values = np.ascontiguousarray(values, dtype=kind.dtype).reshape(values.shape)
-    in_memory = memory_type(kind)
+    dtype, in_memory = _in_memory(stored.get_type().encode())
+    values = np.ascontiguousarray(values, dtype=dtype).reshape(values.shape)
     if at is None:
         stored.write(h5s.ALL, h5s.ALL, values, in_memory)
         return
     space = stored.get_space()
     space.select_hyperslab((*at, *(0,) * (values.ndim - len(at))), values.shape)
     stored.write(h5s.create_simple(values.shape), space, values, in_memory)
+
+
+@lru_cache(maxsize=256)
+def _in_memory(encoded: bytes) -> tuple[np.dtype[Any], h5t.TypeID]:
+    """Return NumPy's and HDF5's type of values in memory; of thousands of columns few are of different types."""
+    kind = h5t.decode(encoded)
+    dtype = kind.dtype
+    return dtype, memory_type(kind) or h5t.py_create(dtype)
 
 
 def _is_flat(kind: h5t.TypeID) -> bool:

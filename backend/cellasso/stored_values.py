@@ -69,7 +69,7 @@ class Stored:
         self._id = stored
         self.kind: h5t.TypeID = stored.get_type()
         self.shape: tuple[int, ...] | None = stored.shape
-        self._is_flat = is_flat(self.kind)
+        self._bytes = _of_bytes(self.kind.encode())
 
     @property
     def n_bytes(self) -> int:
@@ -131,17 +131,17 @@ class Stored:
     def _in_one_piece(self, offset: int, start: int, shape: tuple[int, ...]) -> NDArray[Any]:
         row = prod(shape[1:]) * self.kind.get_size()
         found = os.pread(self._side.descriptor or 0, prod(shape) * self.kind.get_size(), offset + start * row)
-        return np.frombuffer(found, dtype=_in_bytes(self.kind)).reshape(shape or 1)
+        return np.frombuffer(found, dtype=self._bytes).reshape(shape or 1)
 
     def _offset(self) -> int | None:
         """Return where the values lie in the file; `None` if they are in chunks, elsewhere, or not at all."""
-        offset = self._id.get_offset() if self._side.descriptor is not None and self._is_flat else None
+        offset = self._id.get_offset() if self._side.descriptor is not None and self._bytes is not None else None
         return None if offset is None else int(offset)
 
     @property
     def _value_bytes(self) -> int:
         size = int(self.kind.get_size())
-        return size if self._is_flat else max(TEXT_BYTES, size)
+        return size if self._bytes is not None else max(TEXT_BYTES, size)
 
 
 # -- attributes ---------------------------------------------------------------------------------------
@@ -165,7 +165,10 @@ def attributes(node: h5d.DatasetID | h5g.GroupID) -> Attributes:
 
 
 def _attribute(stored: h5a.AttrID) -> Attribute:
-    kind, shape = stored.get_type(), stored.shape
+    kind, space = stored.get_type(), stored.get_space()
+    extent = space.get_simple_extent_type()
+    # most are scalars, and looking up the shape of one takes as long as opening it
+    shape = None if extent == h5s.NULL else () if extent == h5s.SCALAR else space.get_simple_extent_dims()
     if shape is None or refers(kind):
         return Attribute(kind, shape, None)
     values, in_memory = _room(kind, shape)
@@ -215,24 +218,25 @@ def _room(kind: h5t.TypeID, shape: tuple[int, ...]) -> tuple[NDArray[Any], h5t.T
     """Return an array for values of a type, and how they are to be put into it (`None`: as h5py does)."""
     if isinstance(kind, h5t.TypeStringID) and kind.is_variable_str():
         return np.empty(shape, dtype=object), TEXT
-    if is_flat(kind):
-        return np.empty(shape, dtype=_in_bytes(kind)), kind
-    return np.empty(shape, dtype=kind.dtype), None
-
-
-def _in_bytes(kind: h5t.TypeID) -> np.dtype[Any]:
-    """Return NumPy's type for values that stay as they are stored, or that of their bytes where NumPy has none."""
-    return _decoded(kind.encode(), kind.get_size())
+    dtype = _of_bytes(kind.encode())
+    return (np.empty(shape, dtype=kind.dtype), None) if dtype is None else (np.empty(shape, dtype=dtype), kind)
 
 
 @lru_cache(maxsize=256)
-def _decoded(encoded: bytes, size: int) -> np.dtype[Any]:
-    # of thousands of columns few types differ, and h5py takes longer to find one than to read a small column
+def _of_bytes(encoded: bytes) -> np.dtype[Any] | None:
+    """Return NumPy's type for values that stay as they are stored, or that of their bytes where NumPy has none.
+
+    `None` when a part of a value lies elsewhere in the file. Kept, because of thousands of columns few are of different
+    types, and h5py takes longer to find one than to read a small column.
+    """
+    kind = h5t.decode(encoded)
+    if not is_flat(kind):
+        return None
     try:
-        dtype = np.dtype(h5t.decode(encoded).dtype)
+        dtype = np.dtype(kind.dtype)
     except (TypeError, ValueError):
         dtype = np.dtype(np.void)
-    return dtype if dtype.itemsize == size else np.dtype(f"V{size}")
+    return dtype if dtype.itemsize == kind.get_size() else np.dtype(f"V{kind.get_size()}")
 
 
 def _positions(starts: Index, lengths: Index) -> Index:

@@ -90,11 +90,14 @@ def take(
     Reads windows of whole chunks, of about `BLOCK_BYTES`, and of each no more than from the first row
     asked for to the last.
     """
-    if len(rows) and int(rows.max()) >= dataset.shape[0]:
-        raise ElementError(f"{dataset.name} has {dataset.shape[0]:,} rows; row {int(rows.max()):,} was asked for.")
     if read is None and is_small(dataset):
-        values = replica.read(dataset)[rows]
+        try:
+            values = replica.read(dataset)[rows]
+        except IndexError:
+            raise _beyond(dataset, rows) from None
         return values if columns is None else values[:, columns]
+    if len(rows) and int(rows.max()) >= dataset.shape[0]:
+        raise _beyond(dataset, rows)
     read = read or partial(replica.read, dataset)
     start, stop, pick = _hull(columns, dataset.shape[1]) if columns is not None else (0, 0, None)
     n_columns = dataset.shape[1:2] if columns is None else ((len(pick),) if pick is not None else (stop - start,))
@@ -138,25 +141,29 @@ def subset_dataset(
     n_columns = source.shape[1:2] if columns is None else (len(columns),)
     target = create(source, parent, name, (len(rows), *n_columns, *source.shape[2:]), dtype=dtype)
     share = Share(advance, source)
-    # rows that are wanted in another order lie anywhere: each tile takes a pass over all of them
-    n_bytes = BLOCK_BYTES if is_ascending(rows) else GATHERED_BYTES
-    read = None if is_small(source) else reader(handle, source)
-
-    def make(tile: tuple[slice, ...]) -> NDArray[Any]:
-        across = None if len(tile) == 1 else tile[1] if columns is None else columns[tile[1]]
-        values = take(source, rows[tile[0]], across, read=read)
-        return values if transform is None else transform(values)
-
-    if read is None:
+    if is_small(source):
         values = take(source, rows, columns)
         replica.write(target, values if transform is None else transform(values))
     else:
+        read = reader(handle, source)
+
+        def make(tile: tuple[slice, ...]) -> NDArray[Any]:
+            across = None if len(tile) == 1 else tile[1] if columns is None else columns[tile[1]]
+            values = take(source, rows[tile[0]], across, read=read)
+            return values if transform is None else transform(values)
+
+        # rows that are wanted in another order lie anywhere: each tile takes a pass over all of them
+        n_bytes = BLOCK_BYTES if is_ascending(rows) else GATHERED_BYTES
         chunk_bytes = prod(source.chunks or (1,)) * source.dtype.itemsize
         _write_tiles(target, make, n_bytes, share, most=within(2 * max(n_bytes, chunk_bytes)))
     share.reach(1.0)
-    if target.shape == (1,) and target.dtype.kind == "S" and "encoding-type" not in target.attrs:
+    if source.dtype.kind == "S" and target.shape == (1,) and "encoding-type" not in target.attrs:
         # anndata takes an old file's array of a single string of fixed length for that string
         target.attrs["encoding-type"], target.attrs["encoding-version"] = "string-array", "0.2.0"
+
+
+def _beyond(dataset: h5py.Dataset, rows: Index) -> ElementError:
+    return ElementError(f"{dataset.name} has {dataset.shape[0]:,} rows; row {int(rows.max()):,} was asked for.")
 
 
 def is_small(dataset: h5py.Dataset) -> bool:

@@ -21,7 +21,8 @@ from h5py import h5d, h5o
 from cellasso import elements
 from cellasso.comparison import ENCODING, SPARSE, Comparison, named
 from cellasso.errors import ExportError
-from cellasso.stored_values import Side, same
+from cellasso.handle import open_member
+from cellasso.stored_values import Side, Stored, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -267,6 +268,8 @@ class _Verification(Comparison):
         here = set(s) & set(t)
         stated = dict.fromkeys(elements.names(s, "column-order"))
         stated = dict.fromkeys(c for c in stated if c in here or ("/" in c and self._is_kept(s, t, path, c)))
+        if own is not None:  # the index holds other names now
+            stated.pop(index, None)
         for column in stated:
             first = column.partition("/")[0]
             if first != column and first in stated:  # it lies in the group of another column
@@ -332,7 +335,8 @@ class _Verification(Comparison):
 
     def _categorical(self, s: h5py.Group, t: h5py.Group, table: _Table, path: str) -> None:
         self.attributes(s.id, t.id, path)
-        self._codes((s["codes"], t["codes"]), (s["categories"], t["categories"]), table, path)
+        codes, categories = ((open_member(s, name), open_member(t, name)) for name in ("codes", "categories"))
+        self._codes(codes, categories, table, path)
 
     def _codes(
         self, codes_of: tuple[h5py.Dataset, h5py.Dataset], both: tuple[Node, Node], table: _Table, path: str
@@ -341,7 +345,8 @@ class _Verification(Comparison):
         (s, t), (categories, copied) = codes_of, both
         self.attributes(s.id, t.id, path)
         n_categories = elements.shape(categories)[0]
-        codes = s[...] if table.rows is None else s[...][table.rows]
+        codes = Stored(self.source, s.id).read()
+        codes = codes if table.rows is None else codes[table.rows]
         missing = _missing(categories)
         used = np.setdiff1d(np.unique(codes[codes >= 0]) if table.drop else np.arange(n_categories), missing)
         if table.drop or len(missing):
@@ -349,7 +354,7 @@ class _Verification(Comparison):
             table.kept.setdefault(f"{column}_colors", []).append((n_categories, used))
         new_code = np.full(n_categories + 1, -1, dtype=np.int64)  # of the missing value, too, whose code is -1
         new_code[used] = np.arange(len(used))
-        if t.dtype != s.dtype or not same(t[...].astype(np.int64), new_code[codes]):
+        if t.dtype != s.dtype or not same(Stored(self.target, t.id).read().astype(np.int64), new_code[codes]):
             raise self.difference(path, "its values are not the source's")
         self.names(categories, copied, f"{path}'s categories", used if len(used) < n_categories else None)
 
