@@ -196,6 +196,7 @@ def test_an_obs_that_is_no_frame_is_refused(damaged):
         damaged(change).obs.columns  # noqa: B018 - reading it raises
 
 
+@pytest.mark.more
 def test_no_damage_to_structure_ends_in_another_error_than_ours(plain, damaged):
     with h5py.File(plain.path) as file:
         changes = []
