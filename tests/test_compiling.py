@@ -46,7 +46,8 @@ before = compiling.is_done("dots")
 compiling.wait("dots")
 compiling.load(lambda step: step())
 from cellasso import morton
-print(before, sum(morton.sort_points.stats.cache_hits.values()), sum(morton.sort_points.stats.cache_misses.values()))
+stats = morton.sort_points.compiled.stats
+print(before, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
 
@@ -62,18 +63,17 @@ from numba.core import caching
 caching.CompileResultCacheImpl._locator_classes = []
 import numpy as np
 from cellasso import morton
-from cellasso.compiled import is_kept
 from cellasso.plane import Plane
 from cellasso_app import compiling
 Plane.of(np.zeros((10, 2), dtype=np.float32))
-print(is_kept(morton.sort_points), compiling._keep(), compiling._is_kept())
+print(bool(morton.sort_points.folder), compiling._keep(), compiling._is_kept())
 """
     assert run("-c", refuse).split() == ["False", "None", "False"]
 
 
 def test_it_ends_with_the_process_that_began_it(run):
     """Its input ends then; it has compiled nothing yet."""
-    assert run("-m", "cellasso_app.compiling", "dots").split() in ([], ["dots"])
+    assert run("-m", "cellasso_app.compiling", "0", "dots").split() in ([], ["dots"])
 
 
 def test_nobody_waits_for_what_nobody_compiles():

@@ -84,7 +84,7 @@ def _locate(
         inside = whole | ((x_low <= x) & (x <= x_high) & (y_low <= y) & (y <= y_high))
         row, column = np.int32((y - y_low) * y_scale), np.int32((x - x_low) * x_scale)
         pixel = min(row, last_row) * width + min(column, last_column) - start
-        pixels[i] = np.uint32(pixel if inside else -1)  # those below the row wrap around to the far end too
+        pixels[i] = np.uint32(pixel if inside else np.int32(-1))  # those below the row wrap around to the far end too
 
 
 @njit

@@ -2,7 +2,8 @@
 
 Compiling all of them takes one core some 20 s. In the server it would take turns with everything else, because numba
 holds the GIL meanwhile. So a process of its own does it, in the order in which a first session wants them, and begins
-before the server has imported anything; the server finds them on the disk. What it wants earlier it compiles itself.
+before the server has imported anything; the server finds them on the disk. What it wants earlier Python runs for few
+cells (`cellasso.compiled`), and the server compiles itself for many.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import threading
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -101,14 +102,19 @@ def begin(*, many: bool) -> None:
     if _is_kept():
         _finish()
         return
+    # for few cells nobody waits for it: server and browser go first
+    priority = "0" if many else "10"
     # -P: what lies in the folder from which the user starts is not imported
-    command = [sys.executable, "-P", "-m", "cellasso_app.compiling", *_order]
+    command = [sys.executable, "-P", "-m", "cellasso_app.compiling", priority, *_order]
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     except OSError:
         _finish()
         return
     threading.Thread(target=_follow, args=(process,), daemon=True, name="cellasso-compiling").start()
+    from cellasso.compiled import is_awaited
+
+    is_awaited.set()
 
 
 def _follow(process: subprocess.Popen[str]) -> None:
@@ -124,9 +130,21 @@ def _finish() -> None:
         done.set()
 
 
-def is_done(step: str) -> bool:
-    """Whether nothing is gained by waiting: what a step needs has been compiled, or nobody is about to do it."""
-    return _done[step].is_set() or not _begun.is_set()
+def is_done(step: str, n_cells: int | None = None) -> bool:
+    """Whether nothing is gained by waiting: what a step needs has been compiled, or nobody is about to do it.
+
+    Parameters
+    ----------
+    n_cells
+        How many the step is about, where Python can take its place if they are few.
+    """
+    if _done[step].is_set() or not _begun.is_set():
+        return True
+    if n_cells is None:
+        return False
+    from cellasso.compiled import FEW
+
+    return 2 * n_cells <= FEW  # of each two coordinates
 
 
 def wait(step: str, go_on: Callable[[], object] = lambda: None) -> None:
@@ -152,7 +170,17 @@ def load(run: Callable[[Callable[[], None]], object]) -> None:
     """
     for name in [*_order]:
         wait(name)
-        run(STEPS[name])
+        run(partial(_load_step, name))
+    from cellasso.compiled import is_awaited
+
+    is_awaited.clear()
+
+
+def _load_step(name: str) -> None:
+    from cellasso.compiled import compiling
+
+    with compiling():
+        STEPS[name]()
 
 
 # -- what is on the disk ------------------------------------------------------------------------------
@@ -192,23 +220,25 @@ def _is_kept() -> bool:
 def _keep() -> None:
     """Note where numba has put what was compiled."""
     from cellasso import morton
-    from cellasso.compiled import is_kept
     from cellasso_app import aggregate
 
-    loops = (morton.sort_points, aggregate.collect)  # one of each package
-    if not all(map(is_kept, loops)):
+    loops: Any = (morton.sort_points, aggregate.collect)  # one of each package
+    folders = sorted({loop.folder for loop in loops})
+    if not all(folders):
         return
     stamp = _stamp()
     stamp.parent.mkdir(parents=True, exist_ok=True)
     for older in stamp.parent.glob("*.json"):
         older.unlink(missing_ok=True)
     made = stamp.with_suffix(f".{os.getpid()}")
-    made.write_text(json.dumps(sorted({loop.stats.cache_path for loop in loops})))
+    made.write_text(json.dumps(folders))
     made.replace(stamp)
 
 
-def _main(steps: Sequence[str]) -> None:
+def _main(priority: str, *steps: str) -> None:
     _end_with_parent()
+    if hasattr(os, "nice"):
+        os.nice(int(priority))
     for name in steps:
         STEPS[name]()
         print(name, flush=True)
@@ -226,4 +256,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _main(*sys.argv[1:])

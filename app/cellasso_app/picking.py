@@ -50,7 +50,7 @@ class Picking:
         else:
             recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
 
-        if not compiling.is_done("lasso"):
+        if not compiling.is_done("lasso", len(plane)):
             session.said = "The lasso is being compiled, once on this machine…"
 
         def prepare(progress: Progress) -> Callable[[], None]:

@@ -455,10 +455,11 @@ class EmbeddingView:
             reads = loaded.is_coarse and color is not None
             self._finishing.submit(loaded.rest, long=reads and self._session.needs_scan(color))
 
-    @staticmethod
-    def _awaited() -> str:
+    def _awaited(self) -> str:
         """Return what a page waits for that has no picture yet."""
-        return "" if compiling.is_done("dots") else "The first start on this machine compiles what draws the cells…"
+        if compiling.is_done("dots", self._session.dataset.n_obs):
+            return ""
+        return "The first start on this machine compiles what draws the cells…"
 
     def _set_view(self) -> None:
         self._session.said = ""

@@ -1,47 +1,103 @@
-"""How loops over cells are compiled: once on a machine, without the GIL."""
+"""How loops over cells are run: compiled once on a machine, without the GIL; few cells by Python until then.
+
+Compiling takes seconds, and all loops of a first session together some 20 s. Python takes a microsecond or two for a
+cell and step, so that up to some ten thousand cells are drawn and selected by it before the first loop is compiled.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+import threading
+from contextlib import contextmanager
+from functools import cached_property, update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-import numba
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-Loop = TypeVar("Loop", bound="Callable[..., Any]")
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+FEW = 1 << 16
+"""Values in each of the arrays up to which Python runs a loop that has not been compiled: 0.1 to 0.5 s a loop."""
 
 
-@overload
-def njit(function: Loop) -> Loop: ...
-@overload
-def njit(*, inline: str) -> Callable[[Loop], Loop]: ...
-def njit(function: Loop | None = None, *, inline: str = "never") -> Loop | Callable[[Loop], Loop]:
-    """Compile a function when it is first called, and keep the result on the disk, where numba finds a place for it.
+class Loop(Generic[Function]):
+    """A function that numba compiles when it is first called, other loops within it too.
 
-    Beside the source, in the user's cache, or in `NUMBA_CACHE_DIR`. Where none of them can be written to, as in some
-    containers, numba refuses to keep anything at all: then each process compiles for itself.
-
-    Parameters
-    ----------
-    inline
-        As for `numba.njit`.
+    Its result is kept on the disk, where numba finds a place for it: beside the source, in the user's cache, or in
+    `NUMBA_CACHE_DIR`. Where none of them can be written to, as in some containers, numba refuses to keep anything at
+    all: then each process compiles for itself.
     """
+
+    def __init__(self, function: Function, inline: str) -> None:
+        update_wrapper(self, function)
+        self._function = function
+        self._inline = inline
+
+    def __call__(self, *values: Any) -> Any:
+        """Run it, compiled or not."""
+        if is_awaited.is_set() and not self.is_ready and not getattr(_here, "compiles", False) and _are_few(values):
+            with np.errstate(all="ignore"):  # compiled it would not warn either
+                return self._function(*values)
+        return self.compiled(*values)
+
+    def __reduce__(self) -> str:
+        return str(self._function.__qualname__)  # pickled as the function would be, by its name
+
+    @cached_property
+    def compiled(self) -> Any:
+        """What numba makes of the function; it compiles when that is first called."""
+        import numba  # noqa: PLC0415 - takes a second
+        from numba.core import types  # noqa: PLC0415
+        from numba.extending import typeof_impl  # noqa: PLC0415
+
+        if Loop not in typeof_impl.registry:  # what a loop is within another
+            typeof_impl.register(Loop)(lambda loop, _: types.Dispatcher(loop.compiled))
+        compiler: Any = numba.njit
+        try:
+            return compiler(nogil=True, cache=True, inline=self._inline)(self._function)
+        except RuntimeError:
+            return compiler(nogil=True, inline=self._inline)(self._function)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has been compiled, or read from the disk."""
+        return "compiled" in self.__dict__ and bool(getattr(self.compiled, "signatures", True))
+
+    @property
+    def folder(self) -> str:
+        """Where on the disk it is kept; empty where nothing can be."""
+        stats: Any = getattr(self.compiled, "stats", None)
+        return (stats and stats.cache_path) or ""
+
+
+@overload
+def njit(function: Function) -> Function: ...
+@overload
+def njit(*, inline: str) -> Callable[[Function], Function]: ...
+def njit(function: Function | None = None, *, inline: str = "never") -> Function | Callable[[Function], Function]:
+    """Make a `Loop` of a function, for `numba.njit` with these options."""
     if function is None:
-        return lambda function: _compile(function, inline)
-    return _compile(function, inline)
+        return lambda function: cast("Function", Loop(function, inline))
+    return cast("Function", Loop(function, inline))
 
 
-def _compile(function: Loop, inline: str) -> Loop:
-    compiler: Any = numba.njit
+is_awaited = threading.Event()
+"""Whether another process is compiling the loops, so that Python runs them meanwhile where there are few cells."""
+
+_here = threading.local()
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Let this thread compile what it calls, or read it from the disk, however few its cells are."""
+    _here.compiles = True
     try:
-        compiled: Loop = compiler(nogil=True, cache=True, inline=inline)(function)
-    except RuntimeError:
-        compiled = compiler(nogil=True, inline=inline)(function)
-    return compiled
+        yield
+    finally:
+        _here.compiles = False
 
 
-def is_kept(loop: Callable[..., Any]) -> bool:
-    """Whether what is compiled of a function is kept on the disk."""
-    stats: Any = getattr(loop, "stats", None)
-    return bool(stats and stats.cache_path)
+def _are_few(values: tuple[Any, ...]) -> bool:
+    return all(value.size <= FEW for value in values if isinstance(value, np.ndarray))

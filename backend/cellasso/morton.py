@@ -161,7 +161,7 @@ def find_nearest(
     best, found = 1.0, -1
     for span in range(len(spans)):
         for i in range(spans[span, 0], spans[span, 1]):
-            dx, dy = (xy[0, i] - x) / reach_x, (xy[1, i] - y) / reach_y
+            dx, dy = (np.float64(xy[0, i]) - x) / reach_x, (np.float64(xy[1, i]) - y) / reach_y
             distance = dx * dx + dy * dy
             if distance < best and (len(allowed) == 0 or allowed[i]):
                 best, found = distance, i

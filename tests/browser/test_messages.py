@@ -6,10 +6,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from served import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
 def test_the_last_word_arrives_while_the_socket_is_written_to(page: Page, tmp_path: Path) -> None:
