@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from ctypes.util import find_library
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "app"))
@@ -26,14 +27,19 @@ OLDEST = ROOT / ".venv-oldest"
 """Made anew by each run, in seconds: what uv has downloaded it keeps."""
 
 NO_CHROMIUM = """\
-No chromium on the PATH: the browser tests will be skipped. To run them, install it and start again:
-    Debian: sudo apt install chromium        Ubuntu: sudo snap install chromium
+No chromium on the PATH, or no libatomic: without the first the browser tests are skipped, without the second they
+fail. Install both and start again:
+    Debian: sudo apt install chromium libatomic1
+    Ubuntu: sudo snap install chromium; sudo apt install libatomic1
 """
 
 
 def ensure_chromium() -> None:
-    """Install Debian's chromium when it is missing and root's rights are at hand; otherwise say how to."""
-    if shutil.which("chromium"):
+    """Install Debian's chromium when it is missing and root's rights are at hand; otherwise say how to.
+
+    With the library that the program needs by which Playwright drives it.
+    """
+    if shutil.which("chromium") and find_library("atomic"):
         return
     as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     may = shutil.which("apt-get") and (not as_root or (shutil.which("sudo") and not call(*as_root, "true")))
@@ -42,8 +48,8 @@ def ensure_chromium() -> None:
         apt = (*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120")
         call(*apt, "update")
         # Ubuntu answers to the first name with a script that asks for a snap; knowing no second, it installs nothing.
-        call(*apt, "install", "--yes", "--no-install-recommends", "chromium", "chromium-common")
-    if not shutil.which("chromium"):
+        call(*apt, "install", "--yes", "--no-install-recommends", "chromium", "chromium-common", "libatomic1")
+    if not (shutil.which("chromium") and find_library("atomic")):
         print(NO_CHROMIUM, flush=True)
 
 

@@ -86,7 +86,7 @@ def served(command: list[str], log: Path, *, has_token: bool = True) -> Iterator
     """Run a server until it has said its address, and where the one with its token is; yield both."""
     paths = os.pathsep.join([str(ROOT / "backend"), str(ROOT / "app")])
     state = log.parent / "state"  # of its own: several tests may run servers at once
-    environment = {**os.environ, "PYTHONPATH": paths, "XDG_STATE_HOME": str(state)}
+    environment = {**os.environ, "PYTHONPATH": paths, "XDG_STATE_HOME": str(state), "PYTHONUNBUFFERED": "1"}
     environment.pop("XDG_RUNTIME_DIR", None)
     with log.open("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
