@@ -283,7 +283,7 @@ def test_a_file_that_changes_within_one_read_yields_no_values(copied, monkeypatc
 
     monkeypatch.setattr("anndata.io.read_elem", lambda _: os.utime(copied, ns=(2, 2)))
     with Handle(copied) as handle, pytest.raises(FileChangedError, match="was changed by another program"):
-        elements.read(handle, handle.node("/obs/gaps"))
+        elements.read(handle, handle.node("/obs/maybe_int"))
 
 
 def test_a_closed_file_is_not_read(plain):

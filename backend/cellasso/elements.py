@@ -157,7 +157,9 @@ def integer_flags(node: h5py.Group) -> tuple[str, ...]:
 
 
 def read(handle: Handle, node: Node) -> Any:
-    """Read a whole element into memory with anndata's reader, which knows every encoding.
+    """Read a whole element into memory as anndata does: by its reader, which knows every encoding.
+
+    But numbers, texts and categories, of which most columns are, without it.
 
     Raises
     ------
@@ -166,8 +168,6 @@ def read(handle: Handle, node: Node) -> Any:
     FileChangedError
         The file changed before or while it was read.
     """
-    from anndata.io import read_elem  # noqa: PLC0415 - anndata takes seconds to import
-
     if isinstance(node, h5py.Group):
         handle.check_inside(node)
     elif "encoding-type" not in node.attrs:  # an old or a foreign file, at which anndata would warn
@@ -175,9 +175,11 @@ def read(handle: Handle, node: Node) -> Any:
             return read_strings(handle, node).reshape(node.shape)
         if node.dtype.kind in "biuf":
             return read_numbers(handle, node)
-    large = _read_large(handle, node)
-    if large is not None:
-        return large
+    plain = _read_plain(handle, node)
+    if plain is not None:
+        return plain
+    from anndata.io import read_elem  # noqa: PLC0415 - takes more than a second, on a first page's way
+
     try:
         flagged = isinstance(node, h5py.Group) and encoding(node).startswith("nullable-") and integer_flags(node)
         values = _read_with_flags(handle, node) if flagged else read_elem(node)
@@ -210,21 +212,27 @@ def read_numbers(handle: Handle, dataset: h5py.Dataset) -> NDArray[np.generic]:
     return values
 
 
-def _read_large(handle: Handle, node: Node) -> Any:
-    """Read long numbers, and categories with such codes, as anndata would; `None` leaves it all to anndata."""
-    if isinstance(node, h5py.Dataset):
-        plain = encoding(node) == "array" and node.dtype.kind in "biuf"
-        return read_numbers(handle, node) if plain and node.ndim == 1 and node.size >= LARGE else None
-    codes = node.get("codes") if encoding(node) == "categorical" else None
-    if not isinstance(codes, h5py.Dataset) or codes.dtype.kind != "i" or codes.ndim != 1 or codes.size < LARGE:
-        return None
-    import pandas as pd  # noqa: PLC0415
-    from anndata.io import read_elem  # noqa: PLC0415
-
+def _read_plain(handle: Handle, node: Node) -> Any:
+    """Read numbers, texts and categories as anndata would; `None` leaves it to anndata."""
+    kind = encoding(node)
+    if isinstance(node, h5py.Dataset) and kind == "array" and node.dtype.kind in "biuf" and node.shape:
+        return read_numbers(handle, node)
     try:
-        categories: Any = read_elem(node["categories"])
+        if isinstance(node, h5py.Dataset):
+            is_text = kind == "string-array" and node.dtype.kind == "O" and node.ndim == 1
+            return np.array([stored.decode() for stored in handle.read(node)], dtype=object) if is_text else None
+        if kind != "categorical":
+            return None
+        codes, categories = node.get("codes"), node.get("categories")
+        if not isinstance(codes, h5py.Dataset) or not isinstance(categories, h5py.Dataset) or codes.dtype.kind != "i":
+            return None
         numbers: Any = read_numbers(handle, codes)  # the stubs ask for a list
-        return pd.Categorical.from_codes(numbers, categories=categories, ordered=bool(node.attrs["ordered"]))
+        labels: Any = _read_plain(handle, categories)
+        if labels is None or labels.ndim != 1 or numbers.ndim != 1:
+            return None
+        import pandas as pd  # noqa: PLC0415
+
+        return pd.Categorical.from_codes(numbers, categories=labels, ordered=bool(node.attrs["ordered"]))
     except Exception:  # noqa: BLE001 - whatever it is, anndata meets it too, and is told of
         return None
 
