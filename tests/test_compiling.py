@@ -41,6 +41,7 @@ from cellasso_app import compiling
 compiling.STEPS = {"dots": compiling.STEPS["dots"]}
 compiling._order[:] = ["dots"]
 compiling._done = {"dots": compiling.threading.Event()}
+compiling.FIRST_SECONDS = 0.5
 compiling.begin(many=False)
 before = compiling.is_done("dots")
 compiling.wait("dots")
@@ -97,3 +98,12 @@ def test_files_of_many_cells_are_told_by_their_size(tmp_path: Path):
 @pytest.mark.parametrize("step", list(compiling.STEPS))
 def test_every_step_runs(step):
     compiling.STEPS[step]()
+
+
+def test_few_cells_are_not_waited_for(monkeypatch):
+    monkeypatch.setattr(compiling, "_done", {step: compiling.threading.Event() for step in compiling.STEPS})
+    monkeypatch.setattr(compiling, "_begun", compiling.threading.Event())
+    compiling._begun.set()
+    assert not compiling.is_done("lasso")
+    assert compiling.is_done("lasso", 30_000)
+    assert not compiling.is_done("lasso", 40_000)

@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 import threading
+import time
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -76,6 +77,12 @@ STEPS: dict[str, Callable[[], None]] = {
 
 OF_MANY = ("pictures", "labels", "lasso", "dots", "orders")
 
+FIRST_SECONDS = 5.0
+"""Left to the server and the browser, which need both cores for the first picture, where it takes nothing compiled."""
+
+FEW_NAMES = 80
+"""Categories whose names Python places in less than half a second."""
+
 _begun = threading.Event()
 _order: list[str] = [*STEPS]
 _done = {name: threading.Event() for name in STEPS}
@@ -103,9 +110,9 @@ def begin(*, many: bool) -> None:
         _finish()
         return
     # for few cells nobody waits for it: server and browser go first
-    priority = "0" if many else "10"
+    delay = 0.0 if many else FIRST_SECONDS
     # -P: what lies in the folder from which the user starts is not imported
-    command = [sys.executable, "-P", "-m", "cellasso_app.compiling", priority, *_order]
+    command = [sys.executable, "-P", "-m", "cellasso_app.compiling", str(delay), *_order]
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     except OSError:
@@ -235,10 +242,9 @@ def _keep() -> None:
     made.replace(stamp)
 
 
-def _main(priority: str, *steps: str) -> None:
+def _main(delay: str, *steps: str) -> None:
     _end_with_parent()
-    if hasattr(os, "nice"):
-        os.nice(int(priority))
+    time.sleep(float(delay))
     for name in steps:
         STEPS[name]()
         print(name, flush=True)

@@ -430,7 +430,9 @@ class EmbeddingView:
             return
         viewport, selection = self.plot.viewport, self._session.selection
         style, others = self._style(loaded.cells), self._others()
-        can_label = compiling.is_done("labels")  # a picture need not wait for what places its names
+        # a picture need not wait for what places its names
+        has_few = len(loaded.labels) <= compiling.FEW_NAMES
+        can_label = compiling.is_done("labels", len(loaded.plane) if has_few else None)
         labelled = self._session.labelled and can_label
 
         def job(progress: Progress) -> _Drawn:
