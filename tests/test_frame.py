@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import anndata
@@ -232,6 +234,20 @@ def read_all(dataset) -> None:
             read()
         except CellassoError:
             continue
+
+
+def test_what_a_first_page_reads_imports_neither_anndata_nor_numba(plain):
+    """Either takes a second or two of the first minute."""
+    read = """
+import sys, cellasso
+with cellasso.open(sys.argv[1]) as dataset:
+    for column in ("ordered", "numbered", "float32", "bool", "text"):
+        dataset.read_obs(column)
+    dataset.obs_names, dataset.features().search("g1"), dataset.read_embedding(next(iter(dataset.obsm)))
+print(*(name for name in ("anndata", "numba") if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", read, plain.path], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 # -- names ------------------------------------------------------------------------------------------------
