@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.loops
+
+
 @pytest.fixture
 def run(tmp_path) -> Callable[..., str]:
     """Run Python with caches of its own; return what it prints."""

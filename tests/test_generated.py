@@ -1,4 +1,4 @@
-"""Hundreds of generated files in the layouts of many writers: read, and exported, as anndata and mudata have it."""
+"""Many generated files in the layouts of many writers: read, and exported, as anndata and mudata have it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import generated
 import oracle
 from inprocess import masks, write
 
-N_FILES = {"today": 40, "filtered": 20, "by_r": 30, "as_07": 60, "as_06": 60, "h5mu": 8}
+N_FILES = {"today": 30, "filtered": 15, "by_r": 20, "as_07": 30, "as_06": 30, "h5mu": 8}
 N_FIRST = 8
 """Files of each layout that are enough with the oldest versions of the libraries."""
 
