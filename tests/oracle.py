@@ -221,7 +221,7 @@ def _with_plain_nothing(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype) and not len(column.cat.categories):
         nothing = pd.Categorical.from_codes(column.cat.codes, pd.Index([], dtype=object), column.cat.ordered)
         return pd.Series(nothing, index=column.index, name=column.name)
-    return column.astype(object) if not len(column) and column.dtype == "str" else column
+    return column.astype(object) if not len(column) and isinstance(column.dtype, pd.StringDtype) else column
 
 
 def texts_of(node: h5py.Group | h5py.Dataset) -> h5py.Dataset:

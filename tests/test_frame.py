@@ -243,7 +243,7 @@ def test_what_a_first_page_reads_imports_neither_anndata_nor_numba(plain):
     read = """
 import sys, cellasso
 with cellasso.open(sys.argv[1]) as dataset:
-    for column in ("ordered", "numbered", "float32", "bool", "text"):
+    for column in ("ordered", "numbered", "float32", "bool"):
         dataset.read_obs(column)
     dataset.obs_names, dataset.features().search("g1"), dataset.read_embedding(next(iter(dataset.obsm)))
 print(*(name for name in ("anndata", "numba") if name in sys.modules))

@@ -159,7 +159,7 @@ def integer_flags(node: h5py.Group) -> tuple[str, ...]:
 def read(handle: Handle, node: Node) -> Any:
     """Read a whole element into memory as anndata does: by its reader, which knows every encoding.
 
-    But numbers, texts and categories, of which most columns are, without it.
+    But numbers and categories, of which most columns are, without it.
 
     Raises
     ------
@@ -213,25 +213,24 @@ def read_numbers(handle: Handle, dataset: h5py.Dataset) -> NDArray[np.generic]:
 
 
 def _read_plain(handle: Handle, node: Node) -> Any:
-    """Read numbers, texts and categories as anndata would; `None` leaves it to anndata."""
-    kind = encoding(node)
-    if isinstance(node, h5py.Dataset) and kind == "array" and node.dtype.kind in "biuf" and node.shape:
-        return read_numbers(handle, node)
+    """Read numbers, and categories, as anndata would; `None` leaves it to anndata."""
+    if isinstance(node, h5py.Dataset):
+        is_plain = encoding(node) == "array" and node.dtype.kind in "biuf" and node.shape
+        return read_numbers(handle, node) if is_plain else None
+    if encoding(node) != "categorical":
+        return None
+    codes, categories = node.get("codes"), node.get("categories")
+    if not isinstance(codes, h5py.Dataset) or not isinstance(categories, h5py.Dataset) or codes.dtype.kind != "i":
+        return None
     try:
-        if isinstance(node, h5py.Dataset):
-            is_text = kind == "string-array" and node.dtype.kind == "O" and node.ndim == 1
-            return np.array([stored.decode() for stored in handle.read(node)], dtype=object) if is_text else None
-        if kind != "categorical":
-            return None
-        codes, categories = node.get("codes"), node.get("categories")
-        if not isinstance(codes, h5py.Dataset) or not isinstance(categories, h5py.Dataset) or codes.dtype.kind != "i":
-            return None
         numbers: Any = read_numbers(handle, codes)  # the stubs ask for a list
-        labels: Any = _read_plain(handle, categories)
-        if labels is None or labels.ndim != 1 or numbers.ndim != 1:
+        is_text = encoding(categories) == "string-array" and categories.dtype.kind == "O"
+        stored = handle.read(categories) if is_text else _read_plain(handle, categories)
+        if stored is None or stored.ndim != 1 or numbers.ndim != 1:
             return None
         import pandas as pd  # noqa: PLC0415
 
+        labels: Any = np.array([each.decode() for each in stored], dtype=object) if is_text else stored
         return pd.Categorical.from_codes(numbers, categories=labels, ordered=bool(node.attrs["ordered"]))
     except Exception:  # noqa: BLE001 - whatever it is, anndata meets it too, and is told of
         return None

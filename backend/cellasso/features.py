@@ -178,14 +178,13 @@ class Features:
             try:
                 if self._var.kind(column) not in {"text", "category"}:
                     continue
-                values = self._var.read(column)
+                values = self._var.read_texts(column)
             except (ElementError, NotFoundError):  # the features are still found by name
                 continue
-            known = values.dropna()
-            if not len(known) or known.nunique() < ALIAS_SHARE * len(known):
-                continue
             # a missing alias is no alias: not every feature without a symbol is called "nan"
-            found[column] = values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object)
+            known = [value for value in values.tolist() if value]
+            if known and len(set(known)) >= ALIAS_SHARE * len(known):
+                found[column] = values
         return found
 
     @cached_property

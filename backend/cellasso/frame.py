@@ -152,6 +152,14 @@ class Frame:
             raise ElementError(f"{place} has {len(series):,} values; {len(self):,} were expected.")
         return series.reset_index(drop=True)
 
+    def read_texts(self, column: str) -> NDArray[np.object_]:
+        """Read one column as text, `(n_rows,)`; missing values are ''."""
+        node = self._column_node(column)
+        if isinstance(node, h5py.Dataset) and elements.encoding(node) == "string-array" and node.shape == (len(self),):
+            return elements.read_strings(self._handle, node)  # without anndata, which takes seconds to import
+        values = self.read(column)
+        return values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object)
+
     @cached_property
     def names(self) -> NDArray[np.object_]:
         """The index (`obs_names` or `var_names`) as text, `(n_rows,)`; row numbers when the file has none."""
