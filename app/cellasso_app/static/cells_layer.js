@@ -30,6 +30,7 @@ export function render({ model }) {
     if (!view?.frame) return setTimeout(attach, 30);
     for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => { leave(); paint(); move(); });
     new ResizeObserver(() => { resize(); }).observe(root);
+    new ResizeObserver(lay_out).observe(view.el);
     view.el.addEventListener("pointermove", point);
     view.el.addEventListener("pointerleave", leave);
     view.el.addEventListener("pointerdown", () => { leave(); model.send_msg({ type: "touched" }); }, { capture: true });
@@ -42,6 +43,11 @@ export function render({ model }) {
       type === "rect" ? tellStroke([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) : tellStroke(thin(sx, sy).map((i) => [x[i], y[i]]));
     resize();
     model.send_msg({ type: "ready", pixel_ratio: ratio() });
+  };
+  // Bokeh 3.10 does so when the window has another size, but not when only the room of the figure has
+  const lay_out = () => {
+    const { width, height } = view.layout?.bbox ?? {};
+    if (Math.abs(view.el.clientWidth - width) >= 1 || Math.abs(view.el.clientHeight - height) >= 1) view.compute_layout();
   };
   // a double click ends a polygon by clicks (Bokeh itself knows Enter and a long press), or clears the selection
   const close = () => {
