@@ -105,6 +105,8 @@ def assert_obs_read(ours: Modality, theirs: Any) -> None:
     for column in theirs.obs:
         found, right = ours.read_obs(column), theirs.obs[column].reset_index(drop=True)
         found, right = _with_plain_nothing(found), _with_plain_nothing(right)
+        if isinstance(right.dtype, pd.StringDtype) and isinstance(found.dtype, pd.StringDtype):
+            right = right.astype(found.dtype)  # mudata, which joins columns, may have another dtype for texts
         pd.testing.assert_series_equal(found, right, check_names=False, check_exact=True)
 
 
