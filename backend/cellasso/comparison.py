@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
-    from cellasso.stored_values import Attributes, Side
+    from cellasso.stored_values import Attributes, Known, Side
     from cellasso.subset import Index
 
     Compare = Callable[[str, NDArray[Any], NDArray[Any]], None]
@@ -52,10 +52,10 @@ class Comparison:
     left_out
         HDF5 paths of the source that the export is not to have.
     known
-        Attributes of the source by address, where they have been read already.
+        What has been read of objects of the source already, by address.
     """
 
-    def __init__(self, source: Side, target: Side, left_out: Collection[str], known: Mapping[int, Attributes]) -> None:
+    def __init__(self, source: Side, target: Side, left_out: Collection[str], known: Mapping[int, Known]) -> None:
         self.source = source
         self.target = target
         self.left_out = left_out
@@ -135,7 +135,10 @@ class Comparison:
         changed: Collection[bytes] = (),
     ) -> None:
         """Compare attributes: which there are, their types, their values."""
-        expected, found = self.known.get(h5o.get_info(s).addr) or attributes(s), attributes(t)
+        known = self.known.get(h5o.get_info(s).addr)
+        self._attributes(attributes(s) if known is None else known.attributes, attributes(t), path, changed)
+
+    def _attributes(self, expected: Attributes, found: Attributes, path: str, changed: Collection[bytes]) -> None:
         for name in expected.keys() | found.keys():
             if name in changed or (name in MAY_BE_ADDED and name not in expected):
                 continue
@@ -157,8 +160,16 @@ class Comparison:
         columns: Index | None = None,
     ) -> None:
         """Compare the rows of a dataset and its attributes; of a large one some rows."""
-        expected, found = Stored(self.source, s), Stored(self.target, t)
+        expected = Stored(self.source, s)
         self.attributes(s, t, path, changed=ENCODING if expected.shape is None else ())
+        self._dataset(expected, Stored(self.target, t), path, rows, columns)
+
+    def known_dataset(self, known: Known, t: h5d.DatasetID, path: str, rows: Index | None) -> None:
+        """Compare as `dataset` does, without opening that of the source again."""
+        self._attributes(known.attributes, attributes(t), path, ())
+        self._dataset(Stored(self.source, known), Stored(self.target, t), path, rows, None)
+
+    def _dataset(self, expected: Stored, found: Stored, path: str, rows: Index | None, columns: Index | None) -> None:
         shape = expected.shape
         if shape and rows is not None:
             shape = (len(rows), *(shape[1:] if columns is None else (len(columns), *shape[2:])))

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from h5py import h5, h5a, h5d, h5g, h5o, h5p, h5s, h5t
 
-from cellasso.stored_values import attributes, refers
+from cellasso.stored_values import Known, attributes, refers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.handle import Node
-    from cellasso.stored_values import Attributes
 
 TEXTS = {
     cset: h5t.py_create(h5py.string_dtype(encoding))
@@ -74,12 +73,12 @@ class Templates:
 
     Attributes
     ----------
-    attributes
-        Those of the originals, by address: they are wanted again when the copies are compared with them.
+    known
+        What was read of the originals, by address: it is wanted again when the copies are compared with them.
     """
 
     def __init__(self) -> None:
-        self.attributes: dict[int, Attributes] = {}
+        self.known: dict[int, Known] = {}
         self._made: dict[Hashable, tuple[h5p.PropOCID, h5d.DatasetID | h5g.GroupID]] = {}
 
     def dataset(
@@ -93,18 +92,21 @@ class Templates:
     ) -> h5py.Dataset:
         """Create a dataset as `create_like` does."""
         make = partial(create_like, source, parent, None, shape, dtype=dtype)
-        return h5py.Dataset(self._copy(source, parent, name, (shape, dtype, source.id.get_type().encode()), make))
+        known = Known(attributes(source.id), source.id.get_type(), source.shape, source.id.get_offset())
+        return h5py.Dataset(self._copy(source, parent, name, known, make, of=(shape, dtype)))
 
     def group(self, source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
         """Create a group as `create_group_like` does."""
-        return h5py.Group(self._copy(source, parent, name, (), partial(create_group_like, source, parent, None)))
+        known, make = Known(attributes(source.id)), partial(create_group_like, source, parent, None)
+        return h5py.Group(self._copy(source, parent, name, known, make))
 
     def _copy(
-        self, source: Node, parent: h5py.Group, name: str, kind: Hashable, make: Callable[[], Node]
+        self, source: Node, parent: h5py.Group, name: str, known: Known, make: Callable[[], Node], *, of: Hashable = ()
     ) -> h5d.DatasetID | h5g.GroupID:
-        plist, found = source.id.get_create_plist(), attributes(source.id)
-        self.attributes[h5o.get_info(source.id).addr] = found
-        key = kind, *((attribute, each.kind.encode(), *each[1:]) for attribute, each in found.items())
+        plist = source.id.get_create_plist()
+        self.known[h5o.get_info(source.id).addr] = known
+        kind = None if known.kind is None else known.kind.encode()
+        key = of, kind, *((name, each.kind.encode(), *each[1:]) for name, each in known.attributes.items())
         creation, template = self._made.get(key, (None, None))
         if template is None or not plist.equal(creation):
             template = make().id

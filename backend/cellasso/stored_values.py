@@ -55,8 +55,36 @@ class Side:
         self.descriptor = descriptor if not root.file.userblock_size else None
 
 
+class Known(NamedTuple):
+    """What has been read of an object already: of a frame of thousands of columns that is a tenth of the work.
+
+    Attributes
+    ----------
+    kind
+        Type of a dataset, h5py's `TypeID`.
+    offset
+        Where the values of a dataset lie in the file; `None` where they are not in one piece.
+    """
+
+    attributes: Attributes
+    kind: Any = None
+    shape: tuple[int, ...] | None = None
+    offset: int | None = None
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether it says that it is a categorical column."""
+        stated = self.attributes.get(b"encoding-type")
+        return stated is not None and stated.values in {("categorical",), (b"categorical",)}
+
+
 class Stored:
     """A dataset of one of the two files; what is asked for many times is looked up once.
+
+    Parameters
+    ----------
+    stored
+        The dataset, or what is known of one whose values lie in one piece.
 
     Attributes
     ----------
@@ -64,10 +92,10 @@ class Stored:
         `None` when it holds nothing.
     """
 
-    def __init__(self, side: Side, stored: h5d.DatasetID) -> None:
+    def __init__(self, side: Side, stored: h5d.DatasetID | Known) -> None:
         self._side = side
-        self._id = stored
-        self.kind: h5t.TypeID = stored.get_type()
+        self._id: Any = stored
+        self.kind: Any = stored.kind if isinstance(stored, Known) else stored.get_type()
         self.shape: tuple[int, ...] | None = stored.shape
         self._bytes = _of_bytes(self.kind.encode())
 
@@ -135,8 +163,15 @@ class Stored:
 
     def _offset(self) -> int | None:
         """Return where the values lie in the file; `None` if they are in chunks, elsewhere, or not at all."""
-        offset = self._id.get_offset() if self._side.descriptor is not None and self._bytes is not None else None
+        if self._side.descriptor is None or self._bytes is None:
+            return None
+        offset = self._id.offset if isinstance(self._id, Known) else self._id.get_offset()
         return None if offset is None else int(offset)
+
+    @property
+    def is_in_one_piece(self) -> bool:
+        """Whether it is read without HDF5."""
+        return self._offset() is not None
 
     @property
     def _value_bytes(self) -> int:

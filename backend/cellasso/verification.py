@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5o
+from h5py import h5d, h5l, h5o
 
 from cellasso import elements
 from cellasso.comparison import ENCODING, SPARSE, Comparison, named
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cellasso.handle import Handle, Node
     from cellasso.job import Job
-    from cellasso.stored_values import Attributes
+    from cellasso.stored_values import Known
     from cellasso.subset import Index
 
 
@@ -49,15 +49,14 @@ class Intended:
         By HDF5 path in the source: the name that an element has in the export, where it could not keep its own.
     own_names
         By HDF5 path of an obs whose cells are called as in that of the file: the column that keeps their own names.
-    attributes
-        Not a difference, but attributes of the source by address, where they have been read already: of thousands of
-        columns that is a tenth of the work.
+    known
+        Not a difference, but what has been read of objects of the source already, by address.
     """
 
     left_out: set[str] = field(default_factory=set)
     called: dict[str, str] = field(default_factory=dict)
     own_names: dict[str, str] = field(default_factory=dict)
-    attributes: dict[int, Attributes] = field(default_factory=dict)
+    known: dict[int, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class _Verification(Comparison):
     """Walks the members of the source as HDF5 lists them, and looks for each in the export."""
 
     def __init__(self, job: Job, source: Side, target: Side, intended: Intended) -> None:
-        super().__init__(source, target, intended.left_out, intended.attributes)
+        super().__init__(source, target, intended.left_out, intended.known)
         self._job = job
         self._intended = intended
 
@@ -306,12 +305,19 @@ class _Verification(Comparison):
                 self._column(s, t, name, table, path)
 
     def _column(self, s: h5py.Group, t: h5py.Group, name: str, table: _Table, path: str) -> None:
-        node, copy, inside = h5o.open(s.id, name.encode()), h5o.open(t.id, name.encode()), f"{path}/{name}"
+        copy, inside = h5o.open(t.id, name.encode()), f"{path}/{name}"
+        known = self._known_dataset(s, name) if table.store is None else None
+        if known is not None:
+            self.known_dataset(known, copy, inside, table.rows)
+            return
+        node = h5o.open(s.id, name.encode())
         if isinstance(node, h5d.DatasetID):
             self._array_column(node, copy, table, inside)
             return
         column, copied = h5py.Group(node), h5py.Group(copy)
-        kind = elements.encoding(column)
+        known = self.known.get(h5o.get_info(node).addr)
+        is_categorical = known is not None and known.is_categorical
+        kind = "categorical" if is_categorical else elements.encoding(column)
         if kind == "categorical":
             self._categorical(column, copied, table, inside)
         elif column == table.store:
@@ -321,6 +327,13 @@ class _Verification(Comparison):
             self._columns(column, copied, table, inside)
         else:
             self.element(column, copied, inside, table.rows)
+
+    def _known_dataset(self, s: h5py.Group, name: str) -> Known | None:
+        """Return what is known of a member whose values can be read without opening it."""
+        link = s.id.links.get_info(name.encode())
+        known = self.known.get(link.u) if link.type == h5l.TYPE_HARD else None
+        is_readable = known is not None and known.offset is not None and Stored(self.source, known).is_in_one_piece
+        return known if is_readable else None
 
     def _array_column(self, s: h5d.DatasetID, t: h5d.DatasetID, table: _Table, path: str) -> None:
         reference = h5py.Dataset(s).attrs.get("categories") if table.store is not None else None

@@ -107,7 +107,7 @@ class Copy:
         self._lengths: dict[str, int] = {}  # of obs and var of the group that is being written
         self.left_out: list[str] = []
         self.templates = replica.Templates()
-        self.intended = Intended(attributes=self.templates.attributes)
+        self.intended = Intended(known=self.templates.known)
 
     # -- groups ---------------------------------------------------------------------------------------
 
