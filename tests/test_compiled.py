@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from cellasso import compiled, morton
+from cellasso import compiled, morton, packing
 from cellasso.plane import Plane, Viewport
 from cellasso_app.coloring import Categories, Values, palette
 from cellasso_app.labels import medians, place
@@ -18,8 +18,6 @@ from cellasso_app.raster import HIDDEN, ORDERS, SELECTED, Canvas, Cells, Style, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-pytestmark = pytest.mark.loops
 
 N = 300
 CANVAS = Canvas(40, 30)
@@ -145,3 +143,13 @@ def test_many_cells_are_not_left_to_python(monkeypatch) -> None:
 
 def test_a_loop_is_pickled_by_its_name() -> None:
     assert pickle.loads(pickle.dumps(morton.find_ends)) is morton.find_ends
+
+
+def test_other_loops_are_never_left_to_python(monkeypatch) -> None:
+    ran = []
+    monkeypatch.setattr(compiled.Loop, "is_ready", False)
+    monkeypatch.setattr(compiled.Loop, "compiled", property(lambda loop: lambda *_: ran.append(loop.__name__)))
+    monkeypatch.setattr(compiled, "is_awaited", compiled.threading.Event())
+    compiled.is_awaited.set()
+    packing.pack_columns()
+    assert ran == ["pack_columns"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellasso.compiled import njit
+from cellasso.compiled import njit_or_python
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,13 +46,13 @@ TALLIES = 4
 # datashader compiles as much anew in every process, for 3 s: these are kept on disk (cache=True)
 
 
-@njit(inline="always")
+@njit_or_python(inline="always")
 def _shuffled(i: int) -> int:
     """Neighbours along the curve meet in a pixel: multiples of 2**32/φ put their random bits far from each other."""
     return ((i * 2654435761) & 0xFFFFFC00) >> 2
 
 
-@njit
+@njit_or_python
 def _marks(ranks: NDArray[np.int16]) -> NDArray[np.int64]:
     """Return rank and colour of a word by colour, `(256,)`; -1 for those that are not drawn."""
     marks = np.empty(256, dtype=np.int64)
@@ -61,7 +61,7 @@ def _marks(ranks: NDArray[np.int16]) -> NDArray[np.int64]:
     return marks
 
 
-@njit
+@njit_or_python
 def _locate(
     xs: NDArray[np.float32],
     ys: NDArray[np.float32],
@@ -87,7 +87,7 @@ def _locate(
         pixels[i] = np.uint32(pixel if inside else np.int32(-1))  # those below the row wrap around to the far end too
 
 
-@njit
+@njit_or_python
 def _word(
     first: int, codes: NDArray[np.uint8], marks: NDArray[np.int64], states: NDArray[np.uint8], words: NDArray[np.int64]
 ) -> None:
@@ -102,7 +102,7 @@ def _word(
         words[i] |= np.int64(states[i]) << SELECTED
 
 
-@njit
+@njit_or_python
 def _keep(pixels: NDArray[np.uint32], n_pixels: int, words: NDArray[np.int64]) -> int:
     """Move those that are drawn to the front and return how many they are; mostly all are."""
     farthest, bits = np.uint32(0), np.int64(0)
@@ -118,7 +118,7 @@ def _keep(pixels: NDArray[np.uint32], n_pixels: int, words: NDArray[np.int64]) -
     return np.int64(n)
 
 
-@njit
+@njit_or_python
 def _note(
     xy: NDArray[np.float32],
     codes: NDArray[np.uint8],
@@ -140,7 +140,7 @@ def _note(
     return _keep(pixels, n_pixels, words[: stop - start])
 
 
-@njit
+@njit_or_python
 def raise_top(
     xy: NDArray[np.float32],
     codes: NDArray[np.uint8],
@@ -191,7 +191,7 @@ def raise_top(
     return n
 
 
-@njit
+@njit_or_python
 def _level(flat: NDArray[np.int64]) -> None:
     """Put back pixels that have counted beyond `MOST`."""
     for i in range(len(flat)):
@@ -199,7 +199,7 @@ def _level(flat: NDArray[np.int64]) -> None:
             flat[i] = MOST | (flat[i] & TOP)
 
 
-@njit
+@njit_or_python
 def add_mixture(
     xy: NDArray[np.float32],
     codes: NDArray[np.uint8],
@@ -253,7 +253,7 @@ def add_mixture(
     return n
 
 
-@njit
+@njit_or_python
 def divide_mixture(
     sums: NDArray[np.int64], first_row: int, words: NDArray[np.int64], mixture: NDArray[np.uint8]
 ) -> None:
@@ -282,7 +282,7 @@ def divide_mixture(
             words[row, column] = (min(n, MOST >> COUNT) << COUNT) | ((first >> CHOSEN) << SELECTED) | pixel
 
 
-@njit
+@njit_or_python
 def pick_colors(mixture: NDArray[np.uint8], words: NDArray[np.int64], picked: NDArray[np.uint8]) -> None:
     """Write the colours `(rows, width, 3)` of the pixels of a mixture whose numbers stand in the words."""
     colors, flat, out = mixture.reshape(-1, 3), words.reshape(-1), picked.reshape(-1, 3)
@@ -292,14 +292,14 @@ def pick_colors(mixture: NDArray[np.uint8], words: NDArray[np.int64], picked: ND
             out[i, channel] = colors[pixel, channel]
 
 
-@njit(inline="always")
+@njit_or_python(inline="always")
 def _logarithm(value: float, low: float) -> float:
     if low > 0:
         return np.log(value)
     return np.log1p(value) if value >= 0 else -np.log1p(-value)
 
 
-@njit
+@njit_or_python
 def to_steps(values: NDArray[np.float32], low: float, high: float, logarithmic: bool, steps: NDArray[np.uint8]) -> None:
     """Write on which of 255 steps from `low` to `high` each value lies, those beyond on the outermost; 255 for NaN.
 
@@ -316,7 +316,7 @@ def to_steps(values: NDArray[np.float32], low: float, high: float, logarithmic: 
         steps[i] = np.uint8(np.rint(((_logarithm(within, low) if logarithmic else within) - start) / span * 254))
 
 
-@njit
+@njit_or_python
 def add_values(
     xy: NDArray[np.float32],
     values: NDArray[np.float32],
@@ -360,7 +360,7 @@ def add_values(
     return n
 
 
-@njit
+@njit_or_python
 def color_means(
     sums: NDArray[np.float64],
     known: NDArray[np.int64],
@@ -385,7 +385,7 @@ def color_means(
             flat[i] = (flat[i] >> SELECTED << SELECTED) | (rank << RANK) | code
 
 
-@njit
+@njit_or_python
 def collect(
     xy: NDArray[np.float32],
     codes: NDArray[np.uint8],
@@ -419,7 +419,7 @@ def collect(
     return n
 
 
-@njit
+@njit_or_python
 def count_pixels(words: NDArray[np.int64], n_counts: int) -> NDArray[np.int64]:
     """Return how many pixels have each number of cells, `(n_counts,)`, the last those with more; none at 0."""
     counts, flat = np.zeros((TALLIES, n_counts), dtype=np.int64), words.reshape(-1)
@@ -429,7 +429,7 @@ def count_pixels(words: NDArray[np.int64], n_counts: int) -> NDArray[np.int64]:
     return counts.sum(axis=0)
 
 
-@njit
+@njit_or_python
 def spread_dots(
     words: NDArray[np.int64], coverage: NDArray[np.uint8], first_row: int, spread: NDArray[np.int64]
 ) -> None:
@@ -460,7 +460,7 @@ def spread_dots(
                     _raise_columns(spread[y - first_row], columns[:n], right, tops[:n], step << COUNT)
 
 
-@njit
+@njit_or_python
 def _raise_columns(
     spread: NDArray[np.int64], columns: NDArray[np.int64], right: int, tops: NDArray[np.int64], step: int
 ) -> None:
@@ -476,7 +476,7 @@ def _raise_columns(
         spread[column] = max(spread[column], step | tops[i])
 
 
-@njit
+@njit_or_python
 def shade(
     words: NDArray[np.int64], opacity: NDArray[np.uint8], codes: NDArray[np.uint8], alpha: NDArray[np.uint8]
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellasso.compiled import njit
+from cellasso.compiled import njit_or_python
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -100,7 +100,7 @@ def _median(values: NDArray[np.float32]) -> float:
     return above if len(values) % 2 else (float(values[:upper].max()) + above) / 2
 
 
-@njit
+@njit_or_python
 def _count(xy: NDArray[np.float32], codes: NDArray[np.integer], counts: NDArray[np.int64]) -> None:
     """Count the finite points of each category."""
     for i in range(xy.shape[1]):
@@ -108,7 +108,7 @@ def _count(xy: NDArray[np.float32], codes: NDArray[np.integer], counts: NDArray[
             counts[codes[i]] += 1
 
 
-@njit
+@njit_or_python
 def _group(
     xy: NDArray[np.float32],
     codes: NDArray[np.integer],
@@ -130,7 +130,7 @@ def _group(
             passed[codes[i]] += 1
 
 
-@njit
+@njit_or_python
 def _place(
     anchors: NDArray[np.float64],
     sizes: NDArray[np.float64],
@@ -184,7 +184,7 @@ def _place(
             n += 1
 
 
-@njit
+@njit_or_python
 def _sort(boxes: NDArray[np.float64], rising: NDArray[np.float64]) -> None:
     """Write boxes by rising y_low, `(n, 4)` both: they are few, and NumPy's sorting would take seconds to compile."""
     for k in range(len(boxes)):
@@ -197,7 +197,7 @@ def _sort(boxes: NDArray[np.float64], rising: NDArray[np.float64]) -> None:
             rising[at, side] = boxes[k, side]
 
 
-@njit
+@njit_or_python
 def _next_free(x: float, y: float, last: float, boxes: NDArray[np.float64]) -> float:
     """Return the first y from `y` on at which `(x, y)` is in no box, or any above `last`; boxes by rising y_low."""
     for k in range(len(boxes)):

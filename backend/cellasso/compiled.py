@@ -30,17 +30,23 @@ class Loop(Generic[Function]):
     all: then each process compiles for itself.
     """
 
-    def __init__(self, function: Function, inline: str) -> None:
+    def __init__(self, function: Function, inline: str = "never", *, by_python: bool = False) -> None:
         update_wrapper(self, function)
         self._function = function
         self._inline = inline
+        self._by_python = by_python
 
     def __call__(self, *values: Any) -> Any:
         """Run it, compiled or not."""
-        if is_awaited.is_set() and not self.is_ready and not getattr(_here, "compiles", False) and _are_few(values):
+        if self._by_python and is_awaited.is_set() and self._is_left_to_python(values):
             with np.errstate(all="ignore"):  # compiled it would not warn either
                 return self._function(*values)
         return self.compiled(*values)
+
+    def _is_left_to_python(self, values: tuple[Any, ...]) -> bool:
+        if self.is_ready or getattr(_here, "compiles", False):
+            return False
+        return all(value.size <= FEW for value in values if isinstance(value, np.ndarray))
 
     def __reduce__(self) -> str:
         return str(self._function.__qualname__)  # pickled as the function would be, by its name
@@ -72,15 +78,31 @@ class Loop(Generic[Function]):
         return (stats and stats.cache_path) or ""
 
 
+def njit(function: Function) -> Function:
+    """Make a `Loop` of a function."""
+    return cast("Function", Loop(function))
+
+
 @overload
-def njit(function: Function) -> Function: ...
+def njit_or_python(function: Function) -> Function: ...
 @overload
-def njit(*, inline: str) -> Callable[[Function], Function]: ...
-def njit(function: Function | None = None, *, inline: str = "never") -> Function | Callable[[Function], Function]:
-    """Make a `Loop` of a function, for `numba.njit` with these options."""
+def njit_or_python(*, inline: str) -> Callable[[Function], Function]: ...
+def njit_or_python(
+    function: Function | None = None, *, inline: str = "never"
+) -> Function | Callable[[Function], Function]:
+    """Make a `Loop` of a function that Python may run while it is being compiled.
+
+    It has to give the same there, to the last bit, and with the oldest NumPy: integers of NumPy that meet Python's may
+    become floats or overflow, which they do not in numba. Tests show it for each.
+
+    Parameters
+    ----------
+    inline
+        As for `numba.njit`.
+    """
     if function is None:
-        return lambda function: cast("Function", Loop(function, inline))
-    return cast("Function", Loop(function, inline))
+        return lambda function: cast("Function", Loop(function, inline, by_python=True))
+    return cast("Function", Loop(function, inline, by_python=True))
 
 
 is_awaited = threading.Event()
@@ -97,7 +119,3 @@ def compiling() -> Iterator[None]:
         yield
     finally:
         _here.compiles = False
-
-
-def _are_few(values: tuple[Any, ...]) -> bool:
-    return all(value.size <= FEW for value in values if isinstance(value, np.ndarray))

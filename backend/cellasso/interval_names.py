@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NEWLINE, SPACE, TAB, COMMA, DASH, DOT, COLON, UNDERSCORE, ZERO, NINE = (ord(c) for c in "\n \t,-.:_09")
 
 
-@njit(inline="always")
+@njit
 def _skip_blanks(text: NDArray[np.uint8], at: int, first: int) -> int:
     """Return where a stretch that ends at `at` ends without its blanks."""
     while at > first and (text[at - 1] == SPACE or text[at - 1] == TAB):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellasso.compiled import njit
+from cellasso.compiled import njit_or_python
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@njit(inline="always")
+@njit_or_python(inline="always")
 def _spread(value: int) -> int:
     """Put a zero before each of the lowest 16 bits."""
     value &= 0xFFFF
@@ -25,13 +25,13 @@ def _spread(value: int) -> int:
     return (value | (value << 1)) & 0x55555555
 
 
-@njit(inline="always")
+@njit_or_python(inline="always")
 def _step(value: float, low: float, scale: float, side: int) -> int:
     at = (np.float64(value) - low) * scale
     return 0 if not at > 0 else side - 1 if at >= side else int(at)
 
 
-@njit
+@njit_or_python
 def sort_points(
     points: NDArray[np.float32], low: NDArray[np.float64], scale: NDArray[np.float64], side: int, n: int
 ) -> NDArray[np.int32]:
@@ -58,7 +58,7 @@ def sort_points(
     return order
 
 
-@njit
+@njit_or_python
 def find_ends(points: NDArray[np.float32], axis: int, least: float, most: float) -> tuple[int, float, float]:
     """Return how many points are finite, and the ends of those coordinates of theirs within `least` and `most`."""
     n, low, high = 0, np.inf, -np.inf
@@ -71,7 +71,7 @@ def find_ends(points: NDArray[np.float32], axis: int, least: float, most: float)
     return n, low, high
 
 
-@njit
+@njit_or_python
 def gather_points(
     points: NDArray[np.float32], order: NDArray[np.int32], x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> None:
@@ -80,7 +80,7 @@ def gather_points(
         x[i], y[i] = points[order[i], 0], points[order[i], 1]
 
 
-@njit
+@njit_or_python
 def bound_blocks(xy: NDArray[np.float32], block: int) -> NDArray[np.float64]:
     """Return x low, x high, y low, y high of each `block` points, `(n_blocks, 4)`."""
     n = xy.shape[1]
@@ -95,7 +95,7 @@ def bound_blocks(xy: NDArray[np.float32], block: int) -> NDArray[np.float64]:
     return boxes
 
 
-@njit
+@njit_or_python
 def find_spans(
     boxes: NDArray[np.float64], block: int, n: int, x_low: float, x_high: float, y_low: float, y_high: float
 ) -> NDArray[np.int64]:
@@ -119,7 +119,7 @@ def find_spans(
     return spans[:m]
 
 
-@njit
+@njit_or_python
 def count_inside(
     xy: NDArray[np.float32], spans: NDArray[np.int64], x_low: float, x_high: float, y_low: float, y_high: float
 ) -> int:
@@ -136,7 +136,7 @@ def count_inside(
     return n
 
 
-@njit
+@njit_or_python
 def mark_cells(order: NDArray[np.int32], inside: NDArray[np.bool_], mask: NDArray[np.bool_]) -> None:
     """Mark the cells `order`, `(n,)`, of those points that are inside, `(n,)`, among all, `(n_obs,)`."""
     for i in range(len(order)):
@@ -144,7 +144,7 @@ def mark_cells(order: NDArray[np.int32], inside: NDArray[np.bool_], mask: NDArra
             mask[order[i]] = True
 
 
-@njit
+@njit_or_python
 def find_nearest(
     xy: NDArray[np.float32],
     spans: NDArray[np.int64],

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellasso.compiled import njit
+from cellasso.compiled import njit_or_python
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ HAS_EDGES = 2
 """Bit of a square's state: edges run through it."""
 
 
-@njit(inline="always")
+@njit_or_python(inline="always")
 def _place(value: float, low: float, scale: float, side: int) -> int:
     """Row or column of a coordinate; never falls where the coordinate rises."""
     at = (value - low) * scale
@@ -39,7 +39,7 @@ def _place(value: float, low: float, scale: float, side: int) -> int:
     return side - 1 if at >= side else int(at)
 
 
-@njit
+@njit_or_python
 def _columns(
     vertices: NDArray[np.float64],
     edge: int,
@@ -65,7 +65,7 @@ def _columns(
     return first, last
 
 
-@njit
+@njit_or_python
 def build(
     vertices: NDArray[np.float64],
     low: NDArray[np.float64],
@@ -116,7 +116,7 @@ def build(
     return state, starts, edges
 
 
-@njit
+@njit_or_python
 def find_inside(
     xs: NDArray[np.floating],
     ys: NDArray[np.floating],
