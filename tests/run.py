@@ -67,8 +67,8 @@ def check(scripts: Path, name: str, *arguments: str) -> bool:
 def check_oldest(scripts: Path) -> bool:
     """Run the tests with the oldest versions that pyproject.toml allows; return whether they passed.
 
-    Not those in the browser, nor those of our own compiled loops, nor all generated files: they take long. For Pythons
-    newer than the oldest there are no wheels of these versions.
+    Not those in the browser, nor those of our own compiled loops, nor what is marked as `more`: they take long. For
+    Pythons newer than the oldest there are no wheels of these versions.
     """
     print("\n── the oldest versions that pyproject.toml allows ──", flush=True)
     if sys.version_info[:2] != OLDEST_PYTHON:

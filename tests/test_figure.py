@@ -104,6 +104,7 @@ def test_y_may_run_down():
             assert sign * (place_of(root, low)[1] - place_of(root, high)[1]) > 20  # SVG counts from the top
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
 def test_nothing_is_cut_at_the_edges_and_the_key_keeps_off_the_picture(design):
     image = png(design, picture(design) * np.uint8([1, 1, 1, 0]))[..., :3]
@@ -137,6 +138,7 @@ def test_translucent_pixels_lie_on_the_ground_or_stay_as_they_are():
         np.testing.assert_allclose(shown.astype(int), expected, atol=2)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
 def test_an_svg_holds_the_picture_once_and_text_as_text(design):
     root = svg(design)

@@ -163,6 +163,7 @@ def test_no_parameter_of_any_part_can_be_set(session):
     assert session.seen() == before
 
 
+@pytest.mark.more
 def test_no_property_of_any_other_model_can_be_set_but_the_size_of_a_figure(session):
     before = session.seen()
     n = 0
@@ -358,6 +359,7 @@ def test_a_message_holds_few_changes(session):
         assert session.run(lambda changes=changes: session.wire.patch(*changes)) == expected
 
 
+@pytest.mark.more
 def test_what_is_refused_does_not_fill_the_log(session, caplog):
     async def storm() -> None:
         for _ in range(100):

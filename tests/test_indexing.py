@@ -111,6 +111,7 @@ def build_elsewhere(path, root, moment="", number=0, marker=""):
 # -- killed -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("moment", "number"),
     [("append", 1), ("append", 4), ("fsync", 1), ("fsync", 8), ("rename", 1), ("rename", 2), ("rename", 7)],
@@ -222,6 +223,7 @@ def test_a_disk_without_room_is_said_before(tmp_path, path, monkeypatch):
 # -- a cluster --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.more
 @pytest.mark.filterwarnings("ignore")  # distributed remarks on its own killed workers and on the sockets they leave
 def test_a_cluster_that_loses_a_worker_builds_the_same_index(tmp_path, path, monkeypatch):
     from distributed import Client, LocalCluster

@@ -233,6 +233,7 @@ def test_a_websocket_that_comes_before_any_page_is_checked_before_anything_is_bu
             assert ask(f"http://{address}/main")[0] == 403  # and is guarded from then on
 
 
+@pytest.mark.more
 def test_several_processes_ask_for_one_token_and_keep_it_while_one_of_them_lives(folder):
     address = f"http://127.0.0.1:{free_port()}/main"
     port = address.rpartition(":")[2].partition("/")[0]

@@ -111,6 +111,7 @@ def test_many_steps_survive_json(operations, inverted, n):
     assert load(dump(recipe)) == recipe
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("inverted", [0, 1])
 @pytest.mark.parametrize("operations", [("add",), OPERATIONS], ids=["one_operation", "mixed"])
 def test_thousands_of_steps_are_written_read_and_replayed(dataset, operations, inverted):

@@ -451,6 +451,7 @@ def combined(before: np.ndarray | None, fresh: np.ndarray, operation: str) -> np
     return None if operation == "subtract" and not after.any() else before
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("seed", range(12))
 def test_after_any_sequence_of_operations_the_recipe_replays_to_the_mask(session, seed):
     """The mask is also followed in NumPy, so that mask and recipe cannot be wrong together."""

@@ -104,6 +104,7 @@ def change_value(path: str, at: int) -> Callable[[h5py.File], None]:
     return change
 
 
+@pytest.mark.more
 def test_every_array_is_compared(made):
     kept = []
     with h5py.File(made.sound) as file:
@@ -119,6 +120,7 @@ def test_every_array_is_compared(made):
     assert kept == []
 
 
+@pytest.mark.more
 def test_every_attribute_is_compared(made):
     kept = []
     for name in ["/", *nodes(made.sound)]:
