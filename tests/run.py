@@ -35,11 +35,8 @@ fail. Install both and start again:
 
 
 def ensure_chromium() -> None:
-    """Install Debian's chromium when it is missing and root's rights are at hand; otherwise say how to.
-
-    With the library that the program needs by which Playwright drives it.
-    """
-    if shutil.which("chromium") and find_library("atomic"):
+    """Install Debian's chromium when it is missing and root's rights are at hand; otherwise say how to."""
+    if has_chromium():
         return
     as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     may = shutil.which("apt-get") and (not as_root or (shutil.which("sudo") and not call(*as_root, "true")))
@@ -49,8 +46,13 @@ def ensure_chromium() -> None:
         call(*apt, "update")
         # Ubuntu answers to the first name with a script that asks for a snap; knowing no second, it installs nothing.
         call(*apt, "install", "--yes", "--no-install-recommends", "chromium", "chromium-common", "libatomic1")
-    if not (shutil.which("chromium") and find_library("atomic")):
+    if not has_chromium():
         print(NO_CHROMIUM, flush=True)
+
+
+def has_chromium() -> bool:
+    """Whether the browser is there, and the library without which nothing drives it."""
+    return bool(shutil.which("chromium") and find_library("atomic"))
 
 
 def call(*command: str) -> int:

@@ -42,6 +42,17 @@ def by_python(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[]
     assert not compiled.is_awaited.is_set()
 
 
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the loops that are not left to Python while another process compiles; they do nothing."""
+    names: list[str] = []
+    monkeypatch.setattr(compiled.Loop, "is_ready", False)
+    monkeypatch.setattr(compiled.Loop, "compiled", property(lambda loop: lambda *_: names.append(loop.__name__)))
+    monkeypatch.setattr(compiled, "is_awaited", compiled.threading.Event())
+    compiled.is_awaited.set()
+    return names
+
+
 def points(seed: int = 0) -> np.ndarray:
     """Some of them not finite, some the same, some on the edges."""
     rng = np.random.default_rng(seed)
@@ -126,12 +137,7 @@ def test_names_stand_at_the_same_places(by_python) -> None:
     assert_same(by_python(places), places())
 
 
-def test_many_cells_are_not_left_to_python(monkeypatch) -> None:
-    ran = []
-    monkeypatch.setattr(compiled.Loop, "is_ready", False)
-    monkeypatch.setattr(compiled.Loop, "compiled", property(lambda loop: lambda *_: ran.append(loop.__name__)))
-    monkeypatch.setattr(compiled, "is_awaited", compiled.threading.Event())
-    compiled.is_awaited.set()
+def test_many_cells_are_not_left_to_python(ran) -> None:
     many = np.zeros((compiled.FEW, 2), dtype="f4")
     morton.find_ends(many, 0, 0.0, 1.0)
     assert ran == ["find_ends"]
@@ -145,11 +151,6 @@ def test_a_loop_is_pickled_by_its_name() -> None:
     assert pickle.loads(pickle.dumps(morton.find_ends)) is morton.find_ends
 
 
-def test_other_loops_are_never_left_to_python(monkeypatch) -> None:
-    ran = []
-    monkeypatch.setattr(compiled.Loop, "is_ready", False)
-    monkeypatch.setattr(compiled.Loop, "compiled", property(lambda loop: lambda *_: ran.append(loop.__name__)))
-    monkeypatch.setattr(compiled, "is_awaited", compiled.threading.Event())
-    compiled.is_awaited.set()
+def test_other_loops_are_never_left_to_python(ran) -> None:
     packing.pack_columns()
     assert ran == ["pack_columns"]

@@ -164,10 +164,12 @@ class Comparison:
         self.attributes(s, t, path, changed=ENCODING if expected.shape is None else ())
         self._dataset(expected, Stored(self.target, t), path, rows, columns)
 
-    def known_dataset(self, known: Known, t: h5d.DatasetID, path: str, rows: Index | None) -> None:
+    def known_dataset(
+        self, expected: Stored, known: Attributes, t: h5d.DatasetID, path: str, rows: Index | None
+    ) -> None:
         """Compare as `dataset` does, without opening that of the source again."""
-        self._attributes(known.attributes, attributes(t), path, ())
-        self._dataset(Stored(self.source, known), Stored(self.target, t), path, rows, None)
+        self._attributes(known, attributes(t), path, ())
+        self._dataset(expected, Stored(self.target, t), path, rows, None)
 
     def _dataset(self, expected: Stored, found: Stored, path: str, rows: Index | None, columns: Index | None) -> None:
         shape = expected.shape

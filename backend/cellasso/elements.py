@@ -300,16 +300,17 @@ def read_strings(handle: Handle, node: Node) -> NDArray[np.object_]:
         return texts(handle.read(node))
     import pandas as pd  # noqa: PLC0415
 
-    values = pd.Series(read_column(handle, node))
+    return written_out(pd.Series(read_column(handle, node)))
+
+
+def written_out(values: pd.Series) -> NDArray[np.object_]:
+    """Return each value as text, `(n,)`; missing ones are ''."""
     return values.astype(object).where(values.notna(), "").map(str).to_numpy(dtype=object)
 
 
 def texts(stored: NDArray[Any]) -> NDArray[np.object_]:
     """Return `text` of each value, `(n,)`."""
-    values = np.ravel(stored).tolist()
-    return np.array(
-        [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values], dtype=object
-    )
+    return np.array([text(value) for value in np.ravel(stored).tolist()], dtype=object)
 
 
 def text(value: object) -> str:

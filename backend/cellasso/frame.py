@@ -157,8 +157,7 @@ class Frame:
         node = self._column_node(column)
         if isinstance(node, h5py.Dataset) and elements.encoding(node) == "string-array" and node.shape == (len(self),):
             return elements.read_strings(self._handle, node)  # without anndata, which takes seconds to import
-        values = self.read(column)
-        return values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object)
+        return elements.written_out(self.read(column))
 
     @cached_property
     def names(self) -> NDArray[np.object_]:

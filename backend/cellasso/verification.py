@@ -306,18 +306,19 @@ class _Verification(Comparison):
 
     def _column(self, s: h5py.Group, t: h5py.Group, name: str, table: _Table, path: str) -> None:
         copy, inside = h5o.open(t.id, name.encode()), f"{path}/{name}"
-        known = self._known_dataset(s, name) if table.store is None else None
-        if known is not None:
-            self.known_dataset(known, copy, inside, table.rows)
-            return
+        link = s.id.links.get_info(name.encode())
+        known = self.known.get(link.u) if link.type == h5l.TYPE_HARD else None  # `u` is the address then
+        if known is not None and known.offset is not None and table.store is None:
+            expected = Stored(self.source, known)
+            if expected.is_in_one_piece:  # its values can be read without opening it
+                self.known_dataset(expected, known.attributes, copy, inside, table.rows)
+                return
         node = h5o.open(s.id, name.encode())
         if isinstance(node, h5d.DatasetID):
             self._array_column(node, copy, table, inside)
             return
         column, copied = h5py.Group(node), h5py.Group(copy)
-        known = self.known.get(h5o.get_info(node).addr)
-        is_categorical = known is not None and known.is_categorical
-        kind = "categorical" if is_categorical else elements.encoding(column)
+        kind = "categorical" if known is not None and known.is_categorical else elements.encoding(column)
         if kind == "categorical":
             self._categorical(column, copied, table, inside)
         elif column == table.store:
@@ -327,13 +328,6 @@ class _Verification(Comparison):
             self._columns(column, copied, table, inside)
         else:
             self.element(column, copied, inside, table.rows)
-
-    def _known_dataset(self, s: h5py.Group, name: str) -> Known | None:
-        """Return what is known of a member whose values can be read without opening it."""
-        link = s.id.links.get_info(name.encode())
-        known = self.known.get(link.u) if link.type == h5l.TYPE_HARD else None
-        is_readable = known is not None and known.offset is not None and Stored(self.source, known).is_in_one_piece
-        return known if is_readable else None
 
     def _array_column(self, s: h5d.DatasetID, t: h5d.DatasetID, table: _Table, path: str) -> None:
         reference = h5py.Dataset(s).attrs.get("categories") if table.store is not None else None

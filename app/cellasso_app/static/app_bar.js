@@ -69,7 +69,6 @@ function panelButton(side, label, key) {
   const set = (shown) => {
     document.documentElement.dataset[side] = shown ? "shown" : "hidden";
     button.setAttribute("aria-pressed", String(shown));
-    window.dispatchEvent(new Event("resize")); // Bokeh measures its figures then
   };
   set(document.documentElement.dataset[side] !== "hidden");
   return button;
