@@ -7,7 +7,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from cellasso_app.work import Steps
+from cellasso_app.runtime.jobs import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable

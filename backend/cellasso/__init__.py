@@ -10,10 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cellasso.core.errors import CellassoError
     from cellasso.dataset import Dataset
     from cellasso.dataset import open_dataset as open  # noqa: A004 - `cellasso.open` reads as it should
-    from cellasso.errors import CellassoError
-    from cellasso.modality import Modality
+    from cellasso.model.modality import Modality
 
 __all__ = ["CellassoError", "Dataset", "Modality", "__version__", "open"]
 
@@ -25,8 +25,8 @@ except PackageNotFoundError:  # run from a checkout
 _HOMES = {
     "open": ("cellasso.dataset", "open_dataset"),
     "Dataset": ("cellasso.dataset", "Dataset"),
-    "Modality": ("cellasso.modality", "Modality"),
-    "CellassoError": ("cellasso.errors", "CellassoError"),
+    "Modality": ("cellasso.model.modality", "Modality"),
+    "CellassoError": ("cellasso.core.errors", "CellassoError"),
 }
 
 

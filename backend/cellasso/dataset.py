@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 import h5py
 import numpy as np
 
-from cellasso import elements
-from cellasso.errors import ElementError, FileError, NotFoundError
-from cellasso.handle import Handle, nearest
-from cellasso.index_cache import default_root
-from cellasso.modality import Modality, embedding_rank
-from cellasso.summarise import GroupSummary, count_groups
+from cellasso.column_index.cache import default_root
+from cellasso.core.errors import ElementError, FileError, NotFoundError
+from cellasso.encodings import elements
+from cellasso.model.modality import Modality, embedding_rank
+from cellasso.stats.group_summary import GroupSummary, count_groups
+from cellasso.store.hdf5.handle import Handle, nearest
 
 if TYPE_CHECKING:
     import os
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cellasso.export import Exported
-    from cellasso.matrix import Preview, Progress
-    from cellasso.selection import Recipe
+    from cellasso.matrix.matrix import Preview, Progress
+    from cellasso.selection.recipe import Recipe
+    from cellasso.write.export import Exported
 
 Format: TypeAlias = Literal["h5ad", "h5mu"]
 
@@ -249,8 +249,8 @@ class Dataset(Modality):
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> Exported:
-        """Write the cells of `mask` `(n_obs,)` bool to a new file; see `cellasso.export.export`."""
-        from cellasso.export import export  # noqa: PLC0415 - reading needs no writer
+        """Write the cells of `mask` `(n_obs,)` bool to a new file; see `cellasso.write.export.export`."""
+        from cellasso.write.export import export  # noqa: PLC0415 - reading needs no writer
 
         return export(self, mask, path, recipe=recipe, overwrite=overwrite, progress=progress)
 

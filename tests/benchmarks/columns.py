@@ -25,8 +25,8 @@ from big import write
 from measuring import Facts, Meter, duration, machine, number
 
 import cellasso
-from cellasso.matrix import Part, open_matrix
-from cellasso.tasks import run_blocks
+from cellasso.core.passes import run_blocks
+from cellasso.matrix.matrix import Part, open_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,10 +17,10 @@ import datashader.transfer_functions as tf
 import numpy as np
 import pandas as pd
 
-from cellasso.plane import Plane, Viewport
-from cellasso_app.coloring import Categories, Values, palette
-from cellasso_app.painting import pack
-from cellasso_app.raster import SELECTED, Canvas, Cells, Style, draw
+from cellasso.color.coloring import Categories, Values, palette
+from cellasso.points.point_index import Plane, Viewport
+from cellasso.raster.draw import SELECTED, Canvas, Cells, Style, draw
+from cellasso_app.views.embedding.renderer import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

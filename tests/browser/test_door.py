@@ -19,7 +19,7 @@ import pytest
 from matplotlib.path import Path as Polygon
 from shapely.geometry import LineString, Point
 
-from cellasso_app.entrance import Entrance
+from cellasso_app.server.entrance import Entrance
 from explorer_page import cells, open_page, paste, status
 from served import Address, served, write_h5ad
 
@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:(anndata|mudata)"),
 ]
 
-CLI = [sys.executable, "-c", "import sys; from cellasso_app.cli import main; sys.exit(main())"]
+CLI = [sys.executable, "-c", "import sys; from cellasso_app.cli.main import main; sys.exit(main())"]
 
 
 def export(page: Page, name: str) -> Path:

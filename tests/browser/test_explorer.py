@@ -18,7 +18,7 @@ import pytest
 from matplotlib.path import Path as Polygon
 
 import cellasso
-from cellasso.selection import load
+from cellasso.selection.recipe import load
 from explorer_page import cells, open_page, paste, status
 from served import HOSTILE, ROOT, served
 

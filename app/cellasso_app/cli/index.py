@@ -1,0 +1,154 @@
+"""The commands `cellasso index` and `cellasso cache`, and what the others say about indexes."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cellasso.core.errors import CellassoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
+
+    from cellasso.dataset import Dataset
+    from cellasso.matrix.matrix import Progress
+    from cellasso.model.modality import Modality
+
+    ShownProgress = Callable[[str], AbstractContextManager[Progress | None]]
+
+# h5py and numba are imported where a command needs them: `cellasso --help` answers at once.
+# ruff: noqa: PLC0415
+
+INDEX_EPILOG = """\
+A gene of a matrix that is stored cell by cell is found by reading all of the matrix; with an index it takes
+milliseconds. The explorer builds it in the background; this builds it ahead. A build that was stopped goes on.
+
+examples:
+  cellasso index cells.h5ad
+  cellasso index cells.h5mu --modality rna --layer counts
+  cellasso index cells.h5ad --index-dir /shared/index --scheduler tcp://head:8786
+"""
+
+
+class ClusterError(CellassoError, OSError):
+    """The Dask cluster cannot be reached, or Dask is not installed."""
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], *, shown_progress: ShownProgress
+) -> None:
+    """Add `index` and `cache` to the commands of `cellasso`."""
+    text = "Build the column index of a file ahead of time, so that every gene takes milliseconds."
+    parser = commands.add_parser(
+        "index",
+        help=text,
+        description=text,
+        epilog=INDEX_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="an .h5ad or .h5mu file")
+    parser.add_argument("--layer", metavar="L", help="matrix to index: a layer or raw (default: X)")
+    parser.add_argument("--modality", metavar="M", help="of an .h5mu (default: all)")
+    _add_index_dir(parser)
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="build on a Dask cluster whose workers reach the file and DIR"
+    )
+    parser.set_defaults(run=partial(_index, shown_progress))
+
+    text = "List the column indexes in this user's cache, or remove them."
+    parser = commands.add_parser("cache", help=text, description=text)
+    parser.add_argument("--clear", action="store_true", help="remove them")
+    _add_index_dir(parser)
+    parser.set_defaults(run=_cache)
+
+
+def add_index_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a command that opens files says about indexes."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--no-index", action="store_true", help="neither use nor build column indexes")
+    _add_index_dir(which)
+
+
+def index_option(options: argparse.Namespace) -> bool | Path:
+    """Return what `cellasso.open` is to do about indexes."""
+    if options.no_index:
+        return False
+    return True if options.index_dir is None else Path(options.index_dir)
+
+
+def _add_index_dir(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--index-dir", type=Path, metavar="DIR", help="folder for column indexes (default: the user's cache)"
+    )
+
+
+def _index(shown_progress: ShownProgress, options: argparse.Namespace) -> None:
+    import cellasso
+
+    index = True if options.index_dir is None else options.index_dir
+    with cellasso.open(options.file, index=index) as dataset, _executor(options.scheduler) as executor:
+        for modality in _modalities(dataset, options.modality):
+            _index_matrix(modality, options.layer, executor, shown_progress)
+
+
+def _modalities(dataset: Dataset, name: str | None) -> list[Modality]:
+    if name is not None:
+        return [dataset[name]]
+    return list(dataset.modalities.values()) or [dataset]
+
+
+def _index_matrix(
+    modality: Modality, layer: str | None, executor: Executor | None, shown_progress: ShownProgress
+) -> None:
+    matrix = modality.matrix(layer)
+    if matrix.storage == "csc":
+        print(f"{matrix.place} is stored feature by feature and needs no index.")
+        return
+    with shown_progress(f"indexing {matrix.place}") as progress:
+        index = modality.build_index(layer, check=True, executor=executor, progress=progress)
+    n_bytes = sum(path.stat().st_size for path in index.folder.iterdir())
+    print(f"{matrix.place}: indexed, {_megabytes(n_bytes)} in {index.folder}")
+
+
+@contextmanager
+def _executor(address: str | None) -> Iterator[Executor | None]:
+    """Connect to a Dask cluster, if its scheduler's address is given."""
+    if address is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ClusterError("--scheduler needs Dask: pip install 'cellasso[dask]'") from None
+    try:
+        client = Client(address)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"No Dask scheduler answers at {address} ({error}).") from error
+    with client:
+        yield client.get_executor()
+
+
+def _cache(options: argparse.Namespace) -> None:
+    from cellasso.column_index import cache
+
+    root = cache.default_root() if options.index_dir is None else options.index_dir
+    if options.clear:
+        print(f"{_megabytes(cache.clear(root))} removed from {root}")
+        return
+    found = cache.entries(root)
+    for entry in found:
+        opened = time.strftime("%Y-%m-%d", time.localtime(entry.opened))
+        print(f"{_megabytes(entry.n_bytes):>12}  {entry.fraction:4.0%}  {opened}  {entry.file}:{entry.matrix}")
+    total = _megabytes(sum(entry.n_bytes for entry in found))
+    most = f", at most {_megabytes(cache.cap())}" if options.index_dir is None else ""
+    print(f"{total:>12}  in {root}{most}")
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"

@@ -1,0 +1,155 @@
+"""The explorer's page: its parts side by side, around one session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+
+from cellasso_app.page.view_grid import Views
+from cellasso_app.panels.genes import GenesView
+from cellasso_app.panels.inspection import describe
+from cellasso_app.panels.selection import SelectionView
+from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
+from cellasso_app.render.columns import ColorBy
+from cellasso_app.runtime.jobs import Lane
+from cellasso_app.state.session import Session
+from cellasso_app.ui.components import AppBar, Inspection, Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cellasso.dataset import Dataset
+    from cellasso.matrix.matrix import Progress
+
+
+def _side(side: str) -> dict[str, Any]:
+    """Lay a panel out at a side of the embedding, as wide as the page's style says for the window's width."""
+    inner = {"left": "right", "right": "left"}[side]
+    styles = {
+        "width": f"var(--{side})",
+        "flex": "none",
+        "visibility": f"var(--{side}-visibility)",
+        "overflow": "hidden auto",  # in a low window the panels at a side are scrolled together
+        "scrollbar-width": "thin",
+        f"border-{inner}": "1px solid var(--line)",
+        "background": "var(--panel)",
+    }
+    return {"sizing_mode": "stretch_both", "margin": 0, "styles": styles}  # the style has the last word on width
+
+
+class Explorer(pn.viewable.Viewer):
+    """The explorer of one dataset for one user.
+
+    Parameters
+    ----------
+    dataset
+        An open file.
+    export_dir
+        Where subsets are written.
+    files
+        Names of all files of this server, to switch between.
+    file
+        Which of them this one is.
+    """
+
+    def __init__(self, dataset: Dataset, *, export_dir: Path, files: Sequence[str] = (), file: str = "") -> None:
+        super().__init__()
+        self.session = session = Session(dataset)
+        self.views = Views(session)
+        self.genes = GenesView(session)
+        self.selecting = SelectionView(session, export_dir, picking=self.views.picking)
+        self.app_bar = AppBar(
+            on_message=self._on_message,
+            on_refused=self._refuse,
+            files=list(files) or [dataset.file_path.name],
+            file=file or dataset.file_path.name,
+            n_obs=dataset.n_obs,
+            sizing_mode="stretch_width",
+            height=44,
+            margin=0,
+        )
+        self.problems = Problems(sizing_mode="stretch_width", margin=0, visible=False)
+        self.inspection = Inspection(on_message=self._on_message, height=0, margin=0)
+        self._inspecting: Lane[dict[str, Any]] = Lane(
+            self._show_report, lambda error: self._show_report({"error": error})
+        )
+        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
+        self._is_ahead = dataset.n_obs < READ_AHEAD
+        session.param.watch(self._read_ahead, ["settled"])
+        session.param.watch(self._refresh, ["selection", "modality"])
+        self._refresh()
+        self._layout = pn.Column(
+            self.app_bar,
+            self.problems,
+            self.inspection,
+            pn.Row(
+                pn.Column(self.views.cells_panel, **_side("left")),
+                self.views.layout,
+                pn.Column(self.genes.layout, self.selecting.panel, **_side("right")),
+                sizing_mode="stretch_both",
+                margin=0,
+                styles={"min-height": "0"},
+            ),
+            sizing_mode="stretch_both",
+            margin=0,
+            styles={"height": "100vh", "width": "100vw"},
+        )
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._layout
+
+    def tell_of(self, problems: Sequence[str]) -> None:
+        """Say which other files of this server cannot be opened, and why."""
+        self.problems.param.update(sentences=list(problems), visible=bool(problems))
+
+    def _refuse(self, sentence: str) -> None:
+        self.views.active.status.warning = sentence
+
+    def _refresh(self, *_events: object) -> None:
+        session = self.session
+        self.app_bar.param.update(
+            modalities=session.modalities,
+            modality=session.modality,
+            n_selected=session.selection.n if session.selection is not None else None,
+            can_undo=session.can_undo,
+            can_redo=session.can_redo,
+        )
+
+    def _read_ahead(self, *_events: object) -> None:
+        """Once the first picture is there, read the columns that may be asked for next."""
+        session = self.session
+        if self._is_ahead or not session.settled:
+            return
+        self._is_ahead = True
+        kinds = ("category", "boolean", "number")  # these are read fast, the first ones fastest
+        named = [(kinds.index(c["kind"]), c["name"]) for c in session.columns() if c["kind"] in kinds]
+        columns = [session.resolve(ColorBy("obs", name)) for _, name in sorted(named, key=lambda each: each[0])]
+        kept = kept_colors(session.dataset)
+
+        def job(progress: Progress) -> None:
+            for column in columns:
+                progress(0.0)
+                kept.read_ahead(session.dataset, column, progress=progress)
+
+        self._reading_ahead.submit(job, long=True)
+
+    def _show_report(self, report: dict[str, Any]) -> None:
+        self.inspection.report = report
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        session = self.session
+        match message:
+            case {"type": "modality", "value": str(name)} if name in session.modalities:
+                session.choose_modality(name)
+            case {"type": "inspect"}:
+                self._inspecting.submit(lambda _: describe(session.dataset), long=True)
+            case {"type": "undo"}:
+                self.views.picking.in_turn(session.undo)
+            case {"type": "redo"}:
+                self.views.picking.in_turn(session.redo)
+            case {"type": "clear"}:
+                self.views.picking.in_turn(session.clear)
+            case {"type": "theme", "dark": bool(dark)}:
+                session.dark = dark

@@ -1,0 +1,110 @@
+"""Colours that were read, kept: of what was seen before, or is likely next, a picture comes at once.
+
+Of very many cells those of every sixteenth are.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from cachetools import LRUCache
+
+from cellasso.color.coloring import Categories
+from cellasso.core.errors import Cancelled, CellassoError
+from cellasso.points.point_index import SAMPLE_STEP
+from cellasso_app.render.columns import read_column
+
+if TYPE_CHECKING:
+    from cellasso.color.coloring import Coloring, Raw
+    from cellasso.dataset import Dataset
+    from cellasso.matrix.matrix import Progress
+    from cellasso_app.render.columns import Column
+
+MAX_BYTES = 32 << 20
+"""Of a file. A column of categories takes 2 bytes a cell, one of numbers or a gene 4."""
+
+SAMPLED_FROM = 1_500_000
+"""From so many cells on only every sixteenth is kept; a picture of these comes before that of all."""
+
+READ_AHEAD = 200_000
+"""From so many cells on columns are read before they are asked for: that saves what is felt."""
+
+
+class KeptColors:
+    """The colours that are kept of one file, for many threads; the least recently used go first.
+
+    Attributes
+    ----------
+    step
+        They are of every `step`-th cell; 1: of all.
+    """
+
+    def __init__(self, n_obs: int) -> None:
+        self.step = SAMPLE_STEP if n_obs >= SAMPLED_FROM else 1
+        self._kept: LRUCache[Column, Coloring] = LRUCache(MAX_BYTES, getsizeof=_size)
+        self._guess: tuple[Column, Coloring] | None = None
+        self._lock = threading.Lock()
+
+    def get(self, column: Column) -> Coloring | None:
+        """Return the colours that are kept of a column, if they are."""
+        with self._lock:
+            if self._guess is not None and self._guess[0] == column:  # it was right
+                self._keep(*self._guess)
+                self._guess = None
+            found: Coloring | None = self._kept.get(column)
+            return found
+
+    def keep(self, column: Column, raw: Raw) -> Coloring:
+        """Colour every `step`-th of all cells, and keep that."""
+        found = raw.sampled(self.step)
+        with self._lock:
+            self._keep(column, found)
+        return found
+
+    def read_ahead(self, dataset: Dataset, column: Column, *, progress: Progress) -> None:
+        """Read a column that may be asked for, unless that was done, or half of the room is taken.
+
+        It must not drive out what was looked at.
+        """
+        if self._kept.currsize < MAX_BYTES // 2 and self.get(column) is None:
+            found = self._read(dataset, column, progress)
+            if found is not None:
+                with self._lock:
+                    self._keep(column, found)
+
+    def guess(self, dataset: Dataset, column: Column, *, progress: Progress) -> None:
+        """Read the column that is likely the next one, and keep it apart until the next guess."""
+        if self.get(column) is None:
+            found = self._read(dataset, column, progress)
+            with self._lock:
+                self._guess = (column, found) if found is not None else None
+
+    def _read(self, dataset: Dataset, column: Column, progress: Progress) -> Coloring | None:
+        try:
+            return read_column(dataset, column, progress=progress).sampled(self.step)
+        except Cancelled:
+            raise
+        except CellassoError:  # who asks for it is told
+            return None
+
+    def _keep(self, column: Column, found: Coloring) -> None:
+        if _size(found) <= MAX_BYTES:
+            self._kept[column] = found
+
+
+_of: WeakKeyDictionary[Dataset, KeptColors] = WeakKeyDictionary()
+_making = threading.Lock()
+
+
+def kept_colors(dataset: Dataset) -> KeptColors:
+    """Return what is kept of a file, which all its sessions share."""
+    with _making:
+        if dataset not in _of:
+            _of[dataset] = KeptColors(dataset.n_obs)
+        return _of[dataset]
+
+
+def _size(coloring: Coloring) -> int:
+    return int(coloring.codes.nbytes if isinstance(coloring, Categories) else coloring.values.nbytes)

@@ -1,0 +1,338 @@
+"""Work off the event loop: two pools of threads per process, one lane per concern of a session."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import panel as pn
+from bokeh.io import curdoc
+
+from cellasso.core.errors import Cancelled, CellassoError, FileChangedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bokeh.application.application import SessionContext
+    from bokeh.document import Document
+
+    from cellasso.matrix.matrix import Progress
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+PACE = 0.1
+"""Seconds between two words of progress: a bar needs no more, and each is a message to the browser."""
+
+UNEXPECTED = "Something went wrong here; the server's log says what. The rest of the page still works."
+
+
+def sentence_of(error: CellassoError) -> str:
+    """Return what a user of the page is told: a file that is gone by its name, without its folder."""
+    if isinstance(error, FileChangedError) and error.path is not None:
+        return str(error).replace(str(error.path), error.path.name)
+    return str(error)
+
+
+_stopping = threading.Event()
+
+
+def stop() -> None:
+    """Cancel what runs for anybody, exports too: the process is about to end, and would wait for it."""
+    _stopping.set()
+
+
+def is_stopping() -> bool:
+    """Whether the process is about to end: it was told to stop, or its main thread is done and waits for the others."""
+    return _stopping.is_set() or not threading.main_thread().is_alive()
+
+
+@cache
+def pool() -> Executor:
+    """Return the pool for what is done at once (drawing, suggesting, opening), which all sessions share.
+
+    More threads than cores: one waiting for a disk must not hold up another session's drawing.
+    """
+    return ThreadPoolExecutor(max_workers=2 + 2 * (os.cpu_count() or 1), thread_name_prefix="cellasso")
+
+
+@cache
+def long_pool() -> Executor:
+    """Return the pool for what takes long (scans, exports): however much of it waits, drawing does not.
+
+    A scan keeps every core busy by itself; two at a time bound memory, and one alone would let a single
+    export hold up everybody's genes.
+    """
+    return ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="cellasso-long")
+
+
+def when_live(callback: Callable[[], None]) -> None:
+    """Run `callback` when the browser has the page, at once if it has it already, or if there is no browser.
+
+    What a thread hands to a session that is still being made is lost.
+    """
+    if curdoc().session_context is None:
+        callback()
+    else:
+        pn.state.onload(partial(Steps().take, callback))
+
+
+@contextmanager
+def together(document: Document) -> Iterator[None]:
+    """Send the browser what a document changes by in here when it is left, as one, by Bokeh's own way.
+
+    Panel writes each change to the socket at once, or, when Bokeh is writing, later; of those for later the last
+    can stay behind (Panel 1.9: `_dispatch_msgs` ends a block that a newer message relies on). While a document is
+    held Panel leaves the writing to Bokeh, which waits its turn and keeps the order.
+    """
+    if document.session_context is None or document.callbacks.hold_value is not None:
+        yield
+        return
+    document.hold()
+    try:
+        yield
+    finally:
+        document.unhold()
+
+
+class Steps:
+    """Runs steps of a session on its event loop, in the order they are given, document locked; from any thread.
+
+    Must be made inside a session. Without one (a notebook's or a test's document) a step runs at once.
+    """
+
+    def __init__(self) -> None:
+        self.document = curdoc()
+        context = self.document.session_context
+        self._loop = None if context is None else context.server_context.application_context.io_loop
+
+    def take(self, step: Callable[[], None]) -> None:
+        """Run `step()` on the loop; what it changes reaches the browser together."""
+        if self._loop is None:
+            step()
+        else:  # the document itself is for the loop alone: what a thread adds while it is held can be lost
+            self._loop.add_callback(self._schedule, step)
+
+    def _schedule(self, step: Callable[[], None]) -> None:
+        if self.document.session_context is not None:  # else the browser went away meanwhile
+            self.document.add_next_tick_callback(partial(self._run, step))
+
+    def _run(self, step: Callable[[], None]) -> None:
+        with together(self.document):
+            step()
+
+
+class _Ends:
+    """Ends with its session: the browser went away, nobody waits for what it still had to do."""
+
+    def __init__(self) -> None:
+        self._steps = Steps()
+        document = self._steps.document
+        if document.session_context is not None:
+            document.on_session_destroyed(self._end)
+
+    def _end(self, session_context: SessionContext) -> None:
+        raise NotImplementedError
+
+
+class Turns(_Ends):
+    """Runs every step it is given, one after the other: of what a hand does nothing may be dropped or overtaken.
+
+    Must be made inside a session, and ends with it. A step is prepared off the event loop; what that returns
+    then runs on it, document locked.
+
+    Parameters
+    ----------
+    failed
+        Called with a sentence for the user when preparing a step raised.
+    """
+
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        super().__init__()
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[Progress], Callable[[], None]]] = deque()
+        self._running = False
+        self._ended = False
+
+    def take(self, prepare: Callable[[Progress], Callable[[], None]]) -> None:
+        """Run `prepare(progress)` in the pool and what it returns on the loop, after all that was taken before.
+
+        Its `progress` raises `Cancelled` once the session has ended.
+        """
+        with self._lock:
+            self._waiting.append(prepare)
+            if self._running:
+                return
+            self._running = True
+        pool().submit(self._run)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._running = False
+                    return
+                prepare = self._waiting.popleft()
+            try:
+                step = prepare(self._progress)
+            except Cancelled:
+                continue
+            except CellassoError as error:
+                step = partial(self._failed, sentence_of(error))
+            except Exception:  # one step must not end the others; what is not ours is logged in full
+                if not is_stopping():  # else its pool ended with the process
+                    logger.exception("A step failed")
+                step = partial(self._failed, UNEXPECTED)
+            self._steps.take(step)
+
+    def _progress(self, _fraction: float) -> None:
+        if self._ended or is_stopping():
+            raise Cancelled("The session has ended.")
+
+    def _end(self, session_context: SessionContext) -> None:  # noqa: ARG002 - Bokeh calls with it
+        self._ended = True
+        with self._lock:
+            self._waiting.clear()
+
+
+class Reports(Generic[Result]):
+    """What a job tells while it runs: `reports(fraction)`, and `reports.show(result)` before its last word.
+
+    Both raise `Cancelled` once the job is no longer wanted.
+    """
+
+    def __init__(self, tell: Callable[[float], None], show: Callable[[Result], None]) -> None:
+        self._tell = tell
+        self.show = show
+
+    def __call__(self, fraction: float) -> None:
+        """Tell the fraction done."""
+        self._tell(fraction)
+
+
+class Lane(_Ends, Generic[Result]):
+    """Runs the newest of the jobs it is given: an older one still waiting is dropped, one that runs is cancelled.
+
+    Must be made inside a session, and given work once the session is live; what it reports arrives
+    there, on the event loop, document locked. With the session it ends.
+
+    Parameters
+    ----------
+    done
+        Called with a job's result, and with what it shows before.
+    failed
+        Called with a sentence for the user when a job raised.
+    progressed
+        Called with the fraction done while a job runs.
+    outlives_session
+        Whether what runs is brought to its end also when the browser goes away, as a file that is being written.
+    finishes
+        Whether what runs is brought to its end and reported also when a newer job waits: where they come faster than
+        they end, none would ever be reported.
+    """
+
+    def __init__(
+        self,
+        done: Callable[[Result], None],
+        failed: Callable[[str], None],
+        progressed: Callable[[float], None] | None = None,
+        *,
+        outlives_session: bool = False,
+        finishes: bool = False,
+    ) -> None:
+        super().__init__()
+        self._outlives_session = outlives_session
+        self._finishes = finishes
+        self._done = done
+        self._failed = failed
+        self._progressed = progressed
+        self._lock = threading.Lock()
+        self._newest = 0
+        self._told = 0.0  # when progress was last told
+        self._waiting: tuple[Callable[[Reports[Result]], Result], Executor] | None = None
+        self._running = False
+
+    def submit(self, job: Callable[[Reports[Result]], Result], *, long: bool = False) -> None:
+        """Run `job(progress)` in a pool; its `progress` raises `Cancelled` once it is no longer wanted.
+
+        Parameters
+        ----------
+        long
+            Whether it may take seconds, and shall not stand in the way of what is done at once.
+        """
+        with self._lock:
+            if not self._finishes:
+                self._newest += 1
+            self._waiting = job, long_pool() if long else pool()
+            if self._running:
+                return  # taken up when the running one has ended
+            self._running = True
+            self._waiting[1].submit(self._run)
+
+    def cancel(self) -> None:
+        """Drop what waits and stop what runs; nothing of either is reported."""
+        with self._lock:
+            self._newest += 1
+            self._waiting = None
+
+    def _end(self, session_context: SessionContext) -> None:  # noqa: ARG002 - Bokeh calls with it
+        if not self._outlives_session:
+            self.cancel()
+
+    def _run(self) -> None:
+        with self._lock:
+            waiting, number = self._waiting, self._newest
+            self._waiting = None
+        if waiting is not None:
+            self._run_one(waiting[0], number)
+        with self._lock:
+            self._running = self._waiting is not None
+            if self._waiting is not None:
+                self._waiting[1].submit(self._run)
+
+    def _run_one(self, job: Callable[[Reports[Result]], Result], number: int) -> None:
+        self._told = time.monotonic()  # what takes less than that has no progress to tell
+        try:
+            result = job(Reports(partial(self._progress, number), partial(self._show, number)))
+        except Cancelled:
+            return
+        except CellassoError as error:
+            self._report(number, partial(self._failed, sentence_of(error)))
+        except Exception:  # a job must not end the lane; what is not ours is logged in full
+            if not is_stopping():  # else its pool ended with the process
+                logger.exception("A job failed")
+            self._report(number, partial(self._failed, UNEXPECTED))
+        else:
+            self._report(number, partial(self._done, result))
+
+    def _progress(self, number: int, fraction: float) -> None:
+        if number != self._newest or is_stopping():
+            raise Cancelled("A newer request took its place.")
+        now = time.monotonic()
+        if self._progressed is not None and now - self._told >= PACE:
+            self._told = now
+            self._report(number, partial(self._progressed, fraction))
+
+    def _show(self, number: int, result: Result) -> None:
+        if number != self._newest:
+            raise Cancelled("A newer request took its place.")
+        self._report(number, partial(self._done, result))
+
+    def _report(self, number: int, callback: Callable[[], None]) -> None:
+        def on_loop() -> None:
+            if number == self._newest:
+                callback()
+
+        try:
+            self._steps.take(on_loop)
+        except Exception:  # as Tornado does with what fails on its loop: the lane goes on
+            logger.exception("A result could not be shown")

@@ -1,0 +1,495 @@
+"""Who may speak to the server: requests under its own names, with its token, from its own pages.
+
+Browsers send a page's requests to whatever address its host's name resolves to. A name that an attacker lets
+resolve to 127.0.0.1 thus makes their page one of ours; the name itself, in the Host header, tells. Cookies know
+no ports, so that a page of another program on the same machine has ours: what it includes is refused to it by the
+headers of the answers, and its websockets by their Origin, of which scheme, host and port are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import re
+import socket
+import time
+from asyncio import sleep
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from bokeh.server.views.autoload_js_handler import AutoloadJsHandler
+from bokeh.util.token import check_token_signature, get_session_id, get_token_payload
+from panel.io.server import ComponentResourceHandler
+from tornado.web import ErrorHandler, RequestHandler, StaticFileHandler
+from tornado.websocket import WebSocketHandler
+
+from cellasso_app.server.incoming import MAX_BYTES, Incoming, Refused, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from bokeh.server.contexts import ApplicationContext
+    from bokeh.server.server import BaseServer
+    from tornado.httputil import HTTPServerRequest
+
+logger = logging.getLogger(__name__)
+answers = logging.getLogger("tornado.access")
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+# script-src: Bokeh's page has a script of its own, and compiles what a component is made of;
+# script-src-attr: what HTML in a name from a file could bring along
+POLICY = (
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; script-src-attr 'none';"
+    " style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+CLOSED = (AutoloadJsHandler, ComponentResourceHandler)
+"""What nobody needs here: the first hands a session's token to whichever page includes it, the second imports any
+module of Python that the address names."""
+
+SENTENCES = {
+    403: "This is not for you; ask whoever started the server.",
+    404: "There is nothing at this address; cellasso is at /.",
+    405: "Nothing here is asked in this way.",
+    429: "Too many wrong tokens are being tried; wait a moment.",
+    500: "Something went wrong here; the server's log says what.",
+}
+
+NEEDS_TOKEN = (
+    "This page needs a token: open the whole address, with ?token= at its end,"  # noqa: S105 - a sentence
+    " that the server printed, or wrote into the file that it named."
+)
+
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.*-]+)(?::(\d{1,5}))?", re.ASCII)
+"""A host as browsers write it, with its port; what else URLs allow there is for those who want to be mistaken."""
+
+PORTS = {"http": 80, "https": 443}
+"""The port that an address without one means."""
+
+ROUNDS = 100_000
+"""Of hashing between token and cookie, 40 ms once: who has a cookie shall not find out a token that people chose."""
+
+PAUSE = 1.0
+"""Seconds that a wrong token waits for its answer."""
+
+MAX_WAITING = 64
+"""Wrong tokens that wait at the same time; further ones are turned away at once. A right one never waits."""
+
+MAX_LOGGED = 20
+"""Refusals that the log has of a server: anybody can have themselves refused as often as they like."""
+
+MAX_ADDRESS = 200
+"""Characters of an address that the log has."""
+
+MAX_COOKIES = 8
+"""Cookies of one name that are looked at: another program on this machine may have set some, for other paths."""
+
+PAGE = (Path(__file__).with_name("refusal.html")).read_text()
+
+
+class Host(NamedTuple):
+    """A name or an address in its one spelling, and a port if there is one; in a pattern `*` stands for a part."""
+
+    name: str
+    port: int | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Host | None:
+        """Return what a `Host` header, or an option, names; `None` for anything else."""
+        found = HOST.fullmatch(text)
+        if found is None or not int(found[2] or 1) < 1 << 16:
+            return None
+        name, port = found[1].lower().rstrip("."), int(found[2]) if found[2] else None
+        if not name.startswith("["):
+            return cls(name, port)
+        try:
+            return cls(ipaddress.IPv6Address(name[1:-1]).compressed, port)
+        except ValueError:
+            return None
+
+    def covers(self, name: str) -> bool:
+        """Whether a name is this one, or of this pattern."""
+        parts, own = name.split("."), self.name.split(".")
+        return own == ["*"] or (
+            len(parts) == len(own) and all(mine in {"*", part} for mine, part in zip(own, parts, strict=True))
+        )
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who is let in.
+
+    Attributes
+    ----------
+    hosts
+        Names under which the server may be addressed, in lower case.
+    any_address
+        Whether any IP address will do as well: those cannot be made to resolve elsewhere.
+    token
+        What a browser must show once; empty lets everybody in who reaches the server.
+    allowed
+        Further names, as of a proxy, with the port of its pages; without one that is the usual one of their scheme.
+    option
+        By which such a name is given.
+    """
+
+    hosts: frozenset[str]
+    any_address: bool = False
+    token: str = ""
+    allowed: frozenset[Host] = frozenset()
+    option: str = "--allow-host"
+
+    @classmethod
+    def of(cls, address: str, allowed: Iterable[str] = (), token: str = "", option: str = "--allow-host") -> Door:
+        """Return the door of a server that listens at an address, and is also called by `allowed` names."""
+        own = Host.of(_bracketed(address))
+        hosts = {*LOOPBACK, *([own.name] if own is not None else [])}
+        everywhere = is_unspecified(address)
+        if everywhere:
+            hosts.add(socket.gethostname().lower())
+        further = frozenset(filter(None, (Host.of(_bracketed(name)) for name in allowed)))
+        return cls(frozenset(hosts), everywhere, token, further, option)
+
+    def knows(self, host: str) -> bool:
+        """Whether a `Host` header names this server; the port does not matter."""
+        found = Host.of(host)
+        return (
+            found is not None
+            and "*" not in found.name
+            and (
+                found.name in self.hosts
+                or (self.any_address and _is_address(found.name))
+                or any(known.covers(found.name) for known in self.allowed)
+            )
+        )
+
+    def takes(self, origin: str, scheme: str, host: str) -> bool:
+        """Whether a page of an origin may open a websocket by a request for `scheme://host`."""
+        page_scheme, _, page_host = origin.partition("://")
+        there, here = Host.of(page_host), Host.of(host)
+        if there is None or here is None or page_scheme not in PORTS or not self.knows(host):
+            return False
+        usual = PORTS[page_scheme]
+        name, port = there.name, there.port or usual
+        if (page_scheme, name, port) == (scheme, here.name, here.port or PORTS[scheme]):
+            return True
+        # a proxy may have taken TLS off, and may have called us by our own name
+        ports = {usual, here.port or usual} if name == here.name else {usual}
+        return any(
+            known.covers(name) and (port in ports or known.name == "*" if known.port is None else port == known.port)
+            for known in self.allowed
+        )
+
+
+def is_unspecified(address: str) -> bool:
+    """Whether an address stands for all interfaces of this machine."""
+    return address in {"", "0.0.0.0", "::"}  # noqa: S104 - asked, not bound to
+
+
+def _bracketed(address: str) -> str:
+    """Return an address as a `Host` header has it."""
+    address = address.strip("[]") if address.endswith("]") else address
+    return f"[{address}]" if _is_address(address) and ":" in address else address
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class Keeper:
+    """Keeps the door of one server: knows its cookie, and lets wrong tokens wait.
+
+    Parameters
+    ----------
+    port
+        At which the server listens. The cookie is bound to it: that of a server with the same token is another one.
+    """
+
+    def __init__(self, door: Door, port: int) -> None:
+        self.door = door
+        self._token = door.token.encode()
+        salt = f"cellasso cookie of port {port}".encode()
+        self.cookie = hashlib.pbkdf2_hmac("sha256", self._token, salt, ROUNDS).hex() if door.token else ""
+        self._n_waiting = 0
+        self._n_refused = 0
+
+    def is_token(self, shown: str) -> bool:
+        """Whether it is the token."""
+        return hmac.compare_digest(shown.encode(), self._token)
+
+    def is_cookie(self, shown: Iterable[str]) -> bool:
+        """Whether the cookie is among those that were shown."""
+        return any(hmac.compare_digest(each.encode(), self.cookie.encode()) for each in shown)
+
+    def admits_socket(self, request: HTTPServerRequest) -> bool:
+        """Whether a request for a websocket that has come past the guard would have been let in by it."""
+        cookies, origin = _take_cookies(request), request.headers.get("Origin")
+        return (
+            self.door.knows(request.host)
+            and (not self.door.token or self.is_cookie(cookies))
+            and (origin is None or self.door.takes(origin, request.protocol, request.host))
+        )
+
+    async def slow_down(self) -> bool:
+        """Let a wrong token wait; `False` when too many do already."""
+        if self._n_waiting >= MAX_WAITING:
+            return False
+        self._n_waiting += 1
+        try:
+            await sleep(PAUSE)
+        finally:
+            self._n_waiting -= 1
+        return True
+
+    def log_refusal(self, sentence: str, *about: object) -> None:
+        """Log that something was refused; after many times only for who looks for it."""
+        self._n_refused += 1
+        logger.log(logging.DEBUG if self._n_refused > MAX_LOGGED else logging.WARNING, sentence, *about)
+        if self._n_refused == MAX_LOGGED:
+            logger.warning("Further refusals are not logged.")
+
+
+class _Guarded(RequestHandler):
+    """Stands before each of Bokeh's handlers."""
+
+    keeper: ClassVar[Keeper]
+    is_closed: ClassVar[bool] = False
+    has_policy: ClassVar[bool] = True
+    _incoming: Incoming | None = None
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        for name in ("Access-Control-Allow-Origin", "Access-Control-Allow-Headers", "Access-Control-Allow-Credentials"):
+            self.clear_header(name)
+        if self.has_policy:
+            self.set_header("Content-Security-Policy", POLICY)
+        else:
+            self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
+
+    async def prepare(self) -> None:
+        request, keeper = self.request, self.keeper
+        shown, cookies = take_token(request), _take_cookies(request)
+        if not keeper.door.knows(request.host):
+            self._refuse(
+                f"This server is not called {request.host[:100]!r}. If it should be, start it with"
+                f" {keeper.door.option} and that name."
+            )
+        elif request.method == "OPTIONS":  # asks whether other pages may; none may
+            self._refuse(SENTENCES[405], 405)
+        elif _is_of_another_page(request):
+            self._refuse(SENTENCES[403])
+        elif not keeper.door.token or keeper.is_cookie(cookies):
+            await self._let_in(shown)
+        elif shown is not None and keeper.is_token(shown) and not isinstance(self, WebSocketHandler):
+            self._give_cookie()
+        elif (shown or cookies) and not await keeper.slow_down():
+            self._refuse(SENTENCES[429], 429)
+        else:
+            self._refuse(NEEDS_TOKEN)
+
+    async def _let_in(self, shown: str | None) -> None:
+        is_socket = isinstance(self, WebSocketHandler)
+        if self.is_closed or (is_socket and not (self._is_from_here() and self._has_session())):
+            self._refuse(SENTENCES[403])
+        elif shown is not None and not is_socket:  # opened anew by the whole address
+            self.redirect(_local(self.request))
+        else:
+            self.request.was_let_in = True
+            waiting = super().prepare()
+            if waiting is not None:
+                await waiting
+
+    def _is_from_here(self) -> bool:
+        """Whether a websocket is opened by one of our pages, or by no page at all."""
+        origin = self.request.headers.get("Origin")
+        return origin is None or self.check_origin(origin)
+
+    def check_origin(self, origin: str) -> bool:
+        """Compare scheme, host and port: of several pages on one machine only one is ours."""
+        return self.keeper.door.takes(origin, self.request.protocol, self.request.host)
+
+    def _has_session(self) -> bool:
+        """Whether a websocket names a session that this server began: Bokeh looks after it has been opened."""
+        asked = [part.strip() for part in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+        if len(asked) != 2 or asked[0] != "bokeh":
+            return False
+        app: Any = self.application
+        try:
+            if not check_token_signature(asked[1], secret_key=app.secret_key, signed=app.sign_sessions):
+                return False
+            return bool(get_session_id(asked[1])) and get_token_payload(asked[1])["session_expiry"] > time.time()
+        except Exception as error:  # noqa: BLE001 - Bokeh unpacks what is not what it expects
+            logger.debug("A websocket with no session: %r", error)
+            return False
+
+    def _give_cookie(self) -> None:
+        """Take the token out of the address bar, the history, and what is copied from them.
+
+        `Strict`: pages of other sites come without the cookie. Neither has it who comes here from one of them, or
+        from a file, by a redirection; so a browser is sent on by a page of ours.
+        """
+        request = self.request
+        secure = request.protocol == "https"
+        self.set_cookie(
+            _cookie_name(request), self.keeper.cookie, httponly=True, samesite="Strict", secure=secure, path="/"
+        )
+        self.set_header("Cache-Control", "no-store")
+        if "text/html" not in request.headers.get("Accept", ""):
+            self.redirect(_local(request))
+            return
+        self.set_header("Refresh", f"0; url={_local(request)}")
+        self._say("One moment…")
+
+    def write_error(self, status_code: int, **_about: Any) -> None:
+        self._say(SENTENCES.get(status_code, self._reason))
+
+    async def send_message(self, message: Any) -> Any:
+        if message.msgtype == "ERROR":  # Bokeh tells the browser the traceback, with all its paths
+            message.content.update(text=SENTENCES[500], traceback=None)
+        return await super().send_message(message)  # type: ignore[misc] # of a websocket handler
+
+    async def on_message(self, fragment: str | bytes) -> None:
+        """Hand on to Bokeh what a page may say, message by message."""
+        connection = getattr(self, "connection", None)
+        if connection is None or connection.session.destroyed:
+            return
+        if self._incoming is None:
+            self._incoming = Incoming()
+        try:
+            passed = self._incoming.take(fragment, connection.session.document)
+        except Unreadable as error:
+            self.keeper.log_refusal("A connection was closed that did not speak as a page does: %s", error)
+            self.close(1008, "not understood")  # type: ignore[attr-defined] # of a websocket handler
+        except Refused as error:
+            self.keeper.log_refusal("A browser was refused %s", error)
+            await self.send_message(connection.protocol.create("ERROR", error.name, SENTENCES[500]))
+        else:
+            for each in passed:
+                await super().on_message(each)  # type: ignore[misc] # of a websocket handler
+
+    def _refuse(self, sentence: str, status: int = 403) -> None:
+        self.set_status(status)
+        self._say(sentence)
+
+    def _say(self, sentence: str) -> None:
+        """Answer with a sentence: on a page to a browser, else as it is."""
+        if "text/html" in self.request.headers.get("Accept", ""):
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.finish(PAGE.replace("{sentence}", escape(sentence)))
+        else:
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.finish(sentence)
+
+
+class _Nothing(ErrorHandler):
+    """What stands where there is no page."""
+
+
+def guard(server: BaseServer, door: Door, *, pages: Collection[ApplicationContext] | None = None) -> Keeper:
+    """Let nobody pass to a server's handlers but through a door; return who keeps it.
+
+    Parameters
+    ----------
+    pages
+        Which of its applications are ours, if not all: to those of others no policy for scripts is given.
+    """
+    application = server._tornado  # noqa: SLF001 - Bokeh makes its handlers itself and offers no place before them
+    keeper = Keeper(door, port_of(server))
+    for rule in application.wildcard_router.rules:
+        if isinstance(rule.target, type) and issubclass(rule.target, RequestHandler):
+            ours = pages is None or rule.target_kwargs.get("application_context") in pages
+            rule.target = _behind(keeper, rule.target, ours=ours)
+    application.settings["default_handler_class"] = _behind(keeper, _Nothing, ours=True)
+    application.settings["default_handler_args"] = {"status_code": 404}
+    application.settings["websocket_max_message_size"] = MAX_BYTES
+    application.settings["log_function"] = partial(_log_answer, keeper)
+    return keeper
+
+
+def port_of(server: BaseServer) -> int:
+    """Return the port that a server listens at; 0 for a socket of the file system."""
+    return getattr(server, "port", None) or 0
+
+
+def _behind(keeper: Keeper, handler: type[RequestHandler], *, ours: bool) -> type[RequestHandler]:
+    about = {
+        "keeper": keeper,
+        "is_closed": issubclass(handler, CLOSED),
+        "has_policy": ours or issubclass(handler, StaticFileHandler),
+    }
+    return type(f"Guarded{handler.__name__}", (_Guarded, handler), about)
+
+
+def _log_answer(keeper: Keeper, handler: RequestHandler) -> None:
+    """Log an answer as Tornado does, but for refusals."""
+    request, status = handler.request, handler.get_status()
+    asked = f"{status} {request.method} {str(request.uri)[:MAX_ADDRESS]} ({request.remote_ip})"
+    if status < 400:
+        answers.info("%s %.2fms", asked, 1000.0 * request.request_time())
+    elif status < 500:
+        keeper.log_refusal("%s", asked)
+    else:
+        answers.error("%s", asked)
+
+
+# -- what only the guard sees of a request ----------------------------------------------------------------
+
+
+def take_token(request: HTTPServerRequest) -> str | None:
+    """Take the token out of a request's address, and return it: no log, no handler and no session gets to see it."""
+    pairs = parse_qsl(request.query, keep_blank_values=True, errors="replace")
+    shown = [value for name, value in pairs if name == "token"]
+    if not shown:
+        return None
+    request.query = urlencode([pair for pair in pairs if pair[0] != "token"])
+    request.uri = f"{request.path}{'?' if request.query else ''}{request.query}"
+    for arguments in (request.arguments, request.query_arguments):
+        arguments.pop("token", None)
+    return shown[-1]
+
+
+def _take_cookies(request: HTTPServerRequest) -> list[str]:
+    """Take our cookies out of a request, those of other ports too, and return those of this one."""
+    parts = [part.strip() for part in request.headers.get("Cookie", "").split(";") if part.strip()]
+    own, others = f"{_cookie_name(request)}=", [part for part in parts if not part.startswith("cellasso-")]
+    if len(others) < len(parts):
+        del request.headers["Cookie"]
+        if others:
+            request.headers["Cookie"] = "; ".join(others)
+    return [part.removeprefix(own) for part in parts if part.startswith(own)][:MAX_COOKIES]
+
+
+def _cookie_name(request: HTTPServerRequest) -> str:
+    """Return a name by the port that the browser knows: it keeps those of several servers apart."""
+    host = Host.of(request.host)
+    return f"cellasso-{(host.port if host is not None else None) or ''}"
+
+
+def _is_of_another_page(request: HTTPServerRequest) -> bool:
+    """Whether a page of another origin asks for something to make use of there; a link that is followed is none.
+
+    Our cookie is shown with it where only the port is another one, and each page that is built costs something.
+    """
+    site, destination = (request.headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Dest"))
+    return site in {"cross-site", "same-site"} and destination != "document"
+
+
+def _local(request: HTTPServerRequest) -> str:
+    """Return the address of a request on this server: `//name` would be one on another."""
+    path = request.path.lstrip("/\\")
+    return f"/{path}{'?' if request.query else ''}{request.query}"

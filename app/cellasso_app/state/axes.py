@@ -1,0 +1,73 @@
+"""The two axes of a picture: dimensions of an embedding, or any two columns and features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cellasso.points.point_index import Plane
+from cellasso_app.render.columns import axis_of
+
+if TYPE_CHECKING:
+    from cellasso.dataset import Dataset
+    from cellasso.matrix.matrix import Progress
+    from cellasso_app.render.columns import Column
+
+
+class Axes(NamedTuple):
+    """What a picture's axes are.
+
+    Attributes
+    ----------
+    embedding
+        Name as `Dataset.plane` takes it; `""` for columns, or for nothing at all.
+    dims
+        Its two dimensions.
+    columns
+        What is drawn instead, along x and along y.
+    """
+
+    embedding: str = ""
+    dims: tuple[int, int] = (0, 1)
+    columns: tuple[Column, Column] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.embedding) or self.columns is not None
+
+    @property
+    def in_space(self) -> bool:
+        """Whether they are places in a tissue, whose numbers mean something."""
+        return "spatial" in self.embedding.casefold()
+
+    @property
+    def have_ticks(self) -> bool:
+        """Whether their numbers are worth showing; those of UMAPs mean nothing."""
+        return self.columns is not None or self.in_space
+
+    @property
+    def equal(self) -> bool:
+        """Whether a unit is as long on both."""
+        return self.columns is None
+
+    def names(self, labels: tuple[str, str]) -> tuple[str, str]:
+        """Return what the axes are called.
+
+        Parameters
+        ----------
+        labels
+            What people call the columns, or the dimensions of the embedding.
+        """
+        if self.columns is not None:
+            return labels
+        name = self.embedding.rpartition(":")[2].removeprefix("X_")
+        name = name.upper() if name.islower() and len(name) <= 4 else name
+        first, second = (label if label.isdecimal() else f" {label}" for label in labels)
+        return (f"{name}{first}", f"{name}{second}") if name else ("", "")
+
+
+def make_plane(dataset: Dataset, axes: Axes, *, progress: Progress) -> Plane:
+    """Read what the axes are, and sort the cells along them; without axes no cell has a place."""
+    if axes.columns is not None:
+        return Plane.of(np.stack([axis_of(column).read(dataset, progress=progress) for column in axes.columns], axis=1))
+    return dataset.plane(axes.embedding, axes.dims) if axes.embedding else Plane.empty(dataset.n_obs)

@@ -1,0 +1,408 @@
+"""What one user has chosen: the only state that changes, watched by the parts of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import param
+
+from cellasso.core.errors import CellassoError
+from cellasso.selection.recipe import Combined, Inverted, Lasso, Operation, Recipe, Where, combine
+from cellasso_app.render.columns import CELL_SUMS, ColorBy, Column, Source
+from cellasso_app.state.gene_list import find_genes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from cellasso.dataset import Dataset
+    from cellasso.model.modality import Modality
+
+MAX_HISTORY = 100
+"""Selections kept for undo; each takes a bit per cell."""
+
+MAX_DIMS = 200
+"""Dimensions of an embedding that are offered; an obsm with more holds something else than coordinates."""
+
+NONE_THERE = "No selected cells there; the selection stays."
+UNCHANGED: dict[Operation, str] = {
+    "add": "Those cells are selected already.",
+    "subtract": NONE_THERE,
+    "intersect": "All selected cells are there.",
+}
+"""What is said of a step that leaves the selected cells as they are, by how it combines with them."""
+
+MAX_GENES = 60
+"""Genes on the list at once: what one dotplot can still show."""
+
+PREFERRED_COLUMNS = ("cell_type", "celltype", "annotation", "bulk_labels", "clusters", "cluster", "leiden", "louvain")
+"""What names cells, best first: people's words before the numbers of a clustering."""
+
+
+def survey(dataset: Dataset) -> None:
+    """Look up, off the event loop, all that a `Session` lists of a file: kinds of columns, matrices, embeddings.
+
+    The dataset keeps it, for all sessions.
+    """
+    for modality in (dataset, *dataset.modalities.values()):
+        for column in modality.obs:
+            modality.obs.kind(column)
+        for matrix in modality.matrices or (None,):
+            len(modality.features(matrix)) if matrix is not None else modality.n_vars
+            modality.holds_counts(matrix)
+    dataset.embeddings  # noqa: B018 - found once, then kept
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some cells, and the recipe that found them.
+
+    Attributes
+    ----------
+    packed
+        The mask over obs, eight cells a byte, so that many can be kept for undo.
+    """
+
+    recipe: Recipe
+    packed: NDArray[np.uint8]
+    n_obs: int
+    n: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, mask: NDArray[np.bool_]) -> Selection:
+        """Make a selection of a mask `(n_obs,)`."""
+        return cls(recipe, np.packbits(mask), len(mask), int(np.count_nonzero(mask)))
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The mask `(n_obs,)`."""
+        return np.unpackbits(self.packed, count=self.n_obs).view(np.bool_)
+
+    def then(self, operation: Operation, recipe: Recipe, mask: NDArray[np.bool_]) -> Selection:
+        """Return this selection combined with a further one."""
+        if operation == "replace":
+            return Selection.of(recipe, mask)
+        return Selection.of(Combined(operation, self.recipe, recipe), combine(operation, self.mask, mask))
+
+    def inverted(self) -> Selection:
+        """Return all other cells."""
+        recipe = self.recipe.of if isinstance(self.recipe, Inverted) else Inverted(self.recipe)
+        return Selection.of(recipe, ~self.mask)
+
+
+class Session(param.Parameterized):
+    """The choices of one user on one dataset.
+
+    Parameters
+    ----------
+    dataset
+        Shared by all sessions, read-only.
+    """
+
+    modality = param.String(doc='Whose genes and columns are offered; "" for an h5ad.')
+    embedding = param.String(doc="Name as `Dataset.plane` takes it.")
+    dims = param.Parameter((0, 1), doc="Which of its dimensions are drawn.")
+    pair = param.Parameter(None, doc="Two `ColorBy` that are the axes instead of an embedding, or None.")
+    color = param.Parameter(doc="A `ColorBy`, or None.")
+    matrix = param.String(doc="Which matrix genes are read from.")
+    normalise = param.Boolean(True, doc="Whether counts are log-normalised before they are shown.")
+    genes = param.List(doc="Chosen genes, named as `Dataset.read_feature` takes them.")
+    group_by = param.String(doc="Column that groups the dotplot.")
+    composition_by = param.String(doc="Column by which the selection is broken down.")
+    selection = param.Parameter(doc="A `Selection` of one cell or more, or None.")
+    said = param.String(doc="Why the last step of selecting changed nothing, in a sentence; empty when it did.")
+    as_categories = param.Parameter(frozenset(), doc="Columns of whole numbers that are taken as categories.")
+    hidden = param.Parameter({}, doc="Labels of categories that are not shown, by column.")
+    recolored = param.Parameter({}, doc="Colours by label that were chosen for a column's categories, by column.")
+    scales = param.Parameter({}, doc="How values become colours: a `Scale` by `ColorBy`, if not the usual.")
+    order = param.Parameter({}, doc="Which cells lie on top, a `raster.Order` by kind of colouring.")
+    dot_size = param.Parameter(None, doc="Diameter of a cell in pixels; None adapts it.")
+    downward = param.Boolean(True, doc="Whether y runs down where places in a tissue are shown, as in its image.")
+    labelled = param.Boolean(True, doc="Whether categories are named in the picture.")
+    hover_columns = param.Parameter((), doc="Columns of obs that are told of the cell under the pointer.")
+    active = param.Integer(0, doc="Which of the pictures side by side the choices are for.")
+    settled = param.Boolean(True, doc="Whether the picture shows what was chosen last; what can wait does until then.")
+    dark = param.Boolean()
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self._past: list[Selection | None] = []
+        self._future: list[Selection | None] = []
+        self._labels: dict[str, str] = {}
+        self._columns: dict[str, list[dict[str, str]]] = {}
+        self.choose_modality(next(iter(self.modalities), ""))
+        self.param.watch(self._unsay, ["selection", "embedding", "dims", "pair", "color", "hidden"])
+
+    # -- what can be chosen ---------------------------------------------------------------------------
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities; empty for an h5ad."""
+        return list(self.dataset.modalities)
+
+    @property
+    def current(self) -> Modality:
+        """The modality that is chosen."""
+        return self.dataset[self.modality]
+
+    def dims_of(self, embedding: str) -> list[int]:
+        """Return which dimensions of an embedding can be drawn, the first `MAX_DIMS` of them; none without one."""
+        return list(self.dataset.drawable_dims(embedding)[:MAX_DIMS]) if embedding else []
+
+    def choose_embedding(self, name: str) -> None:
+        """Show the first two dimensions of an embedding that can be drawn."""
+        first, second = self.dims_of(name)[:2] or (0, 1)
+        self.param.update(embedding=name, dims=(first, second), pair=None)
+
+    def columns(self) -> list[dict[str, str]]:
+        """Return name and kind of the columns of the global obs, and of the chosen modality's not among them."""
+        if self.modality not in self._columns:
+            self._columns[self.modality] = self._list_columns()
+        return self._columns[self.modality]
+
+    def _list_columns(self) -> list[dict[str, str]]:
+        own = [(name, self.dataset.obs.kind(name)) for name in self.dataset.obs]
+        known = {name for name, _ in own}
+        further = [
+            (f"{self.modality}:{name}", self.current.obs.kind(name))
+            for name in (self.current.obs if self.modality else ())
+            if name not in known and f"{self.modality}:{name}" not in known
+        ]
+        return [{"name": name, "kind": kind} for name, kind in own + further]
+
+    def cell_sums(self) -> list[str]:
+        """Return the sums that cells can be coloured by: those of a matrix of counts."""
+        matrices = self.current.matrices
+        return list(CELL_SUMS) if matrices and self.current.holds_counts(self.matrix) else []
+
+    def category_columns(self) -> list[str]:
+        """Return the columns that can group cells."""
+        offered = {"category", "boolean"}
+        return [c["name"] for c in self.columns() if c["kind"] in offered or c["name"] in self.as_categories]
+
+    def layer_of(self, gene: str) -> str | None:
+        """Return the matrix to read a gene from: the chosen one, where the gene's modality has it."""
+        owner, _ = self.dataset.owner(gene)
+        return self.matrix if self.matrix in owner.matrices else next(iter(owner.matrices), None)
+
+    def source_of(self, gene: str) -> Source:
+        """Return what the screen shows of a gene: its matrix, log-normalised where that holds counts."""
+        owner, _ = self.dataset.owner(gene)
+        layer = self.layer_of(gene)
+        return Source(layer, self.normalise and owner.holds_counts(layer))
+
+    def resolve(self, color: ColorBy) -> Column:
+        """Return what is read for a colour or an axis, as the choices stand."""
+        if color.kind == "gene":
+            return Column("gene", color.name, self.source_of(color.name))
+        if color.kind == "sum":
+            return Column("sum", color.name, Source(self.matrix), modality=self.modality)
+        return Column("obs", color.name, as_categories=color.name in self.as_categories)
+
+    def needs_scan(self, column: Column) -> bool:
+        """Whether reading a column goes through a whole matrix, and so may take seconds."""
+        if column.kind != "gene":
+            return column.kind == "sum"
+        try:
+            return not self.dataset.owner(column.name)[0].has_columns(column.source.layer)
+        except CellassoError:  # reading it will say why
+            return True
+
+    def find_number(self, typed: str) -> tuple[ColorBy, str]:
+        """Return what of each cell's numbers is called so, and what people call it: a column of obs, a sum, or a gene.
+
+        Raises
+        ------
+        NotFoundError
+            Nothing is; the message lists the nearest genes.
+        """
+        typed = typed.strip()
+        if any(column["name"] == typed and column["kind"] in {"number", "boolean"} for column in self.columns()):
+            return ColorBy("obs", typed), typed
+        if typed in self.cell_sums():
+            return ColorBy("sum", typed), typed
+        prefix = f"{self.modality}:" if self.modality else ""
+        features = self.current.features(self.matrix)
+        name = str(features.names[find_genes(features, typed, prefix).positions[0]])
+        return ColorBy("gene", prefix + name), prefix + features.label(name)
+
+    # -- choosing ---------------------------------------------------------------------------------------
+
+    def choose_modality(self, name: str) -> None:
+        """Offer a modality's genes and columns, and show its embedding, coloured as it was if possible."""
+        modality = self.dataset[name]
+        own = [e for e in self.dataset.embeddings if self.dataset.owner(e)[0] is modality]
+        embedding = next(iter(own or self.dataset.embeddings), "")
+        with param.parameterized.batch_call_watchers(self):
+            self.modality = name
+            if own or not self.embedding:
+                self.choose_embedding(embedding)
+            self.matrix = next(iter(modality.matrices), "")
+            columns = self.category_columns()
+            best = _preferred(columns)
+            self.group_by = self.group_by if self.group_by in columns else best
+            self.composition_by = self.composition_by if self.composition_by in columns else best
+            if self.color is None or (self.color.kind == "obs" and not self._has_column(self.color.name)):
+                self.color = ColorBy("obs", best) if best else None
+
+    def hide(self, column: str, labels: Iterable[str], *, hidden: bool) -> None:
+        """Hide categories of a column, or show them again."""
+        before = self.hidden.get(column, frozenset())
+        self._hide(column, before | set(labels) if hidden else before - set(labels))
+
+    def isolate(self, column: str, label: str, labels: Iterable[str]) -> None:
+        """Show one category of all that a column has."""
+        self._hide(column, frozenset(labels) - {label})
+
+    def show_all(self, column: str) -> None:
+        """Show all categories of a column."""
+        self._hide(column, frozenset())
+
+    def _hide(self, column: str, labels: frozenset[str]) -> None:
+        others = {name: those for name, those in self.hidden.items() if name != column}
+        self.hidden = {**others, column: frozenset(labels)} if labels else others
+
+    def treat_as_categories(self, column: str, value: bool) -> None:
+        """Take a column of whole numbers as categories, so that it also groups cells, or as numbers again."""
+        if not any(c["name"] == column and c["kind"] == "number" for c in self.columns()):
+            return
+        with param.parameterized.batch_call_watchers(self):
+            self.as_categories = self.as_categories | {column} if value else self.as_categories - {column}
+            columns = self.category_columns()
+            best = _preferred(columns)
+            self.group_by = self.group_by if self.group_by in columns else best
+            self.composition_by = self.composition_by if self.composition_by in columns else best
+
+    def add_genes(self, genes: Sequence[tuple[str, str]]) -> None:
+        """Put genes with their labels on the list; what colours the cells stays."""
+        self._labels |= {gene: label or gene for gene, label in genes}
+        fresh = [gene for gene, _ in dict.fromkeys(genes) if gene not in self.genes]
+        self.genes = [*self.genes, *fresh][-MAX_GENES:]
+
+    def add_gene(self, gene: str, label: str = "") -> None:
+        """Put a gene on the list, if it is not there, and colour by it; `label` is what people call it."""
+        self._labels[gene] = label or gene
+        with param.parameterized.batch_call_watchers(self):
+            if gene not in self.genes:
+                self.genes = [*self.genes, gene][-MAX_GENES:]
+            self.color = ColorBy("gene", gene)
+
+    def take_labels(self, found: Iterable[tuple[ColorBy, str]]) -> None:
+        """Keep what people call genes that are not on the list."""
+        self._labels |= {color.name: label for color, label in found if color.kind == "gene"}
+
+    def label(self, gene: str) -> str:
+        """Return what people call a gene on the list."""
+        return self._labels.get(gene, gene)
+
+    def remove_gene(self, gene: str) -> None:
+        """Take a gene off the list; when it coloured the cells, the grouping column does."""
+        with param.parameterized.batch_call_watchers(self):
+            self.genes = [other for other in self.genes if other != gene]
+            if self.color == ColorBy("gene", gene):
+                self.color = ColorBy("obs", self.group_by) if self.group_by else None
+
+    # -- selecting --------------------------------------------------------------------------------------
+
+    # A step that finds no cells is no step. A stroke beside the cells is a slip of the hand: it must not cost a
+    # selection that may have taken many strokes, also where it was to replace it, nor may "0 cells" become a
+    # selection, before which every cell is one of the others and fades. Clearing has gestures of its own (Escape, a
+    # double click, Clear), and subtracting the last selected cell clears too: that is what was asked for.
+
+    def select(
+        self, operation: Operation, recipe: Lasso | Where, mask: NDArray[np.bool_], *, where: str = "there"
+    ) -> None:
+        """Combine what was just drawn or clicked with the selection there is; say so where that changes nothing.
+
+        Parameters
+        ----------
+        mask
+            Cells of the recipe, `(n_obs,)`.
+        where
+            For the sentence which says that these are none.
+        """
+        before: Selection | None = self.selection
+        fresh = Selection.of(recipe, mask)
+        if not fresh.n:
+            self._stay(f"No cells {where}{'; the selection stays' if before is not None else ''}.")
+        elif before is None:
+            if operation == "subtract":
+                self._stay("Nothing is selected that could be taken away.")
+            else:
+                self._change(fresh)
+        else:
+            after = before.then(operation, recipe, mask)
+            if operation == "intersect" and not after.n:
+                self._stay(NONE_THERE)
+            elif operation != "replace" and after.n == before.n:  # then they are the same cells
+                self._stay(UNCHANGED[operation])
+            else:
+                self._change(after)
+
+    def invert(self, among: tuple[Recipe, NDArray[np.bool_]] | None = None) -> None:
+        """Select all other cells, or all others among those of a recipe and its mask `(n_obs,)`, if there are any."""
+        if self.selection is None:
+            return
+        others = self.selection.inverted()
+        if among is not None:
+            others = others.then("intersect", *among)
+        if others.n:
+            self._change(others)
+        else:
+            self._stay(f"All{'' if among is None else ' shown'} cells are selected; there are no others.")
+
+    def clear(self) -> None:
+        """Select nothing."""
+        self._unsay()
+        if self.selection is not None:
+            self._change(None)
+
+    def undo(self) -> None:
+        """Go back to the selection before."""
+        if self._past:
+            self._future.append(self.selection)
+            self.selection = self._past.pop()
+
+    def redo(self) -> None:
+        """Take back an undo."""
+        if self._future:
+            self._past.append(self.selection)
+            self.selection = self._future.pop()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a selection before."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an undo can be taken back."""
+        return bool(self._future)
+
+    def _change(self, selection: Selection | None) -> None:
+        self._past = [*self._past, self.selection][-MAX_HISTORY:]
+        self._future = []
+        self.selection = selection if selection is None or selection.n else None
+
+    def _stay(self, sentence: str) -> None:
+        """Leave the selection and its history as they are, and say why."""
+        self.said = sentence
+
+    def _unsay(self, *_events: object) -> None:
+        self.said = ""
+
+    def _has_column(self, name: str) -> bool:
+        return any(column["name"] == name for column in self.columns())
+
+
+def _preferred(columns: list[str]) -> str:
+    """Return the column that most likely names the cells."""
+    for wanted in PREFERRED_COLUMNS:
+        for column in columns:
+            if column.rpartition(":")[2].casefold() == wanted:
+                return column
+    return next(iter(columns), "")

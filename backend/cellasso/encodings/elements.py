@@ -1,0 +1,318 @@
+"""Reading one small element (a column, an embedding, a piece of uns), whatever its encoding."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from cellasso.core.errors import ElementError, NotFoundError
+from cellasso.core.passes import run_quickly
+from cellasso.store.hdf5.chunks import Chunks, open_chunks
+from cellasso.store.hdf5.handle import members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cellasso.store.hdf5.handle import Handle, Node
+
+
+LARGE = 1 << 20
+"""Values of one dimension from which on all cores inflate them; HDF5 would do it on one."""
+
+BAND = 1 << 18
+"""Values that a core reads at a time, at least."""
+
+
+AXES = {
+    "X": ("obs", "var"),
+    "layers": ("obs", "var"),
+    "obsm": ("obs",),
+    "obsp": ("obs", "obs"),
+    "varm": ("var",),
+    "varp": ("var", "var"),
+    "raw.X": ("obs",),
+}
+"""What the rows and columns of an element have to be as many as."""
+
+CATEGORIES = "__categories"
+"""Where anndata 0.7 kept the categories of a data frame's columns, each column referring to its own."""
+
+
+def encoding(node: Node) -> str:
+    """Return the element's `encoding-type`, in today's words also for files older than anndata 0.7."""
+    stated = node.attrs.get("encoding-type")
+    if stated is not None:
+        return text(stated)
+    if "h5sparse_format" in node.attrs:
+        return text(node.attrs["h5sparse_format"]) + "_matrix"
+    if isinstance(node, h5py.Group):
+        return "dict"
+    if node.shape is None:
+        return "null"
+    if node.dtype.names is not None:
+        return "rec-array"
+    return "string-array" if h5py.check_string_dtype(node.dtype) else "array"
+
+
+def is_nothing(node: Node) -> bool:
+    """Whether an element stands for Python's `None`."""
+    return isinstance(node, h5py.Dataset) and node.shape is None
+
+
+def names(node: Node, attribute: str) -> list[str]:
+    """Return the names that an attribute such as `column-order` lists; none when it is missing or empty."""
+    stated = node.attrs.get(attribute, ())
+    return [] if isinstance(stated, h5py.Empty) else [text(name) for name in np.atleast_1d(stated)]
+
+
+def category_store(frame: h5py.Group) -> h5py.Group | None:
+    """Return the group of categories to which the columns of a frame refer, as anndata 0.7 wrote it.
+
+    A column may be called so, too.
+    """
+    link = frame.get(CATEGORIES, getlink=True)  # asks for no more than the link, which may lead out of the file
+    if not isinstance(link, h5py.HardLink) or CATEGORIES in names(frame, "column-order"):
+        return None
+    store = frame[CATEGORIES]
+    return store if isinstance(store, h5py.Group) and encoding(store) == "dict" else None
+
+
+def below(handle: Handle, group: h5py.Group) -> Iterator[tuple[str, Node | ElementError | NotFoundError]]:
+    """Yield each element of a group such as obsm by its name; in place of one that is unsafe, the error.
+
+    HDF5 takes the slash in a name for a path: `obsm["harmony/umap"]` lies in a group `harmony`, which is no
+    element itself.
+    """
+    yield from _below(handle, group, "", set())
+
+
+def _below(
+    handle: Handle, group: h5py.Group, prefix: str, seen: set[int]
+) -> Iterator[tuple[str, Node | ElementError | NotFoundError]]:
+    seen.add(h5py.h5o.get_info(group.id).addr)
+    for member in members(group):
+        name = f"{prefix}{member}"
+        try:
+            node = handle.child(group, member)
+        except (ElementError, NotFoundError) as error:
+            yield name, error
+            continue
+        # a group that contains itself is taken for an element, which nobody can read
+        if is_part_of_names(node) and h5py.h5o.get_info(node.id).addr not in seen:
+            yield from _below(handle, node, f"{name}/", seen)
+        else:
+            yield name, node
+
+
+def is_part_of_names(node: Node) -> bool:
+    """Whether a group is what stands before a slash in the names of the elements in it, and no element itself."""
+    return isinstance(node, h5py.Group) and encoding(node) == "dict" and len(node) > 0
+
+
+def shape(node: Node) -> tuple[int, ...]:
+    """Return the shape of an array-like element; reads attributes, at most one small dataset header.
+
+    `()` when the element does not say it, or says nonsense.
+    """
+    try:
+        return _stated_shape(node)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return ()
+
+
+def _stated_shape(node: Node) -> tuple[int, ...]:
+    if isinstance(node, h5py.Dataset):
+        return tuple(int(n) for n in node.shape or ())
+    kind = encoding(node)
+    if kind in {"csr_matrix", "csc_matrix"}:
+        stored = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
+        return tuple(int(n) for n in stored) if stored is not None else ()
+    if kind == "categorical":
+        return shape(node["codes"])
+    if kind.startswith("nullable-"):
+        return shape(node["values"])
+    if kind == "dataframe":
+        columns = names(node, "column-order")
+        index = node.get(text(node.attrs.get("_index", "_index")))
+        return (*(shape(index)[:1] if index is not None else ()), len(columns))
+    if kind == "awkward-array":
+        return (int(node.attrs["length"]),)
+    return ()
+
+
+def integer_flags(node: h5py.Group) -> tuple[str, ...]:
+    """Return the parts of a nullable element that are flags and stored as integers, as R's packages do.
+
+    anndata refuses them.
+    """
+    flags = ("mask", "values") if encoding(node) == "nullable-boolean" else ("mask",)
+    parts = {name: node.get(name) for name in flags}
+    return tuple(n for n, part in parts.items() if isinstance(part, h5py.Dataset) and part.dtype.kind in "iu")
+
+
+def read(handle: Handle, node: Node) -> Any:
+    """Read a whole element into memory as anndata does: by its reader, which knows every encoding.
+
+    But numbers and categories, of which most columns are, without it.
+
+    Raises
+    ------
+    ElementError
+        Nobody here can read it; the message names the file, the HDF5 path and the reason.
+    FileChangedError
+        The file changed before or while it was read.
+    """
+    if isinstance(node, h5py.Group):
+        handle.check_inside(node)
+    elif "encoding-type" not in node.attrs:  # an old or a foreign file, at which anndata would warn
+        if h5py.check_string_dtype(node.dtype) and node.shape:
+            return read_strings(handle, node).reshape(node.shape)
+        if node.dtype.kind in "biuf":
+            return read_numbers(handle, node)
+    plain = _read_plain(handle, node)
+    if plain is not None:
+        return plain
+    from anndata.io import read_elem  # noqa: PLC0415 - takes more than a second, on a first page's way
+
+    try:
+        flagged = isinstance(node, h5py.Group) and encoding(node).startswith("nullable-") and integer_flags(node)
+        values = _read_with_flags(handle, node) if flagged else read_elem(node)
+    except Exception as error:  # anndata raises whatever its parts raise
+        handle.root()
+        is_known = type(error).__name__ != "IORegistryError"  # anndata gives it no public name
+        categorical = _read_categorical(handle, node) if is_known and encoding(node) == "categorical" else None
+        if categorical is not None:
+            return categorical
+        raise ElementError(f"{handle.place(node.name)} {_refusal(node, error, is_known=is_known)}.") from error
+    handle.root()
+    return values
+
+
+def read_numbers(handle: Handle, dataset: h5py.Dataset) -> NDArray[np.generic]:
+    """Read a whole dataset of numbers, on all cores where it is long and chunked."""
+    chunks = None
+    if dataset.ndim == 1 and dataset.size >= LARGE:
+        with suppress(OSError, RuntimeError, ValueError, KeyError):  # HDF5's own: below they are told as any other
+            chunks = open_chunks(handle, dataset)
+    if not isinstance(chunks, Chunks):
+        return np.asarray(handle.read(dataset))
+    values = np.empty(chunks.shape, dtype=chunks.dtype)
+    step = -(-BAND // chunks.size[0]) * chunks.size[0]
+
+    def fill(start: int) -> None:
+        values[start : start + step] = chunks.read(slice(start, start + step))
+
+    run_quickly(fill, range(0, len(values), step))
+    return values
+
+
+def _read_plain(handle: Handle, node: Node) -> Any:
+    """Read numbers, and categories, as anndata would; `None` leaves it to anndata."""
+    if isinstance(node, h5py.Dataset):
+        is_plain = encoding(node) == "array" and node.dtype.kind in "biuf" and node.shape
+        return read_numbers(handle, node) if is_plain else None
+    if encoding(node) != "categorical":
+        return None
+    codes, categories = node.get("codes"), node.get("categories")
+    if not isinstance(codes, h5py.Dataset) or not isinstance(categories, h5py.Dataset) or codes.dtype.kind != "i":
+        return None
+    try:
+        numbers: Any = read_numbers(handle, codes)  # the stubs ask for a list
+        is_text = encoding(categories) == "string-array" and categories.dtype.kind == "O"
+        stored = handle.read(categories) if is_text else _read_plain(handle, categories)
+        if stored is None or stored.ndim != 1 or numbers.ndim != 1:
+            return None
+        import pandas as pd  # noqa: PLC0415
+
+        labels: Any = np.array([each.decode() for each in stored], dtype=object) if is_text else stored
+        return pd.Categorical.from_codes(numbers, categories=labels, ordered=bool(node.attrs["ordered"]))
+    except Exception:  # noqa: BLE001 - whatever it is, anndata meets it too, and is told of
+        return None
+
+
+def _refusal(node: Node, error: Exception, *, is_known: bool) -> str:
+    """Return the end of the sentence about an element that anndata does not read."""
+    if not is_known:
+        found = f"{encoding(node)!r}, version {text(node.attrs.get('encoding-version', 'none'))}"
+        return (
+            f"cannot be read: its encoding ({found}), or that of a part, is not known here; a newer anndata may know it"
+        )
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"cannot be read ({reason.rstrip('.')})"
+
+
+def _read_with_flags(handle: Handle, node: h5py.Group) -> Any:
+    import pandas as pd  # noqa: PLC0415
+
+    values = handle.child(node, "values")
+    mask = np.asarray(handle.read(handle.child(node, "mask"))).astype(np.bool_)
+    if encoding(node) == "nullable-boolean":
+        return pd.arrays.BooleanArray(handle.read(values).astype(np.bool_), mask)
+    if encoding(node) == "nullable-integer":
+        return pd.arrays.IntegerArray(handle.read(values), mask)
+    texts = pd.Series(read_strings(handle, values), dtype="string")
+    return texts.mask(mask).array
+
+
+def _read_categorical(handle: Handle, node: h5py.Group) -> pd.Categorical | None:
+    """Read what anndata does not: no word on the order, or NaN among the categories; `None` if it is worse."""
+    import pandas as pd  # noqa: PLC0415
+
+    try:
+        codes = np.asarray(handle.read(handle.child(node, "codes")))
+        categories = pd.Index(read(handle, handle.child(node, "categories")))
+        new_code = np.append(np.where(categories.isna(), -1, np.cumsum(categories.notna()) - 1), -1)
+        new_codes: Any = new_code[codes]  # the stubs ask for a list
+        return pd.Categorical.from_codes(new_codes, categories.dropna(), ordered=bool(node.attrs.get("ordered", False)))
+    except (ElementError, NotFoundError, ValueError, TypeError, IndexError):
+        return None
+
+
+def read_column(handle: Handle, node: Node) -> Any:
+    """Read an element of one dimension, as the columns of a data frame are; as `read`.
+
+    Raises
+    ------
+    ElementError
+        Also when it is of another kind, such as a group of elements or a matrix.
+    """
+    kind = encoding(node)
+    if isinstance(node, h5py.Group) and kind in {"dict", "dataframe"}:
+        raise ElementError(f"{handle.place(node.name)} is a group of elements (encoding {kind!r}), not a column.")
+    if kind == "null":
+        raise ElementError(f"{handle.place(node.name)} holds nothing; a column of values was expected.")
+    values = read(handle, node)
+    n_dimensions = getattr(values, "ndim", 1)
+    if n_dimensions != 1:
+        raise ElementError(f"{handle.place(node.name)} has {n_dimensions} dimensions; a column has one.")
+    return values
+
+
+def read_strings(handle: Handle, node: Node) -> NDArray[np.object_]:
+    """Read a one-dimensional element as text, `(n,)`; numbers are written out, missing values are ''."""
+    if isinstance(node, h5py.Dataset) and h5py.check_string_dtype(node.dtype):
+        return texts(handle.read(node))
+    import pandas as pd  # noqa: PLC0415
+
+    return written_out(pd.Series(read_column(handle, node)))
+
+
+def written_out(values: pd.Series) -> NDArray[np.object_]:
+    """Return each value as text, `(n,)`; missing ones are ''."""
+    return values.astype(object).where(values.notna(), "").map(str).to_numpy(dtype=object)
+
+
+def texts(stored: NDArray[Any]) -> NDArray[np.object_]:
+    """Return `text` of each value, `(n,)`."""
+    return np.array([text(value) for value in np.ravel(stored).tolist()], dtype=object)
+
+
+def text(value: object) -> str:
+    """Return text that a file stores as bytes; what is not UTF-8 in it shows as U+FFFD."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

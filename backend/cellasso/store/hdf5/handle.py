@@ -1,0 +1,426 @@
+"""The open HDF5 file: read-only, shared by every thread, with a guard at each step into it."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import stat
+import threading
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import h5py
+
+from cellasso.core.errors import ElementError, FileChangedError, FileError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from typing_extensions import Buffer
+
+Node: TypeAlias = "h5py.Group | h5py.Dataset"
+
+MAX_LINKS = 16
+"""Soft links followed one after the other, HDF5's own limit; more are a loop."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Which file this is, and which state of it: what `stat` tells without reading a byte."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, path: Path) -> Fingerprint:
+        """Fingerprint of the file at `path`."""
+        status = path.stat()
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+
+
+class _Bytes(io.RawIOBase):
+    """The file's bytes for HDF5, through a descriptor of our own.
+
+    HDF5's own driver would lock the file, and a notebook's `write_h5ad(path)` under that lock truncates
+    it before it fails; with the lock off, the same process could not open it a second time with
+    anndata. It also turns a short read into rows of zeros, which here is an error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        self._size = os.fstat(self._descriptor).st_size
+        self._at = 0
+        self._counting = threading.Lock()
+        self.bytes_read = self.n_reads = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(view):
+            n = os.preadv(self._descriptor, [view[done:]], self._at)
+            if n == 0:
+                raise OSError(f"the file ends at {self._at:,} bytes, in the middle of a value")
+            done += n
+            self._at += n
+        self._count(done)
+        return done
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """Read a stretch of the file; any thread may, at any time."""
+        stored = os.pread(self._descriptor, length, offset)
+        if len(stored) != length:
+            raise OSError(f"the file ends at {offset + len(stored):,} bytes, in the middle of a value")
+        self._count(length)
+        return stored
+
+    def _count(self, n_bytes: int) -> None:
+        with self._counting:
+            self.bytes_read += n_bytes
+            self.n_reads += 1
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
+class Handle:
+    """One HDF5 file, opened read-only, never locked.
+
+    h5py serialises calls by a lock of its own, so threads may share a handle. A file that changes
+    while it is open is noticed by its fingerprint.
+
+    Raises
+    ------
+    FileError
+        The path is missing, no regular file (a FIFO would hang the server), not HDF5, or truncated.
+
+    Attributes
+    ----------
+    index_root
+        Folder below which the indexes of its matrices are looked for; `None`: they are not.
+    """
+
+    index_root: Path | None = None
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser().absolute()
+        _check_regular(self.path)
+        self.fingerprint = Fingerprint.of(self.path)
+        _register_filters()
+        self._bytes = _Bytes(self.path)
+        try:
+            self._file = h5py.File(self._bytes, "r")
+        except OSError as error:
+            self._bytes.close()
+            raise FileError(_open_failure(self.path, error)) from error
+        # left open at exit, HDF5 would close it through a Python that is gone, and crash
+        self._close = weakref.finalize(self, _close, self._file, self._bytes)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` was not called yet."""
+        return not self._bytes.closed
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that were read from the file so far."""
+        return self._bytes.bytes_read
+
+    @property
+    def n_reads(self) -> int:
+        """In how many pieces they were read: each costs microseconds, however small it is."""
+        return self._bytes.n_reads
+
+    def check(self) -> None:
+        """Check that the file is still the one that was opened.
+
+        Raises
+        ------
+        FileChangedError
+            The file was replaced, rewritten or removed since, or this handle is closed.
+        """
+        if self._bytes.closed:
+            raise FileChangedError(f"{self.path} was closed; open it again.", path=self.path)
+        try:
+            now = Fingerprint.of(self.path)
+        except OSError:
+            now = None
+        if now != self.fingerprint:
+            what, way = "was changed by another program", "open it again"
+            if now is None:
+                what, way = "was removed or cannot be reached", "put it back, or open another file"
+            raise FileChangedError(f"{self.path} {what} since it was opened; {way}.", path=self.path)
+
+    def root(self) -> h5py.Group:
+        """Return the root group, after a `check`."""
+        self.check()
+        return self._file["/"]
+
+    def node(self, path: str) -> Node:
+        """Return the group or dataset at an absolute HDF5 `path`, each step guarded as in `child`."""
+        return self._node(path, 0)
+
+    def group(self, path: str) -> h5py.Group:
+        """Return the group at `path`; raise `ElementError` when a dataset stands there."""
+        found = self.node(path)
+        if isinstance(found, h5py.Dataset):
+            raise ElementError(f"{self.place(path)} is a dataset; a group was expected.")
+        return found
+
+    def child(self, parent: Node, name: str) -> Node:
+        """Return one member of a group; a name with slashes is a path below it, each step guarded.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such member, or it is a link to nothing.
+        ElementError
+            It is a link out of the file or in circles, or its bytes are stored outside of the file.
+        """
+        return self._child(parent, name, 0)
+
+    def check_inside(self, group: h5py.Group, *, _found: dict[int, bool] | None = None) -> None:
+        """Look at all that is below a group before another library reads it, which looks at nothing.
+
+        Raises
+        ------
+        ElementError
+            Something below leads out of the file, or back to what contains it.
+        """
+        found = {} if _found is None else _found  # by address in the file: still inside of it, or done
+        address = h5py.h5o.get_info(group.id).addr
+        found[address] = True
+        for name in members(group):
+            member = self.child(group, name)
+            if isinstance(member, h5py.Group):
+                inside = found.get(h5py.h5o.get_info(member.id).addr)
+                if inside:
+                    raise ElementError(f"{self.place(f'{group.name}/{name}')} contains itself.")
+                if inside is None:
+                    self.check_inside(member, _found=found)
+        found[address] = False
+
+    def datasets(self, group: h5py.Group) -> Iterator[h5py.Dataset]:
+        """Yield each dataset below a group once; what cannot be reached or read is passed over."""
+        seen: set[int] = set()
+        waiting: list[Node] = [group]
+        while waiting:
+            node = waiting.pop()
+            address = h5py.h5o.get_info(node.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if isinstance(node, h5py.Dataset):
+                yield node
+                continue
+            for name in members(node):
+                with suppress(ElementError, NotFoundError):
+                    waiting.append(self.child(node, name))
+
+    def read(self, dataset: h5py.Dataset, selection: Any = ..., *, field: str | None = None) -> Any:
+        """Read `dataset[selection]`, or one field of a compound dataset.
+
+        Raises
+        ------
+        ElementError
+            Its bytes are damaged.
+        FileChangedError
+            The file changed before or while it was read: the values may be of either state.
+        """
+        try:
+            values = (dataset if field is None else dataset.fields(field))[selection]
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            self.root()
+            raise ElementError(f"{self.place(dataset.name)} cannot be read ({error}).") from error
+        self.root()
+        return values
+
+    def _node(self, path: str, n_links: int) -> Node:
+        found: Node = self.root()
+        for part in filter(None, path.split("/")):
+            found = self._child(found, part, n_links)
+        return found
+
+    def _child(self, parent: Node, name: str, n_links: int) -> Node:
+        first, _, rest = name.partition("/")
+        if first and rest:
+            return self._child(self._child(parent, first, n_links), rest, n_links)
+        link = _link_type(parent, name)
+        if link is None:
+            members = list(parent) if isinstance(parent, h5py.Group) else []
+            raise NotFoundError(f"{self.place(parent.name or '/')} has no {name!r}{nearest(name, members)}")
+        if link == h5py.h5l.TYPE_SOFT:
+            return self._follow(parent, name, n_links)
+        try:
+            found = open_member(parent, name) if link == h5py.h5l.TYPE_HARD else None
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise ElementError(f"{self._place_of(parent, name)} cannot be read ({error}).") from error
+        if isinstance(found, h5py.Group) or (isinstance(found, h5py.Dataset) and not _is_elsewhere(found)):
+            return found
+        if found is None:
+            what = "is a link to another file, which is not followed"
+        elif isinstance(found, h5py.Dataset):
+            what = "keeps its values in other files, which are not read"
+        else:
+            what = "is neither a group nor a dataset"
+        raise ElementError(f"{self._place_of(parent, name)} {what}.")
+
+    def _follow(self, parent: h5py.Group, name: str, n_links: int) -> Node:
+        """Follow a soft link step by step: one of them may lead out of the file."""
+        place = self._place_of(parent, name)
+        if n_links == MAX_LINKS:
+            raise ElementError(f"{place} is a link that leads back to itself.")
+        path = parent.get(name, getlink=True).path
+        try:
+            return self._node(path if path.startswith("/") else f"{parent.name}/{path}", n_links + 1)
+        except NotFoundError:
+            raise NotFoundError(f"{place} is a link to {path}, which the file does not have.") from None
+
+    def _place_of(self, parent: h5py.Group, name: str) -> str:
+        return self.place(f"{(parent.name or '').rstrip('/')}/{name}")
+
+    def place(self, path: str) -> str:
+        """Return how messages name an element: file and HDF5 path."""
+        return f"{self.name}:{path}"
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """Read bytes of the file past HDF5 and its lock; any thread may.
+
+        Raises
+        ------
+        FileChangedError
+            The file is no longer the one that was opened.
+        ElementError
+            The file ends before.
+        """
+        self.check()
+        try:
+            stored = self._bytes.pread(offset, length)
+        except (OSError, ValueError) as error:
+            self.check()
+            raise ElementError(f"{self.path} is damaged at byte {offset:,} ({error}).") from error
+        self.check()
+        return stored
+
+    def close(self) -> None:
+        """Close the file; reading afterwards raises `FileChangedError`."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def members(group: h5py.Group) -> list[str]:
+    """Return the names in a group that are text; those that are not UTF-8 nobody can ask for."""
+    return [name for name in group if isinstance(name, str)]
+
+
+def nearest(name: str, names: Iterable[str], *, limit: int = 5) -> str:
+    """Return the end of a message: the names most like `name`, or the first few, or a full stop."""
+    known = list(names)
+    close = difflib.get_close_matches(name, known[:100_000], n=limit, cutoff=0.6)
+    if close:
+        return f"; nearest: {', '.join(close)}."
+    if not known:
+        return "."
+    more = f" and {len(known) - limit:,} more" if len(known) > limit else ""
+    return f"; it has {', '.join(known[:limit])}{more}."
+
+
+def _link_type(parent: Node, name: str) -> int | None:
+    """Return how a member hangs in its group, without a look at where it leads; `None` if there is none."""
+    # a slash would lead elsewhere: `/X` is the file's, not the parent's
+    if not isinstance(parent, h5py.Group) or not name or "/" in name:
+        return None
+    try:
+        return int(parent.id.links.get_info(name.encode(errors="surrogateescape")).type)
+    except (KeyError, RuntimeError, ValueError):
+        return None
+
+
+def open_member(parent: h5py.Group, name: str) -> Any:
+    """Open a member as h5py does, in a third of the time: a data frame may have thousands.
+
+    It may be a link out of the file: `Handle.child` is for files of others.
+    """
+    opened = h5py.h5o.open(parent.id, name.encode(errors="surrogateescape"))
+    if isinstance(opened, h5py.h5d.DatasetID):
+        return h5py.Dataset(opened, readonly=True)
+    return h5py.Group(opened) if isinstance(opened, h5py.h5g.GroupID) else opened
+
+
+def _is_elsewhere(dataset: h5py.Dataset) -> bool:
+    if dataset.id.get_offset() is not None:  # in one piece in this file
+        return False
+    plist = dataset.id.get_create_plist()
+    return bool(plist.get_layout() == h5py.h5d.VIRTUAL or plist.get_external_count())
+
+
+def _close(file: h5py.File, stored: _Bytes) -> None:
+    file.close()
+    stored.close()
+
+
+def _check_regular(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        beside = [entry.name for entry in path.parent.glob("*.h5*")] if path.parent.is_dir() else []
+        hint = nearest(path.name, beside) if beside else "; check the spelling."
+        hint = hint.replace("; it has", "; the folder has")
+        raise FileError(f"{path} does not exist{hint}") from None
+    except OSError as error:
+        raise FileError(f"{path} cannot be reached ({error.strerror}).") from error
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{path} is a folder; name an .h5ad or .h5mu file in it.")
+    if not stat.S_ISREG(mode):
+        raise FileError(f"{path} is not a regular file; copy it to disk first.")
+    if not os.access(path, os.R_OK):
+        raise FileError(f"{path} may not be read by this user; change its permissions.")
+
+
+def _open_failure(path: Path, error: OSError) -> str:
+    if not h5py.is_hdf5(path):
+        return f"{path} is not an HDF5 file; an .h5ad or .h5mu file was expected."
+    if "truncated" in str(error):
+        size = path.stat().st_size
+        return f"{path} is truncated: it ends at {size:,} bytes, before its own end; copy or download it again."
+    return f"{path} cannot be opened as HDF5 ({error})."
+
+
+def _register_filters() -> None:
+    # importing it makes Blosc, LZ4, Zstandard and bitshuffle known to HDF5 (SnapATAC2 writes them)
+    import hdf5plugin  # noqa: F401, PLC0415
