@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.error import HTTPError
@@ -94,8 +94,10 @@ def served(command: list[str], log: Path, *, has_token: bool = True) -> Iterator
             plain = _found(r"http://(?:127\.0\.0\.1|localhost):\d+(?:/main)?", process, log)
             plain = plain.replace("localhost", "127.0.0.1")
             if has_token and "panel" in command:  # its guard is put up by the first request
-                with suppress(HTTPError):
+                try:
                     urlopen(plain).close()
+                except HTTPError as refused:
+                    refused.close()  # Python 3.14 warns of what is left open
             whole = Path(_found(r"(?<= is in )/\S+\.txt", process, log)).read_text().strip() if has_token else plain
             yield Address(plain, whole)
         finally:

@@ -182,7 +182,7 @@ def test_a_small_matrix_and_one_by_feature_are_not_indexed(tmp_path):
             group["indptr"] = [0, size]
     with cellasso.store.hdf5.handle.Handle(tmp_path / "x.h5") as handle:
         worth = {
-            name: build.is_worthwhile(cellasso.matrix.matrix.open_matrix(handle, f"/{name}")) for name in handle.root()
+            name: build.is_worthwhile(cellasso.matrix.open.open_matrix(handle, f"/{name}")) for name in handle.root()
         }
     assert worth == {"dense": False, "small": False, "large": True}
 

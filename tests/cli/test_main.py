@@ -24,7 +24,7 @@ from scipy import sparse
 
 import cellasso
 from cellasso.core.errors import Cancelled
-from cellasso.selection.recipe import Lasso, Where, dump
+from cellasso.selection.recipe import Lasso, WhereRecipe, dump
 from cellasso_app.cli import main as cli
 from cellasso_app.cli.main import main
 from cellasso_app.demo import files
@@ -395,7 +395,7 @@ def test_export_by_a_recipe_in_json(capsys, h5ad, tmp_path):
 def test_an_export_is_replayed_by_the_recipe_that_it_holds(capsys, h5ad, tmp_path):
     first, second = tmp_path / "first.h5ad", tmp_path / "second.h5ad"
     run(capsys, "export", h5ad, first, "--where", "depth > 0.5")
-    assert anndata.read_h5ad(first).uns["cellasso"]["recipe"] == dump(Where("depth > 0.5"))
+    assert anndata.read_h5ad(first).uns["cellasso"]["recipe"] == dump(WhereRecipe("depth > 0.5"))
     assert run(capsys, "export", h5ad, second, "--recipe", first)[0] == 0
     assert_subset(second, h5ad, (anndata.read_h5ad(h5ad).obs["depth"] > 0.5).to_numpy())
 

@@ -16,10 +16,10 @@ import pytest
 from scipy import sparse
 
 from cellasso.column_index import build as indexing
-from cellasso.column_index import cache
 from cellasso.column_index.build import IndexingError, build_index
+from cellasso.core import derived_cache as cache
 from cellasso.core.errors import Cancelled, FileChangedError
-from cellasso.matrix.matrix import open_matrix
+from cellasso.matrix.open import open_matrix
 from cellasso.store.hdf5.handle import Handle
 
 N_ROWS, N_COLUMNS = 400, 60
@@ -30,7 +30,7 @@ import os, signal, sys, time
 from pathlib import Path
 from cellasso.column_index import block, build
 from cellasso.store.hdf5.handle import Handle
-from cellasso.matrix.matrix import open_matrix
+from cellasso.matrix.open import open_matrix
 
 path, root, moment, number, marker = sys.argv[1:]
 build.MAX_ROWS = 40

@@ -14,8 +14,9 @@ from cellasso.column_index import block as index_block
 from cellasso.column_index import build as indexing
 from cellasso.column_index.build import IndexingError, build_index
 from cellasso.column_index.index import IncompleteIndexError
+from cellasso.column_index.indexed_matrix import IndexedMatrix
 from cellasso.core.errors import ElementError
-from cellasso.matrix.matrix import open_matrix
+from cellasso.matrix.open import open_matrix
 from cellasso.store.hdf5.chunks import Chunks
 from cellasso.store.hdf5.handle import Handle
 
@@ -72,6 +73,10 @@ def with_repeats(dtype="f4"):
     return sparse.csr_matrix((data, rng.integers(0, N_COLUMNS, n).astype(np.int32), indptr), (N_ROWS, N_COLUMNS))
 
 
+def indexed(handle, path):
+    return IndexedMatrix(open_matrix(handle, path), handle.index_root)
+
+
 def build(path, root, **options):
     with Handle(path) as handle:
         return build_index(open_matrix(handle, "/X"), root, **options)
@@ -81,7 +86,7 @@ def read(path, root, columns=range(N_COLUMNS)):
     """Return columns read by the index, and how many bytes of the file that took."""
     with Handle(path) as handle:
         handle.index_root = root
-        matrix = open_matrix(handle, "/X")
+        matrix = indexed(handle, "/X")
         assert matrix.index is not None
         before = handle.bytes_read
         return matrix.read_columns([*columns]), handle.bytes_read - before
@@ -89,7 +94,7 @@ def read(path, root, columns=range(N_COLUMNS)):
 
 def scanned(path):
     with Handle(path) as handle:
-        return open_matrix(handle, "/X").read_columns([*range(N_COLUMNS)])
+        return indexed(handle, "/X").read_columns([*range(N_COLUMNS)])
 
 
 def dense(matrix):
@@ -146,7 +151,7 @@ def test_repeated_and_unsorted_entries_add_up_as_scipy_has_it(tmp_path, dtype):
 )
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "?"])
 def test_a_dense_matrix_is_indexed_too(tmp_path, monkeypatch, dtype, layout):
-    monkeypatch.setattr("cellasso.matrix.matrix.SCAN_BLOCK", 100)
+    monkeypatch.setattr("cellasso.matrix.dense.SCAN_BLOCK", 100)
     values = values_of(dtype)
     path = write_matrix(tmp_path / "x.h5", values, **layout)
     build(path, tmp_path / "index")
@@ -279,7 +284,7 @@ def test_finished_blocks_serve_and_the_rest_is_scanned(tmp_path):
 
 def read_bytes_of_scan(path):
     with Handle(path) as handle:
-        open_matrix(handle, "/X").read_columns([*range(N_COLUMNS)])
+        indexed(handle, "/X").read_columns([*range(N_COLUMNS)])
         return handle.bytes_read
 
 
@@ -311,7 +316,7 @@ def test_a_gene_reads_its_segments_and_entries_only(tmp_path, monkeypatch):
 
     with Handle(path) as handle:
         handle.index_root = tmp_path / "index"
-        matrix = open_matrix(handle, "/X")
+        matrix = indexed(handle, "/X")
         matrix.read_columns([0])  # opens the blocks: their headers and books
         monkeypatch.setattr(index_block._Descriptor, "pread", counted)
         before = handle.bytes_read
@@ -339,8 +344,8 @@ def test_the_index_of_another_state_of_the_file_is_not_used(tmp_path):
     write_matrix(path, csr(values))
     with Handle(path) as handle:
         handle.index_root = tmp_path / "index"
-        assert open_matrix(handle, "/X").index is None
-        assert_bits_equal(open_matrix(handle, "/X").read_columns([*range(N_COLUMNS)]), values)
+        assert indexed(handle, "/X").index is None
+        assert_bits_equal(indexed(handle, "/X").read_columns([*range(N_COLUMNS)]), values)
 
 
 def test_a_file_keeps_its_index_when_it_is_renamed(tmp_path):
@@ -356,8 +361,8 @@ def test_another_matrix_of_the_file_has_another_index(tmp_path):
     build(path, tmp_path / "index")
     with Handle(path) as handle:
         handle.index_root = tmp_path / "index"
-        assert open_matrix(handle, "/X").index is not None
-        assert open_matrix(handle, "/Y").index is None
+        assert indexed(handle, "/X").index is not None
+        assert indexed(handle, "/Y").index is None
 
 
 def test_a_file_opened_without_indexes_builds_none(plain):
@@ -376,14 +381,14 @@ def test_reading_from_the_index_ends_its_progress(tmp_path):
     told = []
     with Handle(path) as handle:
         handle.index_root = tmp_path / "index"
-        open_matrix(handle, "/X").read_columns([1], progress=told.append)
+        indexed(handle, "/X").read_columns([1], progress=told.append)
     assert told == [1]
 
 
 def test_without_a_folder_no_index_is_looked_for(tmp_path):
     path = write_matrix(tmp_path / "x.h5", csr(values_of("f4")))
     with Handle(path) as handle:
-        assert open_matrix(handle, "/X").index is None
+        assert indexed(handle, "/X").index is None
 
 
 # -- damage -----------------------------------------------------------------------------------------------
@@ -429,7 +434,7 @@ def test_damage_that_appears_while_the_index_is_open_is_noticed(tmp_path):
     block = index.extents[2].path(index.folder)
     with Handle(path) as handle:
         handle.index_root = tmp_path / "index"
-        matrix = open_matrix(handle, "/X")
+        matrix = indexed(handle, "/X")
         assert_bits_equal(matrix.read_columns([1]), values[:, [1]])
         with block.open("r+b") as file:
             file.seek(index_block.HEADER_BYTES)
@@ -461,7 +466,7 @@ def test_a_folder_whose_description_is_damaged_is_not_used_and_described_again(t
     about.write_bytes(sound.replace(b"0", b"1", 1))
     with Handle(path) as handle:
         handle.index_root = tmp_path / "index"
-        assert open_matrix(handle, "/X").index is None
+        assert indexed(handle, "/X").index is None
     build(path, tmp_path / "index")
     assert about.read_bytes() == sound
     assert_bits_equal(read(path, tmp_path / "index")[0], values)

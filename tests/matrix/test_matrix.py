@@ -10,7 +10,8 @@ import pytest
 from scipy import sparse
 
 from cellasso.core.errors import Cancelled, ElementError
-from cellasso.matrix.matrix import open_matrix
+from cellasso.matrix import dense, scan
+from cellasso.matrix.open import open_matrix
 from cellasso.store.hdf5.handle import Handle
 
 DTYPES = ("f4", "f8", "i4", "i8", "u2", "?")
@@ -39,6 +40,12 @@ def write_matrix(path, matrix, **options):
     return path
 
 
+def _scan_in_blocks(monkeypatch, n_values):
+    """Have a scan, and a pass over a dense matrix, take so many values at a time."""
+    for module in (scan, dense):
+        monkeypatch.setattr(module, "SCAN_BLOCK", n_values)
+
+
 def read_columns(path, columns, **options):
     with Handle(path) as handle:
         return open_matrix(handle, "/X").read_columns(columns, **options)
@@ -53,7 +60,7 @@ def assert_bits_equal(found, expected):
 @pytest.fixture(params=["one_block", "many_blocks"])
 def scan_block(request, monkeypatch):
     if request.param == "many_blocks":
-        monkeypatch.setattr("cellasso.matrix.matrix.SCAN_BLOCK", 7)
+        _scan_in_blocks(monkeypatch, 7)
 
 
 @pytest.mark.usefixtures("scan_block")
@@ -153,7 +160,7 @@ def test_csc_column_read_touches_only_its_block(tmp_path, options):
 
 def test_csr_scan_reads_no_data_of_blocks_without_hits(tmp_path, monkeypatch):
     n = 100_000
-    monkeypatch.setattr("cellasso.matrix.matrix.SCAN_BLOCK", 10_000)
+    _scan_in_blocks(monkeypatch, 10_000)
     columns = np.zeros(n, dtype="i4")
     columns[55_000] = 1
     matrix = sparse.csr_matrix((np.ones(n), columns, np.arange(n + 1)), shape=(n, 3))
@@ -197,7 +204,7 @@ def test_dense_column_reads_only_the_chunks_it_crosses(tmp_path):
 
 @pytest.mark.parametrize("storage", ["dense", "csr", "csc"])
 def test_progress_rises_to_one_and_may_cancel(tmp_path, monkeypatch, storage):
-    monkeypatch.setattr("cellasso.matrix.matrix.SCAN_BLOCK", 16)
+    _scan_in_blocks(monkeypatch, 16)
     values = values_of("f4")
     path = write_matrix(
         tmp_path / "x.h5", values if storage == "dense" else sparse.coo_matrix(values).asformat(storage)
@@ -291,8 +298,8 @@ def test_a_column_that_is_not_there_is_refused(tmp_path, storage, column):
 
 
 def test_a_scan_shows_what_it_has_found_and_what_it_has_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("cellasso.matrix.matrix.SCAN_BLOCK", 1_000)
-    monkeypatch.setattr("cellasso.matrix.matrix.PREVIEW_SECONDS", -1.0)
+    _scan_in_blocks(monkeypatch, 1_000)
+    monkeypatch.setattr("cellasso.matrix.scan.PREVIEW_SECONDS", -1.0)
     matrix = sparse.random(3_000, 20, 0.3, format="csr", dtype="f4", random_state=0)
     truth = matrix.toarray()[:, [3, 7]]
     shown: list[list[np.ndarray]] = []

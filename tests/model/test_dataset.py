@@ -36,7 +36,7 @@ def test_an_h5mu_has_the_modalities_of_mudata_in_their_order(h5mu):
         assert dataset.format == "h5mu"
         assert list(dataset.modalities) == list(h5mu.oracle.mod)
         assert dataset.n_obs == h5mu.oracle.n_obs
-        assert dataset[""] is dataset
+        assert dataset[""] is dataset.root
         np.testing.assert_array_equal(dataset.obs_names, h5mu.oracle.obs_names)
         for name, modality in h5mu.oracle.mod.items():
             assert (dataset[name].n_obs, dataset[name].n_vars) == modality.shape
@@ -142,7 +142,7 @@ def test_positions_are_those_of_the_names(h5mu):
     with cellasso.open(h5mu.path) as dataset:
         for name, modality in h5mu.oracle.mod.items():
             expected = h5mu.oracle.obs_names.get_indexer(modality.obs_names)
-            np.testing.assert_array_equal(dataset.positions(name), expected)
+            np.testing.assert_array_equal(dataset.alignment(name).obs_index, expected)
 
 
 def test_a_modality_of_the_same_cells_needs_no_positions(tmp_path):
@@ -153,14 +153,14 @@ def test_a_modality_of_the_same_cells_needs_no_positions(tmp_path):
         warnings.simplefilter("ignore")
         md.MuData({"a": adata, "b": adata.copy()}).write(tmp_path / "x.h5mu")
     with cellasso.open(tmp_path / "x.h5mu") as dataset:
-        assert dataset.positions("a") is None
+        assert dataset.alignment("a").obs_index is None
         assert dataset.read_feature("a:0").dtype == np.float32
 
 
 def test_without_an_obsmap_cells_are_matched_by_name(multimodal, damaged):
     dataset = damaged(lambda file: file.__delitem__("obsmap"), multimodal.path)
     expected = multimodal.oracle.obs_names.get_indexer(multimodal.oracle["protein"].obs_names)
-    np.testing.assert_array_equal(dataset.positions("protein"), expected)
+    np.testing.assert_array_equal(dataset.alignment("protein").obs_index, expected)
 
 
 @pytest.mark.parametrize("place", ["obs", "mod/protein/obs"])
@@ -171,7 +171,7 @@ def test_without_an_obsmap_names_must_be_unique(multimodal, damaged, place):
         names[1] = names[0]
 
     with pytest.raises(ElementError, match="has no /obsmap/protein, and its obs_names are not unique"):
-        damaged(change, multimodal.path).positions("protein")
+        damaged(change, multimodal.path).alignment("protein")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_an_obsmap_that_does_not_fit_is_refused(multimodal, damaged, spoil):
 def test_an_h5ad_answers_for_itself(dataset):
     assert dataset.format == "h5ad"
     assert dataset.modalities == {}
-    assert dataset.positions("") is None
+    assert dataset.alignment("").obs_index is None
     with pytest.raises(NotFoundError, match="has no modality 'rna'"):
         dataset["rna"]
 

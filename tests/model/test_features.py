@@ -11,7 +11,7 @@ import pytest
 
 import cellasso
 from cellasso.core.errors import NotFoundError
-from cellasso.model.genomic_intervals import _REGION, Intervals, Region
+from cellasso.model.genomic_intervals import _REGION, GenomicRange, Intervals
 from cellasso.model.name_index import NameIndex
 
 NAMES = ["CD4", "CD44", "SCD4", "cd8a", "CD8A", "ACTB", "7SK"]
@@ -170,7 +170,7 @@ def test_region_finds_the_peaks_that_overlap_it_in_the_order_of_the_genome(tmp_p
 
 @pytest.mark.parametrize("text", ["chr1", "1:5-5", "chr1:9-3", "CD4", "", "chr1:", "HLA-A"])
 def test_text_that_is_no_stretch_of_a_chromosome_is_none(text):
-    region = Region.parse(text)
+    region = GenomicRange.parse(text)
     assert region is None or (region.start, text) == (0, "chr1")
 
 
@@ -193,7 +193,7 @@ def test_intervals_are_read_from_names_as_the_expression_of_a_region_reads_them(
     intervals = Intervals.of_names(names[::-1])
     for chromosome in ("1", "2", "x", "é", "un_gl000-v1"):
         for low, high in ((4_000, 4_100), (0, 1 << 61)):
-            found = intervals.overlapping(Region(chromosome, low, high)).tolist()
+            found = intervals.overlapping(GenomicRange(chromosome, low, high)).tolist()
             assert sorted(len(names) - 1 - position for position in found) == [
                 n for n, (its, start, end) in enumerate(expected) if its == chromosome and start < high and end > low
             ]

@@ -14,7 +14,7 @@ import pytest
 
 import cellasso
 from cellasso.core.errors import ExportError
-from cellasso.selection.recipe import Combined, Where
+from cellasso.selection.recipe import Combined, WhereRecipe
 from cellasso.write import export as exporting
 from cellasso_app.page.explorer import Explorer
 from cellasso_app.panels import selection
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-HI, LO = Where("ordered == 'hi'"), Where("ordered == 'lo'")
+HI, LO = WhereRecipe("ordered == 'hi'"), WhereRecipe("ordered == 'lo'")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def say(explorer: Explorer, kind: str, **content: Any) -> None:
     explorer.selecting._on_message({"type": kind, **content})
 
 
-def choose(explorer: Explorer, operation: str = "replace", recipe: Where = HI) -> np.ndarray:
+def choose(explorer: Explorer, operation: str = "replace", recipe: WhereRecipe = HI) -> np.ndarray:
     mask = recipe.mask(explorer.session.dataset)
     explorer.session.select(operation, recipe, mask)
     return mask
@@ -164,7 +164,7 @@ def test_a_proposed_name_is_free(tmp_path):
 @pytest.mark.parametrize("column", ["ordered", "gaps", "numbered", "bool", "maybe_bool"])
 def test_the_composition_is_pandas_value_counts(explorer, plain, column):
     panel, obs = explorer.selecting.panel, plain.oracle.obs
-    mask = choose(explorer, recipe=Where("int8 > -60"))
+    mask = choose(explorer, recipe=WhereRecipe("int8 > -60"))
     say(explorer, "composition", value=column)
     assert panel.column == column
     counts = obs.loc[mask, column].value_counts(dropna=False)
@@ -228,7 +228,7 @@ def test_a_message_of_another_form_does_nothing(explorer, folder, pieces, messag
 
 def test_an_export_is_the_selected_cells_and_carries_the_recipe(explorer, folder, plain):
     hi = choose(explorer)
-    low = choose(explorer, "add", Where("int8 < 0"))
+    low = choose(explorer, "add", WhereRecipe("int8 < 0"))
     say(explorer, "export", name="subset")
     found = finish(explorer)
     assert found == {
@@ -242,7 +242,7 @@ def test_an_export_is_the_selected_cells_and_carries_the_recipe(explorer, folder
     assert list(written.obs_names) == list(plain.oracle.obs_names[hi | low])
     np.testing.assert_array_equal(written.X.toarray(), plain.oracle.X[hi | low].toarray())
     recipe = cellasso.selection.recipe.load(written.uns["cellasso"]["recipe"])
-    assert recipe == Combined("add", HI, Where("int8 < 0"))
+    assert recipe == Combined("add", HI, WhereRecipe("int8 < 0"))
 
 
 def test_nothing_is_exported_without_a_selection(explorer, folder):

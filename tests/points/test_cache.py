@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import cellasso
-from cellasso.column_index.block import sealed
-from cellasso.column_index.cache import clear, entries, trim
+from cellasso.core.derived_cache import clear, entries, json_with_crc, trim
 from cellasso.model import modality
 from cellasso.points import cache
 from cellasso.points.cache import key_of, read_plane, write_plane
@@ -138,7 +137,7 @@ def test_what_was_written_under_another_key_is_not_believed(root):
 
 def test_the_description_of_an_index_is_not_believed(root):
     write_plane(root, KEY, some(), ABOUT)
-    (root / KEY / "about.json").write_bytes(sealed({**ABOUT, "key": KEY, "starts": [0, 5]}))
+    (root / KEY / "about.json").write_bytes(json_with_crc({**ABOUT, "key": KEY, "starts": [0, 5]}))
     assert read_plane(root, KEY) is None
 
 

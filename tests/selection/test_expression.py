@@ -227,7 +227,7 @@ def test_a_parsed_expression_is_a_value() -> None:
     where = parse("CD4 > 1")
     assert where == parse("CD4 > 1")
     assert hash(where) == hash(parse("CD4 > 1"))
-    assert repr(where) == "Where(text='CD4 > 1', names=('CD4',))"
+    assert repr(where) == "Expression(text='CD4 > 1', names=('CD4',))"
     again = pickle.loads(pickle.dumps(where))
     assert again.evaluate(Frame(CELLS)).tolist() == where.evaluate(Frame(CELLS)).tolist()
 

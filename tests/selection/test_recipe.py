@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cellasso.core.errors import CellassoError
-from cellasso.selection.recipe import Combined, Inverted, Lasso, RecipeError, Where, combine, dump, load
+from cellasso.selection.recipe import Combined, Inverted, Lasso, RecipeError, WhereRecipe, combine, dump, load
 
 LASSO = Lasso("X_umap", ((-1.0, -1.0), (1.0, -1.0), (0.0, 1.5)), (1, 0))
-WHERE = Where("ordered == 'hi' and int8 > -50")
+WHERE = WhereRecipe("ordered == 'hi' and int8 > -50")
 RECIPES = {
     "lasso": LASSO,
     "where": WHERE,
@@ -19,7 +19,7 @@ RECIPES = {
     "subtract": Combined("subtract", LASSO, WHERE),
     "intersect": Combined("intersect", LASSO, WHERE),
     "invert": Inverted(WHERE),
-    "nested": Inverted(Combined("add", Inverted(LASSO), Combined("subtract", WHERE, Where("bool")))),
+    "nested": Inverted(Combined("add", Inverted(LASSO), Combined("subtract", WHERE, WhereRecipe("bool")))),
 }
 
 
@@ -95,9 +95,9 @@ OPERATIONS = ("add", "subtract", "intersect")
 
 def chain(n: int, operations: tuple[str, ...], *, inverted: int = 0):
     """What `n` strokes make, each combined with all before it."""
-    recipe = Where("ordered == 'hi'")
+    recipe = WhereRecipe("ordered == 'hi'")
     for i in range(n):
-        recipe = Combined(operations[i % len(operations)], recipe, Where(f"int8 > {i % 100 - 50}"))
+        recipe = Combined(operations[i % len(operations)], recipe, WhereRecipe(f"int8 > {i % 100 - 50}"))
         if inverted and i % inverted == 0:
             recipe = Inverted(recipe)
     return recipe
@@ -135,7 +135,7 @@ def test_a_run_of_one_operation_is_written_flat():
 
 def test_recipes_that_earlier_versions_nested_are_read():
     text = '{"add": [{"add": [{"where": "a"}, {"where": "b"}]}, {"invert": {"invert": {"where": "c"}}}]}'
-    a, b, c = map(Where, "abc")
+    a, b, c = map(WhereRecipe, "abc")
     assert load(text) == Combined("add", Combined("add", a, b), Inverted(Inverted(c)))
 
 

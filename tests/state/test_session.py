@@ -11,12 +11,16 @@ import pytest
 
 import cellasso
 from cellasso.core.errors import NotFoundError
-from cellasso.selection.recipe import Combined, Inverted, Lasso, Where, dump, load
+from cellasso.selection.recipe import Combined, Inverted, Lasso, WhereRecipe, dump, load
 from cellasso_app.render.columns import ColorBy
 from cellasso_app.state.session import MAX_GENES, MAX_HISTORY, Selection, Session
 from conftest import make_adata, write
 
-HI, BOOL, NEAR = Where("ordered == 'hi'"), Where("bool"), Lasso("X_umap", ((-1.0, -1.0), (1.0, -1.0), (0.0, 1.5)))
+HI, BOOL, NEAR = (
+    WhereRecipe("ordered == 'hi'"),
+    WhereRecipe("bool"),
+    Lasso("X_umap", ((-1.0, -1.0), (1.0, -1.0), (0.0, 1.5))),
+)
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def apart(tmp_path):
         yield Session(dataset)
 
 
-def select(session: Session, operation: str, recipe: Where | Lasso) -> None:
+def select(session: Session, operation: str, recipe: WhereRecipe | Lasso) -> None:
     session.select(operation, recipe, recipe.mask(session.dataset))
 
 
@@ -296,7 +300,7 @@ def test_inverting_twice_is_the_recipe_before(session):
     np.testing.assert_array_equal(session.selection.mask, NEAR.mask(session.dataset))
 
 
-NOTHING, ALL = Lasso("X_umap", ((90.0, 90.0), (91.0, 90.0), (90.0, 91.0))), Where("bool or not bool")
+NOTHING, ALL = Lasso("X_umap", ((90.0, 90.0), (91.0, 90.0), (90.0, 91.0))), WhereRecipe("bool or not bool")
 
 
 @pytest.mark.parametrize("operation", ["replace", "add", "subtract", "intersect"])
@@ -319,8 +323,8 @@ def test_a_step_that_finds_no_cells_changes_nothing_and_says_so(session, operati
     [
         ("subtract", None, HI, "Nothing is selected that could be taken away."),
         ("add", BOOL, BOOL, "Those cells are selected already."),
-        ("subtract", BOOL, Where("not bool"), "No selected cells there; the selection stays."),
-        ("intersect", BOOL, Where("not bool"), "No selected cells there; the selection stays."),
+        ("subtract", BOOL, WhereRecipe("not bool"), "No selected cells there; the selection stays."),
+        ("intersect", BOOL, WhereRecipe("not bool"), "No selected cells there; the selection stays."),
         ("intersect", HI, ALL, "All selected cells are there."),
     ],
 )
@@ -475,7 +479,7 @@ def test_after_any_sequence_of_operations_the_recipe_replays_to_the_mask(session
                     fresh = ((low > 0) & (low < size)).all(axis=1)
             else:
                 bound = rng.random()
-                recipe = Where(f"float32 > {bound}")
+                recipe = WhereRecipe(f"float32 > {bound}")
                 fresh = depth > np.float32(bound)
             session.select(operation, recipe, recipe.mask(dataset))
             after = combined(before, fresh, operation)

@@ -14,9 +14,9 @@ from scipy import sparse
 import cellasso
 from cellasso.core.errors import Cancelled, ElementError
 from cellasso.matrix import row_blocks
-from cellasso.matrix.matrix import open_matrix
+from cellasso.matrix.open import open_matrix
 from cellasso.stats import summarise
-from cellasso.stats.normalise import holds_counts, read_cell_sums
+from cellasso.stats.cell_sums import holds_counts, read_cell_sums
 
 STORAGES = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
 N_OBS, N_VARS = 300, 25
@@ -46,7 +46,7 @@ def written(request, tmp_path_factory):
 @pytest.fixture(autouse=True, params=[0, 1 << 30], ids=["read and let go", "kept"])
 def small_blocks(request, monkeypatch):
     monkeypatch.setattr(row_blocks, "BLOCK_VALUES", 500)
-    monkeypatch.setattr(summarise, "CACHED_BYTES", request.param)
+    monkeypatch.setattr("cellasso.dataset.CACHED_BYTES", request.param)
 
 
 def codes() -> np.ndarray:
@@ -165,9 +165,9 @@ def test_modalities_are_summarised_over_the_global_cells(multimodal):
 
 
 def test_a_scan_of_a_modality_is_shown_normalised_and_over_the_global_cells(multimodal, monkeypatch):
-    monkeypatch.setattr("cellasso.matrix.matrix.SCAN_BLOCK", 20)
-    monkeypatch.setattr("cellasso.matrix.matrix.Part.chunk", 1)  # the file is one chunk
-    monkeypatch.setattr("cellasso.matrix.matrix.PREVIEW_SECONDS", -1.0)
+    monkeypatch.setattr("cellasso.matrix.scan.SCAN_BLOCK", 20)
+    monkeypatch.setattr("cellasso.matrix.compressed.StoredVector.chunk", 1)  # the file is one chunk
+    monkeypatch.setattr("cellasso.matrix.scan.PREVIEW_SECONDS", -1.0)
     shown: list[list[np.ndarray]] = []
     with cellasso.open(multimodal.path, index=False) as dataset:
         (whole,) = dataset.read_features(["rna:rg0"], "counts", normalised=True, preview=shown.append)

@@ -16,8 +16,9 @@ import pytest
 
 import cellasso
 from cellasso.core.errors import CellassoError, ElementError, FileChangedError, FileError, NotFoundError
+from cellasso.core.text import nearest
 from cellasso.encodings import elements
-from cellasso.store.hdf5.handle import Handle, nearest
+from cellasso.store.hdf5.handle import Handle
 
 # -- paths that are no file -------------------------------------------------------------------------
 
@@ -254,7 +255,7 @@ def test_a_file_that_was_rewritten_in_place_is_noticed_even_at_the_same_size(cop
 
 @pytest.mark.parametrize("change", ["truncate", "overwrite"])
 def test_a_file_that_changes_during_a_scan_yields_no_values(tmp_path, compound, monkeypatch, change):
-    monkeypatch.setattr("cellasso.matrix.matrix.SCAN_BLOCK", 1)  # more blocks than are read ahead
+    monkeypatch.setattr("cellasso.matrix.scan.SCAN_BLOCK", 1)  # more blocks than are read ahead
     monkeypatch.setattr("cellasso.core.passes.AHEAD", 0.5)
     path = shutil.copy(compound, tmp_path / "changing.h5ad")
     size = path.stat().st_size

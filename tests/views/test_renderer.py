@@ -14,7 +14,7 @@ import cellasso
 from cellasso.color.coloring import MISSING_CODE, Categories
 from cellasso.points.point_index import Plane, Viewport
 from cellasso.raster.draw import HIDDEN, PLAIN, SELECTED, Canvas, Cells, Dots, Picture, Style, draw
-from cellasso.selection.recipe import Lasso, Where, dump, load
+from cellasso.selection.recipe import Lasso, WhereRecipe, dump, load
 from cellasso_app.render.columns import Column, color_by_obs
 from cellasso_app.render.labels import medians
 from cellasso_app.state.axes import Axes
@@ -118,7 +118,7 @@ def test_a_column_that_has_no_categories_any_more_hides_nothing(painted):
 
 
 def selected(seed: int = 1) -> Selection:
-    return Selection.of(Where("kind == 'T'"), np.random.default_rng(seed).random(N) < 0.3)
+    return Selection.of(WhereRecipe("kind == 'T'"), np.random.default_rng(seed).random(N) < 0.3)
 
 
 @pytest.mark.parametrize("with_selection", [False, True])

@@ -17,7 +17,7 @@ import cellasso
 from cellasso.color.palettes import rgb
 from cellasso.core.errors import ElementError
 from cellasso.raster import draw
-from cellasso.selection.recipe import Where, dump, load
+from cellasso.selection.recipe import WhereRecipe, dump, load
 from cellasso_app.render import coloring_cache
 from cellasso_app.render.columns import ColorBy
 from cellasso_app.render.legend import legend
@@ -240,7 +240,7 @@ def test_whole_numbers_become_categories_that_group_and_select(dataset):
     assert session.category_columns() == ["kind", "leiden"]
     view._on_message({"type": "category", "column": "leiden", "label": "10", "operation": "replace"})
     until(lambda: session.selection is not None)
-    assert session.selection.recipe == Where("`leiden` == 10")
+    assert session.selection.recipe == WhereRecipe("`leiden` == 10")
     np.testing.assert_array_equal(session.selection.mask, np.arange(N) % 11 == 10)
     session.group_by = "leiden"
     view._on_message({"type": "as_categories", "column": "leiden", "value": False})
@@ -723,7 +723,7 @@ def test_a_window_of_any_size_asks_for_a_figure_of_bounded_size(dataset, screen)
 def test_a_lasso_over_hidden_cells_is_combined_with_what_is_selected(dataset, screen, operation, combined):
     view = drawn(show(dataset), screen)
     obs, _ = cells(dataset)
-    first = Where("leiden in [1, 3, 8]")
+    first = WhereRecipe("leiden in [1, 3, 8]")
     view._session.select("replace", first, first.mask(dataset))
     after(screen, view, {"type": "hide", "label": "a", "hidden": True})
     view._on_message({"type": "color", "column": "depth"})
@@ -779,7 +779,7 @@ def test_a_category_of_which_no_cell_is_shown_is_not_selected_and_it_is_said_so(
     session.treat_as_categories("leiden", True)
     after(screen, view, {"type": "color", "column": "leiden"})
     until(lambda: view.bar.color == "leiden" and not view.bar.busy)
-    odd = Where("leiden == 3 and kind == 'b'").mask(dataset)
+    odd = WhereRecipe("leiden == 3 and kind == 'b'").mask(dataset)
     session.hide("kind", ["a"], hidden=True)  # all cells
     view._on_message({"type": "category", "column": "leiden", "label": "3", "operation": "replace"})
     until(lambda: view.status.said == "No cells of 3 are shown.")

@@ -20,7 +20,7 @@ from scipy import sparse
 import oracle
 from cellasso import open  # noqa: A004
 from cellasso.core.errors import ElementError, FileChangedError
-from cellasso.selection.recipe import Where
+from cellasso.selection.recipe import WhereRecipe
 from cellasso.write import arrays, worker
 from cellasso.write import export as exporting
 from cellasso.write import sparse as compressed
@@ -224,7 +224,7 @@ def test_h5mu_along_var_is_what_mudata_copies(tmp_path, source, which):
 def test_h5mu_modality_without_selected_cells_stays_empty(tmp_path, source):
     path = source("h5mu")
     with open(path) as dataset:
-        mask = ~np.isin(np.arange(N_OBS), dataset.positions("prot"))
+        mask = ~np.isin(np.arange(N_OBS), dataset.alignment("prot").obs_index)
     target = assert_export_is_the_oracles(path, mask, tmp_path)
     with open(target) as written:
         assert (written["rna"].n_obs, written["prot"].n_obs) == (30, 0)
@@ -508,7 +508,7 @@ def test_links_within_the_file_survive(tmp_path, changeable):
 
 def test_export_says_where_it_is_from(tmp_path, changeable):
     path = changeable()
-    recipe = Where("kind == 'a'")
+    recipe = WhereRecipe("kind == 'a'")
     with open(path) as dataset:
         mask = recipe.mask(dataset)
         first = dataset.export(mask, tmp_path / "first.h5ad", recipe=recipe).path

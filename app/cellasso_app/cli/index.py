@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
     from cellasso.model.modality import Modality
 
     ShownProgress = Callable[[str], AbstractContextManager[Progress | None]]
@@ -100,7 +100,7 @@ def _index(shown_progress: ShownProgress, options: argparse.Namespace) -> None:
 def _modalities(dataset: Dataset, name: str | None) -> list[Modality]:
     if name is not None:
         return [dataset[name]]
-    return list(dataset.modalities.values()) or [dataset]
+    return list(dataset.modalities.values()) or [dataset.root]
 
 
 def _index_matrix(
@@ -135,7 +135,7 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
 
 
 def _cache(options: argparse.Namespace) -> None:
-    from cellasso.column_index import cache
+    from cellasso.core import derived_cache as cache
 
     root = cache.default_root() if options.index_dir is None else options.index_dir
     if options.clear:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
     from cellasso.selection.recipe import Recipe
 
 # h5py, pandas and Panel are imported where a command needs them: `cellasso --help` answers at once.
@@ -366,11 +366,11 @@ def _is_loopback(address: str) -> bool:
 
 def _selected(dataset: Dataset, options: argparse.Namespace) -> tuple[NDArray[np.bool_], Recipe | None]:
     """Return the mask `(n_obs,)` that the options ask for, and the recipe for it if there is one."""
-    from cellasso.selection.recipe import Where
+    from cellasso.selection.recipe import WhereRecipe
 
     if options.obs_names is not None:
         return _named(dataset, options.obs_names), None
-    recipe = Where(options.where) if options.where is not None else _read_recipe(options.recipe)
+    recipe = WhereRecipe(options.where) if options.where is not None else _read_recipe(options.recipe)
     return recipe.mask(dataset), recipe
 
 

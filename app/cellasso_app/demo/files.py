@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
 
 PBMC = Path("datasets", "10x_pbmc68k_reduced.h5ad")
 """700 cells of 10x Genomics' 68k PBMC inside scanpy's wheel, with `raw`; the layout differs between its versions."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
 
 
 def _side(side: str) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from cellasso_app.ui.components import DotplotKey, GenesPanel, PlotsBar
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
     from cellasso_app.render.columns import Source
     from cellasso_app.state.session import Session
 

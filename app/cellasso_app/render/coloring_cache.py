@@ -18,8 +18,8 @@ from cellasso_app.render.columns import read_column
 
 if TYPE_CHECKING:
     from cellasso.color.coloring import Coloring, Raw
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
     from cellasso_app.render.columns import Column
 
 MAX_BYTES = 32 << 20

@@ -8,7 +8,7 @@ import numpy as np
 
 from cellasso.color.coloring import Raw
 from cellasso.core.errors import ElementError
-from cellasso.model.axis import Axis
+from cellasso.model.vector import SUMS, Vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.color.coloring import Coloring
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
 
 ColorKind: TypeAlias = Literal["obs", "gene", "sum"]
 
@@ -59,13 +59,15 @@ class Column(NamedTuple):
     modality: str = ""
 
 
-def axis_of(column: Column) -> Axis:
-    """Return what the backend calls a column that is an axis."""
+def vector_of(dataset: Dataset, column: Column) -> Vector:
+    """Return what is read for a column that is an axis."""
     if column.kind == "gene":
-        return Axis("feature", column.name, *column.source)
+        owner, name = dataset.feature_owner(column.name, column.source.layer)
+        return Vector("gene", name, dataset.name_of(owner), *column.source)
     if column.kind == "sum":
-        return Axis("total" if column.name == CELL_SUMS[0] else "n_nonzero", column.modality, column.source.layer)
-    return Axis("obs", column.name)
+        return Vector("sum", SUMS[CELL_SUMS.index(column.name)], column.modality, column.source.layer)
+    owner, name = dataset.owner(column.name, own=dataset.obs)
+    return Vector("obs", name, dataset.name_of(owner))
 
 
 def read_column(dataset: Dataset, column: Column, *, progress: Progress, **options: Any) -> Raw:
@@ -130,7 +132,7 @@ def read_cell_sum(dataset: Dataset, modality: str, layer: str, name: str, *, pro
     sums = dataset[modality].read_cell_sums(layer, progress=progress)
     values = sums.totals if name == CELL_SUMS[0] else sums.n_nonzero
     owner = f"{modality}:" if modality else ""
-    return Raw(name, dataset.spread(values, modality), source=f"of {owner}{layer}, exact")
+    return Raw(name, dataset.alignment(modality).array(values), source=f"of {owner}{layer}, exact")
 
 
 def describe(layer: str | None, *, normalised: bool, counts: bool) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bokeh.application.application import SessionContext
     from bokeh.document import Document
 
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
 
 logger = logging.getLogger(__name__)
 

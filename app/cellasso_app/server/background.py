@@ -65,7 +65,7 @@ def _build(dataset: Dataset, modality: Modality, layer: str) -> None:
 
 def _matrices(dataset: Dataset) -> Iterator[tuple[Modality, str]]:
     """Yield the matrices in the order in which the page offers them: what is shown first of each modality, the rest."""
-    modalities = list(dataset.modalities.values()) or [dataset]
+    modalities = list(dataset.modalities.values()) or [dataset.root]
     for modality in modalities:
         for layer in modality.matrices[:1]:
             yield modality, layer

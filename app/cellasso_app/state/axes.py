@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cellasso.points.point_index import Plane
-from cellasso_app.render.columns import axis_of
+from cellasso_app.render.columns import vector_of
 
 if TYPE_CHECKING:
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
     from cellasso_app.render.columns import Column
 
 
@@ -69,5 +69,8 @@ class Axes(NamedTuple):
 def make_plane(dataset: Dataset, axes: Axes, *, progress: Progress) -> Plane:
     """Read what the axes are, and sort the cells along them; without axes no cell has a place."""
     if axes.columns is not None:
-        return Plane.of(np.stack([axis_of(column).read(dataset, progress=progress) for column in axes.columns], axis=1))
+        read = dataset.cells.read_numbers
+        return Plane.of(
+            np.stack([read(vector_of(dataset, column), progress=progress) for column in axes.columns], axis=1)
+        )
     return dataset.plane(axes.embedding, axes.dims) if axes.embedding else Plane.empty(dataset.n_obs)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from cellasso.core.errors import CellassoError, NotFoundError
-from cellasso.store.hdf5.handle import nearest
+from cellasso.core.text import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import numpy as np
 import param
 
 from cellasso.core.errors import CellassoError
-from cellasso.selection.recipe import Combined, Inverted, Lasso, Operation, Recipe, Where, combine
+from cellasso.selection.recipe import Combined, Inverted, Lasso, Operation, Recipe, WhereRecipe, combine
 from cellasso_app.render.columns import CELL_SUMS, ColorBy, Column, Source
 from cellasso_app.state.gene_list import find_genes
 
@@ -47,7 +47,7 @@ def survey(dataset: Dataset) -> None:
 
     The dataset keeps it, for all sessions.
     """
-    for modality in (dataset, *dataset.modalities.values()):
+    for modality in dataset.parts:
         for column in modality.obs:
             modality.obs.kind(column)
         for matrix in modality.matrices or (None,):
@@ -314,7 +314,7 @@ class Session(param.Parameterized):
     # double click, Clear), and subtracting the last selected cell clears too: that is what was asked for.
 
     def select(
-        self, operation: Operation, recipe: Lasso | Where, mask: NDArray[np.bool_], *, where: str = "there"
+        self, operation: Operation, recipe: Lasso | WhereRecipe, mask: NDArray[np.bool_], *, where: str = "there"
     ) -> None:
         """Combine what was just drawn or clicked with the selection there is; say so where that changes nothing.
 

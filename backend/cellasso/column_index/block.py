@@ -7,7 +7,6 @@ are sums. A file under a block's name is complete: it is written under another n
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import struct
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 import deflate
 import numpy as np
 from cachetools import LRUCache
+
+from cellasso.core.derived_cache import json_with_crc, parse_json_with_crc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -132,7 +133,7 @@ class BlockWriter:
             self._file.write(stored)
         stated = {**self._extent.stated(), "shift": self._shift, "size": self._file.tell(), "sections": sections}
         self._file.seek(0)
-        self._file.write(sealed(stated).ljust(HEADER_BYTES, b"\n"))
+        self._file.write(json_with_crc(stated).ljust(HEADER_BYTES, b"\n"))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -162,7 +163,7 @@ class Block:
         self.extent = extent
         self.path = extent.path(folder)
         file = _descriptors.open(self.path)
-        stated = unsealed(file.pread(0, HEADER_BYTES))
+        stated = parse_json_with_crc(file.pread(0, HEADER_BYTES))
         if stated is None or {name: stated.get(name) for name in extent.stated()} != extent.stated():
             raise DamagedBlockError(f"{self.path} has a damaged header")
         if stated["size"] != file.size:
@@ -259,21 +260,6 @@ def checksums(first: int, segments: NDArray[np.uint8], lengths: NDArray[np.int64
     stored, ends = segments.data, np.cumsum(lengths).tolist()
     spans = enumerate(pairwise([0, *ends]), first)
     return [deflate.crc32(stored[start:stop], column + 1) for column, (start, stop) in spans]
-
-
-def sealed(stated: dict[str, Any]) -> bytes:
-    """Return JSON with its checksum, in two lines."""
-    text = json.dumps(stated).encode()
-    return text + f"\n{deflate.crc32(text):08x}\n".encode()
-
-
-def unsealed(stored: bytes) -> dict[str, Any] | None:
-    """Return what `sealed` was given; `None` when the bytes are damaged."""
-    text, _, rest = stored.partition(b"\n")
-    if rest.strip(b"\n") != f"{deflate.crc32(text):08x}".encode():
-        return None
-    stated: dict[str, Any] = json.loads(text)
-    return stated
 
 
 def sync_folder(folder: Path) -> None:

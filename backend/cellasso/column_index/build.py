@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellasso.column_index import cache as index_cache
 from cellasso.column_index.build_block import BlockBuilder, open_source
 from cellasso.column_index.index import Index, begin_index
+from cellasso.core import derived_cache
 from cellasso.core.errors import CellassoError, FileChangedError
 from cellasso.core.passes import run_blocks
-from cellasso.matrix.matrix import DenseMatrix, Matrix, SparseMatrix, open_matrix
+from cellasso.matrix.compressed import SparseMatrix
+from cellasso.matrix.dense import DenseMatrix
+from cellasso.matrix.open import open_matrix
 from cellasso.store.hdf5.handle import Fingerprint, Handle
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cellasso.column_index.block import Extent
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
+    from cellasso.matrix.base import Matrix
 
 MAX_ROWS = 1 << 16
 """Rows of a block at most: a row's number takes 16 bits."""
@@ -88,7 +91,7 @@ def build_index(
     Parameters
     ----------
     root
-        Folder that keeps the indexes, see `cellasso.column_index.cache`.
+        Folder that keeps the indexes, see `cellasso.core.derived_cache`.
     threads
         Threads for each block; by default one for each core, and one where an executor is given.
     background
@@ -110,9 +113,9 @@ def build_index(
     if matrix.storage == "csc":
         raise IndexingError(f"{matrix.place} is stored feature by feature and needs no index.")
     index = begin_index(matrix, root, plan(matrix))
-    with index_cache.locked(index.folder, progress=progress, fraction=lambda: index.fraction):
+    with derived_cache.locked(index.folder, progress=progress, fraction=lambda: index.fraction):
         missing = [extent for extent in index.extents if not index.check(extent, thoroughly=check)]
-        index_cache.remove_leftovers(index.folder)
+        derived_cache.remove_leftovers(index.folder)
         if missing:
             _make_room(matrix, index, missing)
         if executor is not None and threads is None:
@@ -126,7 +129,7 @@ def build_index(
                     progress(n_done / matrix.shape[0])
         finally:
             _opened.cache_clear()  # closes the file
-        index_cache.trim(root, keep=index.folder)
+        derived_cache.trim(root, keep=index.folder)
     return index
 
 
@@ -219,7 +222,7 @@ def _make_room(matrix: Matrix, index: Index, missing: Sequence[Extent]) -> None:
     """Remove old indexes for the new one; raise when the disk has no room even so."""
     fraction = sum(extent.n_rows for extent in missing) / matrix.shape[0]
     needed = int(fraction * matrix.n_stored * (1 + matrix.dtype.itemsize))
-    index_cache.trim(index.folder.parent, keep=index.folder, room=needed)
+    derived_cache.trim(index.folder.parent, keep=index.folder, room=needed)
     free = shutil.disk_usage(index.folder).free
     if free < needed:
         raise IndexingError(

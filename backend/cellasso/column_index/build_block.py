@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellasso.column_index.block import BlockWriter, Extent, checksums
-from cellasso.column_index.index import native
 from cellasso.column_index.kernels import packing
 from cellasso.column_index.kernels.sorting import (
     NARROW,
@@ -32,9 +31,10 @@ from cellasso.column_index.kernels.sorting import (
     sum_rows,
 )
 from cellasso.core.errors import ElementError
+from cellasso.core.numeric import as_numbers, native
 from cellasso.core.passes import run_blocks
-from cellasso.matrix.matrix import DenseMatrix, Matrix, SparseMatrix
-from cellasso.stats.group_summary import as_numbers
+from cellasso.matrix.compressed import SparseMatrix
+from cellasso.matrix.dense import DenseMatrix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Part
+    from cellasso.matrix.base import Matrix
+    from cellasso.matrix.compressed import StoredVector
+
 
 PIECE = 1 << 20
 """Values that a thread reads and sorts at a time. Sorting likes less, packing more; a whole build took the same CPU
@@ -89,7 +91,7 @@ class _Stretches:
     Where two pieces share one, the first to read it leaves it for the other.
     """
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: StoredVector) -> None:
         self._part = part
         self._size = max(1, STRETCH // part.chunk) * part.chunk
         self._shared: dict[int, NDArray[Any]] = {}

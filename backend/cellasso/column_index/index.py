@@ -25,10 +25,10 @@ from cellasso.column_index.block import (
     DamagedBlockError,
     Extent,
     close_block,
-    sealed,
-    unsealed,
 )
+from cellasso.core.derived_cache import ABOUT, json_with_crc, parse_json_with_crc
 from cellasso.core.errors import CellassoError
+from cellasso.core.numeric import native
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +36,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Matrix, SparseMatrix
+    from cellasso.matrix.base import Matrix
+    from cellasso.matrix.compressed import SparseMatrix
 
 logger = logging.getLogger(__name__)
-
-ABOUT = "about.json"
-"""What the folder of an index begins with; its time stamp says when the index was last opened."""
 
 SAMPLES, SAMPLE = 16, 256
 """Stretches of `indptr` that go into the key, and their length: a file rewritten within the clock's step differs."""
@@ -222,14 +220,20 @@ def key_of(matrix: Matrix) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def open_index(matrix: Matrix, root: Path) -> Index | None:
-    """Return the index of a matrix, complete or not, among those below a folder; `None` when none was begun."""
+def open_index(matrix: Matrix, root: Path, key: str | None = None) -> Index | None:
+    """Return the index of a matrix, complete or not, among those below a folder; `None` when none was begun.
+
+    Parameters
+    ----------
+    key
+        That of the matrix, where it is known; otherwise `key_of` looks it up.
+    """
     if not root.is_dir():
         return None
-    key = matrix.key
+    key = key_of(matrix) if key is None else key
     folder = root / key
     try:
-        about = unsealed((folder / ABOUT).read_bytes())
+        about = parse_json_with_crc((folder / ABOUT).read_bytes())
     except OSError:
         return None
     if about is None or about["key"] != key or about["starts"][-1:] != [matrix.shape[0]]:
@@ -241,7 +245,7 @@ def open_index(matrix: Matrix, root: Path) -> Index | None:
 
 def begin_index(matrix: Matrix, root: Path, starts: Sequence[int]) -> Index:
     """Make the folder of an index, unless it is there, and say in it what it is of."""
-    key = matrix.key
+    key = key_of(matrix)
     folder = root / key
     folder.mkdir(parents=True, exist_ok=True)
     about = {
@@ -250,18 +254,13 @@ def begin_index(matrix: Matrix, root: Path, starts: Sequence[int]) -> Index:
         "matrix": matrix.path,
         "starts": [int(start) for start in starts],
     }
-    stored = sealed(about)
+    stored = json_with_crc(about)
     path = folder / ABOUT
     if not path.exists() or path.read_bytes() != stored:
         partial = folder / f".{ABOUT}.{os.getpid()}.{secrets.token_hex(4)}"
         partial.write_bytes(stored)
         partial.replace(path)
     return Index(folder, key, starts, matrix.shape, native(matrix.dtype).str)
-
-
-def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype in this machine's byte order, in which an index keeps the values."""
-    return dtype.newbyteorder("=")
 
 
 def _sampled(matrix: Matrix) -> int:

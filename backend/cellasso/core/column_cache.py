@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
 
 Key: TypeAlias = tuple[str, int]
 """HDF5 path of the matrix and position of the column."""

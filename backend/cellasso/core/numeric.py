@@ -92,3 +92,25 @@ def _compare_with_floats(whole: NDArray[Any], sign: str, floats: NDArray[Any]) -
     if sign == "==":
         found &= near == floats
     return np.select([above, below], [_FOR_LESSER[sign], _FOR_GREATER[sign]], found)
+
+
+# -- arrays of numbers --------------------------------------------------------------------------------
+
+
+def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values that a kernel can add up: no float16, no booleans, this machine's byte order."""
+    if values.dtype.kind == "b":
+        return values.view(np.uint8)
+    if values.dtype == np.float16:
+        return values.astype(np.float32)
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype in this machine's byte order."""
+    return dtype.newbyteorder("=")
+
+
+def foreign_order(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Return the type of numbers in this machine's byte order, in which alone pandas selects rows; `None` if it is."""
+    return dtype.newbyteorder("=") if dtype.kind in "iufc" and not dtype.isnative else None

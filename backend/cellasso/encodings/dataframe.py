@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
+from cellasso.core.text import nearest
 from cellasso.encodings import elements
-from cellasso.store.hdf5.handle import members, nearest
+from cellasso.store.hdf5.handle import members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

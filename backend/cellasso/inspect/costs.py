@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cellasso.matrix.matrix import Storage
+    from cellasso.matrix.base import Storage
 
 Task: TypeAlias = Literal["gene", "export"]
 Way: TypeAlias = Literal["now", "index"]

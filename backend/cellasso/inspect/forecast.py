@@ -17,7 +17,7 @@ import numpy as np
 from cellasso.core.errors import CellassoError
 from cellasso.core.passes import run_blocks
 from cellasso.inspect.costs import EXPORTED, Forecast, Timed, export_cost, gene_costs
-from cellasso.matrix.matrix import SparseMatrix
+from cellasso.matrix.compressed import SparseMatrix
 from cellasso.store.hdf5.chunks import open_chunks, open_packing
 from cellasso.store.hdf5.replica import create_like
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.inspect.costs import Stored, Volume
-    from cellasso.matrix.matrix import Matrix
+    from cellasso.matrix.base import Matrix
     from cellasso.store.hdf5.handle import Handle
 
 PIECE_VALUES = 1 << 15

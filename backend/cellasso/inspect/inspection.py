@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
@@ -18,10 +18,10 @@ from cellasso.store.hdf5 import layout
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from cellasso.dataset import Dataset
     from cellasso.encodings.dataframe import Frame
     from cellasso.inspect.costs import Forecast
-    from cellasso.matrix.matrix import Matrix
+    from cellasso.matrix.base import Matrix
+    from cellasso.model.container import Container
     from cellasso.model.modality import Modality
     from cellasso.store.hdf5.handle import Handle
 
@@ -58,13 +58,13 @@ MAX_DEPTH = 32
 _UNREADABLE = (CellassoError, OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
 
 
-def inspect(dataset: Dataset) -> Report:
+def inspect(dataset: Container[Any]) -> Report:
     """Describe every element of a file, and forecast what it costs to look at.
 
     Reads headers, the names of cells and features if they are few, and of each matrix a piece to time it.
     """
     walk = _Walk(dataset.handle)
-    parts = [dataset, *dataset.modalities.values()]
+    parts = dataset.parts
     outer = {name.rpartition(":")[0] for name in dataset.modalities} | ({""} if dataset.format == "h5mu" else set())
     sections = tuple(walk.section(part, is_global=part.name in outer) for part in parts)
     walk.check_embeddings(dataset)
@@ -247,7 +247,7 @@ class _Walk:
 
     # -- problems ---------------------------------------------------------------------------------
 
-    def check_embeddings(self, dataset: Dataset) -> None:
+    def check_embeddings(self, dataset: Container[Any]) -> None:
         """Note it when there is nothing to draw."""
         with self._noting("/obsm"):
             if not dataset.embeddings:
@@ -264,7 +264,7 @@ class _Walk:
             self.problems.append(f"{place} has no X; features are read from {part.matrices[0]}.")
         for name in part.matrices:
             with self._noting(part.path or "/"):
-                matrix = part.matrix(name)
+                matrix = part.matrix(name).matrix
                 self._matrices[matrix.path] = (f"{part.name}:{name}" if part.name else name, matrix)
                 expected = (lengths.get("obs", matrix.shape[0]), len(part.features(name)))
                 if matrix.shape != expected:

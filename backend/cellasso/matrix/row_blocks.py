@@ -10,14 +10,16 @@ import numpy as np
 
 from cellasso.core.errors import ElementError
 from cellasso.core.passes import run_blocks, within
-from cellasso.matrix.matrix import DenseMatrix, SparseMatrix
+from cellasso.matrix.compressed import SparseMatrix
+from cellasso.matrix.dense import DenseMatrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Matrix, Progress
+    from cellasso.core.progress import Progress
+    from cellasso.matrix.base import Matrix
 
 Result = TypeVar("Result")
 

@@ -11,14 +11,14 @@ import numpy as np
 from cellasso.core.errors import ElementError
 from cellasso.encodings import elements
 from cellasso.encodings.dataframe import Frame
-from cellasso.matrix.matrix import open_matrix
+from cellasso.matrix.open import open_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Matrix
+    from cellasso.matrix.base import Matrix
     from cellasso.store.hdf5.handle import Handle, Node
 
 NUMBERS = "biuf"

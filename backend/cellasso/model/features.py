@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
-from cellasso.model.genomic_intervals import Intervals, Region
+from cellasso.core.text import nearest
+from cellasso.model.genomic_intervals import GenomicRange, Intervals
 from cellasso.model.name_index import NameIndex
-from cellasso.store.hdf5.handle import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +143,7 @@ class Features:
         positions = sorted(found, key=lambda p: (found[p], len(self._label(p)) if found[p] == 1 else 0, p))
         if not positions and _without_version(wanted) in self._by_unversioned:
             positions = [self._by_unversioned[_without_version(wanted)]]
-        region = Region.parse(text)
+        region = GenomicRange.parse(text)
         if region is not None and self._intervals is not None and (not positions or found[positions[0]] > 0):
             positions = [int(position) for position in self._intervals.overlapping(region)] or positions
         return [self._suggestion(position) for position in positions[:limit]]

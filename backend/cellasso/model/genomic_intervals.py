@@ -23,7 +23,7 @@ TRIED = 1000
 
 
 @dataclass(frozen=True)
-class Region:
+class GenomicRange:
     """A stretch of a chromosome, in base pairs; `start` is in it, `end` is not."""
 
     chromosome: str
@@ -31,7 +31,7 @@ class Region:
     end: int
 
     @classmethod
-    def parse(cls, text: str) -> Region | None:
+    def parse(cls, text: str) -> GenomicRange | None:
         """Read `chr1:1,000,000-1,200,000` (also with `-` or `_` throughout), or a chromosome; `None` for other text."""
         if found := _REGION.fullmatch(text):
             start, end = (int(number.replace(",", "") or -1) for number in found.groups()[1:])
@@ -73,7 +73,7 @@ class Intervals:
         codes = np.append(np.array(code_of_run, dtype=np.int32), np.int32(-1))[runs]  # the last is that of run -1
         return cls(found, codes, starts, ends)
 
-    def overlapping(self, region: Region) -> NDArray[np.int64]:
+    def overlapping(self, region: GenomicRange) -> NDArray[np.int64]:
         """Return the positions of the intervals that share a base with a region, in the order of the genome."""
         if region.chromosome not in self._names:
             return np.zeros(0, dtype=np.int64)

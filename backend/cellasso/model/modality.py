@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
-import threading
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from cellasso.column_index.indexed_matrix import IndexedMatrix
 from cellasso.core.column_cache import ColumnCache
-from cellasso.core.errors import AmbiguousNameError, ElementError, NotFoundError
+from cellasso.core.errors import ElementError, NotFoundError
+from cellasso.core.single_flight import SingleFlight
+from cellasso.core.text import nearest
 from cellasso.encodings import elements
 from cellasso.encodings.dataframe import Frame
-from cellasso.matrix.matrix import open_matrix
+from cellasso.matrix.open import open_matrix
 from cellasso.model.coordinates import open_coordinates
 from cellasso.model.features import Features
-from cellasso.points.cache import WORTH_KEEPING, key_of, read_plane, write_plane
-from cellasso.points.point_index import Plane
-from cellasso.points.polygon import points_in_polygon
-from cellasso.selection import expression as where
-from cellasso.store.hdf5.handle import members, nearest
+from cellasso.model.planes import Planes
+from cellasso.store.hdf5.handle import members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Executor
 
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cellasso.column_index.index import Index
     from cellasso.core.column_cache import Key
-    from cellasso.matrix.matrix import Matrix, Preview, Progress
+    from cellasso.core.progress import Preview, Progress
     from cellasso.model.coordinates import Coordinates
-    from cellasso.stats.group_summary import GroupSummary
-    from cellasso.stats.normalise import CellSums
+    from cellasso.points.point_index import Plane
+    from cellasso.stats.cell_sums import CellSums
     from cellasso.store.hdf5.handle import Handle
 
 CACHE_BYTES = 256 << 20
 """Feature columns kept per modality: 64 genes at 1M cells. A scan of a CSR matrix costs seconds."""
-
-OBS: Final = "obs:"
-GENE: Final = "gene:"
-"""What may stand before a name in a where-expression, to say whether a column of obs or a feature is meant."""
-
-OBS_NAMES: Final = "obs_names"
-UNNAMED: Final = "_index"
-"""What the index is called by everybody, and what anndata calls it in the file where it has no name."""
 
 EMBEDDING_ORDER = ("umap", "tsne", "draw_graph", "phate", "mde", "spatial", "diffmap", "pca")
 """Which obsm to show first: what people call *the* embedding, PCA last."""
@@ -76,13 +64,12 @@ class Modality:
         self.obs = Frame(handle, f"{path}/obs", legacy_uns=f"{path}/uns")
         self.var = Frame(handle, f"{path}/var", legacy_uns=f"{path}/uns")
         self._cache = ColumnCache(CACHE_BYTES)
-        self._opened: dict[str, Matrix] = {}
-        self._cell_sums: dict[str, CellSums] = {}
+        self._opened: dict[str, IndexedMatrix] = {}
+        self._cell_sums: SingleFlight[str, CellSums] = SingleFlight({})
         self._counts: dict[str, bool] = {}
         self._drawable: dict[str, Sequence[int]] = {}
         self._opened_obsm: dict[str, Coordinates] = {}
-        self._planes: WeakValueDictionary[tuple[str, tuple[int, int]], Plane] = WeakValueDictionary()
-        self._arranging = threading.Lock()
+        self._planes = Planes(handle, path, self.read_embedding)
 
     @property
     def n_obs(self) -> int:
@@ -129,7 +116,7 @@ class Modality:
         """What `layer` may be in `read_feature`: `X` and `raw` where the file has them, then the layers."""
         return tuple(self._matrix_paths)
 
-    def matrix(self, layer: str | None = None) -> Matrix:
+    def matrix(self, layer: str | None = None) -> IndexedMatrix:
         """Return a lazy matrix: X, `"raw"`, or a layer; without a name X, or the first there is.
 
         Raises
@@ -145,45 +132,10 @@ class Modality:
             wanted = f"matrix {layer!r}" if layer is not None else "matrix"
             raise NotFoundError(f"{self._place()} has no {wanted}{nearest(layer or '', self.matrices)}")
         if path not in self._opened:
-            self._opened[path] = open_matrix(self.handle, path)
+            self._opened[path] = IndexedMatrix(open_matrix(self.handle, path), self.handle.index_root)
         return self._opened[path]
 
-    def build_index(
-        self,
-        layer: str | None = None,
-        *,
-        threads: int | None = None,
-        background: bool = False,
-        check: bool = False,
-        executor: Executor | None = None,
-        progress: Progress | None = None,
-    ) -> Index:
-        """Build what is missing of a matrix's column index; see `cellasso.column_index.build.build_index`.
-
-        It goes below the folder that the file was opened with (`cellasso.open(path, index=…)`). What is
-        finished of it serves at once.
-
-        Raises
-        ------
-        IndexingError
-            The file was opened without indexes, or see there.
-        """
-        from cellasso.column_index.build import IndexingError, build_index  # noqa: PLC0415 - reading needs no builder
-
-        root = self.handle.index_root
-        if root is None:
-            raise IndexingError(f"{self.handle.path} was opened with index=False; open it with index=True or a folder.")
-        return build_index(
-            self.matrix(layer),
-            root,
-            threads=threads,
-            background=background,
-            check=check,
-            executor=executor,
-            progress=progress,
-        )
-
-    def fitting_matrix(self, layer: str | None = None) -> Matrix:
+    def fitting_matrix(self, layer: str | None = None) -> IndexedMatrix:
         """Return a matrix as `matrix` does, of the shape that obs and var have; raise `ElementError` otherwise."""
         matrix, expected = self.matrix(layer), (self.n_obs, len(self.features(layer)))
         if matrix.shape != expected:
@@ -192,8 +144,7 @@ class Modality:
 
     def has_columns(self, layer: str | None = None) -> bool:
         """Whether a feature of a matrix is read in its own bytes: it is stored by columns, or its index is complete."""
-        matrix = self.fitting_matrix(layer)
-        return matrix.storage == "csc" or (matrix.index is not None and matrix.index.fraction == 1)
+        return self.fitting_matrix(layer).has_columns
 
     def features(self, layer: str | None = None) -> Features:
         """Return the features of a matrix: those of var, or raw's own; without a name those of `matrix()`."""
@@ -263,16 +214,18 @@ class Modality:
     # -- sums over cells ----------------------------------------------------------------------------
 
     def read_cell_sums(self, layer: str | None = None, *, progress: Progress | None = None) -> CellSums:
-        """Read each cell's total and its number of values other than 0, and keep them; see `normalise`."""
-        from cellasso.stats.normalise import read_cell_sums  # noqa: PLC0415 - numba takes a second
+        """Read each cell's total and its number of values other than 0, and keep them; see `stats.cell_sums`."""
+        from cellasso.stats.cell_sums import read_cell_sums  # noqa: PLC0415 - numba takes a second
 
         matrix = self.fitting_matrix(layer)
-        if matrix.path not in self._cell_sums:
-            sums = read_cell_sums(matrix, progress=progress)
+
+        def read() -> CellSums:
+            sums = read_cell_sums(matrix.matrix, matrix.index, progress=progress)
             for values in sums:
                 values.flags.writeable = False  # every session's
-            self._cell_sums[matrix.path] = sums
-        return self._cell_sums[matrix.path]
+            return sums
+
+        return self._cell_sums.get(matrix.path, read, progress=progress)
 
     def _normalisation(self, layer: str | None, progress: Progress | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
         from cellasso.stats.normalise import factors_of, log_normalised  # noqa: PLC0415 - numba takes a second
@@ -283,32 +236,31 @@ class Modality:
     def holds_counts(self, layer: str | None = None) -> bool:
         """Whether a matrix holds counts, by a sample of it; of one that cannot be read nothing is known.
 
-        See `normalise.holds_counts`; the answer is kept.
+        See `stats.cell_sums.holds_counts`; the answer is kept.
         """
-        from cellasso.stats.normalise import holds_counts  # noqa: PLC0415
+        from cellasso.stats.cell_sums import holds_counts  # noqa: PLC0415
 
         key = layer or ""
         if key not in self._counts:
             try:
-                self._counts[key] = holds_counts(self.matrix(layer))
+                self._counts[key] = holds_counts(self.matrix(layer).matrix)
             except (ElementError, NotFoundError):
                 self._counts[key] = False
         return self._counts[key]
 
-    def summarise(
-        self,
-        names: Sequence[str] | None,
-        codes: NDArray[np.integer],
-        n_groups: int,
-        *,
-        layer: str | None = None,
-        normalised: bool = False,
-        progress: Progress | None = None,
-    ) -> GroupSummary:
-        """Summarise features (`None`: all) over groups of cells; see `cellasso.stats.summarise.summarise`."""
-        from cellasso.stats.summarise import summarise  # noqa: PLC0415 - numba takes a second
+    def is_feature(self, name: str) -> bool:
+        """Whether a feature of X is called exactly so."""
+        try:
+            return bool(self.matrices) and name in self.features()
+        except (ElementError, NotFoundError):  # reading a feature says what is wrong with them
+            return False
 
-        return summarise(self, names, codes, n_groups, layer=layer, normalised=normalised, progress=progress)
+    def has_feature(self, name: str, layer: str | None = None) -> bool:
+        """Whether a matrix has a feature of that name or alias, see `Features.position`."""
+        try:
+            return bool(self.matrices) and self.features(layer).find(name) is not None
+        except (NotFoundError, ElementError):
+            return False
 
     # -- obs and obsm -----------------------------------------------------------------------------
 
@@ -377,6 +329,10 @@ class Modality:
             raise NotFoundError(f"{coordinates.place} has {n_dims} dimensions; {dims} were asked for.")
         return coordinates.read(dims)
 
+    def plane(self, key: str, dims: tuple[int, int] = (0, 1)) -> Plane:
+        """Return two dimensions of an embedding, sorted for drawing; see `Container.plane`."""
+        return self._planes.get(key, dims, self.n_obs)
+
     def _coordinates(self, key: str) -> Coordinates:
         if key not in self.obsm:
             raise NotFoundError(f"{self._place('obsm')} has no {key!r}{nearest(key, self.obsm)}")
@@ -386,105 +342,6 @@ class Modality:
         if key not in self._opened_obsm:
             self._opened_obsm[key] = open_coordinates(self.handle, self.handle.node(f"{self.path}/obsm"), key)
         return self._opened_obsm[key]
-
-    def plane(self, key: str, dims: tuple[int, int] = (0, 1)) -> Plane:
-        """Return two dimensions of an embedding, sorted for drawing; all who ask while it is in use share one.
-
-        That of millions of cells is kept where the indexes are, if the file was opened with them.
-
-        Raises
-        ------
-        NotFoundError, ElementError
-            As `read_embedding` does.
-        """
-        with self._arranging:
-            plane = self._planes.get((key, dims))
-            if plane is None:
-                plane = self._planes[key, dims] = self._make_plane(key, dims)
-        return plane
-
-    def _make_plane(self, key: str, dims: tuple[int, int]) -> Plane:
-        root = self.handle.index_root if self.n_obs >= WORTH_KEEPING else None
-        if root is None:
-            return Plane.of(self.read_embedding(key, dims))
-        kept = key_of(self.handle, f"{self.path}/obsm/{key}", dims)
-        self.handle.check()
-        plane = read_plane(root, kept)
-        if plane is None or plane.n_obs != self.n_obs:
-            plane = Plane.of(self.read_embedding(key, dims))
-            write_plane(root, kept, plane, {"file": str(self.handle.path), "matrix": f"obsm/{key}"})
-        return plane
-
-    # -- selecting --------------------------------------------------------------------------------
-
-    def read_column(self, name: str) -> pd.Series | NDArray[np.generic]:
-        """Read what a where-expression calls `name`; see `resolve`."""
-        kind, plain = self.resolve(name)
-        if kind == "obs":
-            return self.read_obs(plain)
-        if kind == "index":
-            return self._read_index()
-        try:
-            return self.read_feature(plain)
-        except NotFoundError:
-            known = [*self.obs, *(self.features().names if self.matrices else ())]
-            raise NotFoundError(
-                f"{self._place()} has no column of obs and no feature {name!r}{nearest(name, known)}"
-            ) from None
-
-    def resolve(self, name: str, *, prefix: str = "") -> tuple[Literal["obs", "index", "feature"], str]:
-        """Return what a where-expression means by `name`: a column of obs, its index, or a feature of X.
-
-        `obs:` and `gene:` before a name say which. The index is called as in the file, and `obs_names`.
-
-        Parameters
-        ----------
-        prefix
-            What stood before the name, for messages: the modality's own name.
-
-        Raises
-        ------
-        AmbiguousNameError
-            A column of obs and a feature are both called so.
-        """
-        if name in self.obs:
-            if self.is_feature(name):
-                ways = f"{prefix}{OBS}{name} or {prefix}{GENE}{name}"
-                raise AmbiguousNameError(f"{name!r} is a column of obs and a feature; write {ways}.")
-            return "obs", name
-        plain = name.removeprefix(OBS)
-        if plain in self.obs:
-            return "obs", plain
-        if plain in {self.obs.index_name, OBS_NAMES} and plain != UNNAMED and not self.is_feature(name):
-            return "index", plain
-        return "feature", name.removeprefix(GENE)
-
-    def expression_name(self, column: str) -> str:
-        """Return what a where-expression has to call a column of obs: its name, after `obs:` where that is needed."""
-        return f"{OBS}{column}" if self.is_feature(column) else column
-
-    def is_feature(self, name: str) -> bool:
-        """Whether a feature of X is called exactly so."""
-        try:
-            return bool(self.matrices) and name in self.features()
-        except (ElementError, NotFoundError):  # reading a feature says what is wrong with them
-            return False
-
-    def _read_index(self) -> pd.Series:
-        import pandas as pd  # noqa: PLC0415
-
-        return pd.Series(self.obs_names, dtype=object)
-
-    def where(self, expression: str) -> NDArray[np.bool_]:
-        """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `where`."""
-        return where.parse(expression).evaluate(self)
-
-    def lasso(self, key: str, polygon: Sequence[Sequence[float]], dims: tuple[int, int] = (0, 1)) -> NDArray[np.bool_]:
-        """Return the mask `(n_obs,)` of the cells inside a polygon drawn over an embedding.
-
-        Exact on the float32 coordinates that are drawn; see `points_in_polygon`.
-        """
-        return points_in_polygon(self.read_embedding(key, dims), polygon)
 
     # ---------------------------------------------------------------------------------------------
 

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 import deflate
 import numpy as np
 
-from cellasso.column_index.block import sealed, unsealed
-from cellasso.column_index.cache import PLANE, trim
-from cellasso.column_index.index import ABOUT
+from cellasso.core.derived_cache import ABOUT, PLANE, json_with_crc, parse_json_with_crc, trim
 from cellasso.points.point_index import BLOCK, MAX_BITS, Plane, Viewport
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ def read_plane(root: Path, key: str) -> Plane | None:
     """Return what `write_plane` kept; `None` where there is nothing, or not what was written."""
     folder = root / key
     try:
-        about = unsealed((folder / ABOUT).read_bytes())
+        about = parse_json_with_crc((folder / ABOUT).read_bytes())
         stored = np.fromfile(folder / PLANE, dtype=np.uint8)
     except OSError:
         return None
@@ -81,7 +79,7 @@ def write_plane(root: Path, key: str, plane: Plane, about: dict[str, Any]) -> No
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trim(root, keep=folder, room=sum(part.nbytes for part in parts))
-        partial_about.write_bytes(sealed({**stated, "checksum": checksum}))
+        partial_about.write_bytes(json_with_crc({**stated, "checksum": checksum}))
         partial_about.replace(folder / ABOUT)  # first: what a crash leaves is then listed, and can be cleared
         with partial.open("wb") as file:
             for part in parts:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
 
 BLOCK = 1024
 """Points that share a bounding box: the fewer, the less is drawn in vain along the edges of a view."""

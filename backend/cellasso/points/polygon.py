@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
 
 BLOCK = 1 << 20
 """Points in one task: some milliseconds, after which a lasso can be cancelled."""

@@ -139,7 +139,7 @@ class Columns(Protocol):
 
 
 @dataclass(frozen=True)
-class Where:
+class Expression:
     """A parsed expression, with its names in the order of first use."""
 
     text: str
@@ -167,13 +167,13 @@ class Where:
             raise _expression_error(self.text, mistake) from mistake.__cause__
 
 
-def parse(text: str) -> Where:
+def parse(text: str) -> Expression:
     """Return the parsed expression; raise ExpressionError, whose message has a caret under the mistake."""
     try:
         node = _parse(text)
     except MistakeError as mistake:
         raise _expression_error(text, mistake) from None
-    return Where(text, node.names, node.truth)
+    return Expression(text, node.names, node.truth)
 
 
 def _parse(text: str) -> Node:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from cellasso.core.errors import CellassoError
-from cellasso.model.axis import Axis, AxisKind
+from cellasso.model.cells import Cells
+from cellasso.model.vector import SUMS, Vector
 from cellasso.points.polygon import points_in_polygon
+from cellasso.selection import expression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from cellasso.dataset import Dataset
+    from cellasso.model.container import Container
 
 Operation: TypeAlias = Literal["replace", "add", "subtract", "intersect"]
 OPERATIONS: dict[str, Operation] = {"add": "add", "subtract": "subtract", "intersect": "intersect"}
@@ -36,9 +38,9 @@ class Lasso:
     polygon: tuple[tuple[float, float], ...]
     dims: tuple[int, int] = (0, 1)
 
-    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
+    def mask(self, container: Container[Any]) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells inside."""
-        return dataset.lasso(self.embedding, self.polygon, self.dims)
+        return points_in_polygon(container.read_embedding(self.embedding, self.dims), self.polygon)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -46,33 +48,34 @@ class Lasso:
 
 
 @dataclass(frozen=True)
-class Region:
-    """The cells inside a polygon over any two numbers of theirs, such as two genes."""
+class PolygonGate:
+    """The cells inside a polygon over any two vectors of numbers, such as two genes."""
 
-    x: Axis
-    y: Axis
+    x: Vector
+    y: Vector
     polygon: tuple[tuple[float, float], ...]
 
-    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
+    def mask(self, container: Container[Any]) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells inside."""
-        points = np.stack([self.x.read(dataset), self.y.read(dataset)], axis=1)
+        cells = Cells(container)
+        points = np.stack([cells.read_numbers(self.x), cells.read_numbers(self.y)], axis=1)
         points[~np.isfinite(points).all(axis=1)] = np.nan
         return points_in_polygon(points, self.polygon)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"region": {"x": self.x._asdict(), "y": self.y._asdict(), "polygon": self.polygon}}
+        return {"region": {"x": str(self.x), "y": str(self.y), "polygon": self.polygon}}
 
 
 @dataclass(frozen=True)
-class Where:
+class WhereRecipe:
     """The cells for which a where-expression is true."""
 
     expression: str
 
-    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
+    def mask(self, container: Container[Any]) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells for which it is true."""
-        return dataset.where(self.expression)
+        return expression.parse(self.expression).evaluate(Cells(container))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -87,9 +90,9 @@ class Combined:
     first: Recipe
     second: Recipe
 
-    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
+    def mask(self, container: Container[Any]) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the combination."""
-        return _replay(self, dataset)
+        return _replay(self, container)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -102,16 +105,16 @@ class Inverted:
 
     of: Recipe
 
-    def mask(self, dataset: Dataset) -> NDArray[np.bool_]:
+    def mask(self, container: Container[Any]) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of all other cells."""
-        return _replay(self, dataset)
+        return _replay(self, container)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return _steps_to_dict(self)
 
 
-Recipe: TypeAlias = Lasso | Region | Where | Combined | Inverted
+Recipe: TypeAlias = Lasso | PolygonGate | WhereRecipe | Combined | Inverted
 
 
 # Hundreds of strokes, each combined with all before it, nest as deep as neither Python nor JSON can follow by
@@ -127,11 +130,11 @@ def _steps(recipe: Recipe) -> tuple[Recipe, list[Combined | Inverted]]:
     return recipe, done[::-1]
 
 
-def _replay(recipe: Recipe, dataset: Dataset) -> NDArray[np.bool_]:
+def _replay(recipe: Recipe, container: Container[Any]) -> NDArray[np.bool_]:
     first, steps = _steps(recipe)
-    mask = first.mask(dataset)
+    mask = first.mask(container)
     for step in steps:
-        mask = ~mask if isinstance(step, Inverted) else combine(step.operation, mask, step.second.mask(dataset))
+        mask = ~mask if isinstance(step, Inverted) else combine(step.operation, mask, step.second.mask(container))
     return mask
 
 
@@ -187,9 +190,9 @@ def _from_dict(node: Mapping[str, Any]) -> Recipe:
         return Lasso(str(content["embedding"]), polygon, (int(first), int(second)))
     if kind == "region":
         polygon = tuple((float(x), float(y)) for x, y in content["polygon"])
-        return Region(_axis(content["x"]), _axis(content["y"]), polygon)
+        return PolygonGate(_vector(content["x"]), _vector(content["y"]), polygon)
     if kind == "where":
-        return Where(str(content))
+        return WhereRecipe(str(content))
     if kind == INVERT:
         return Inverted(_from_dict(content))
     if kind in OPERATIONS:
@@ -207,11 +210,17 @@ def _from_dict(node: Mapping[str, Any]) -> Recipe:
     raise ValueError(f"unknown operation {kind!r}")
 
 
-def _axis(stated: Mapping[str, Any]) -> Axis:
-    if stated["kind"] not in get_args(AxisKind):
-        raise ValueError(f"unknown axis {stated['kind']!r}")
-    layer = stated.get("layer")
-    return Axis(stated["kind"], str(stated["name"]), None if layer is None else str(layer), bool(stated["normalised"]))
+def _vector(stated: str | Mapping[str, Any]) -> Vector:
+    """Read a vector from its text, or from the fields that recipes had before vectors had a text."""
+    if isinstance(stated, str):
+        return Vector.parse(stated)
+    kind, name, layer = stated["kind"], str(stated["name"]), stated.get("layer")
+    layer = None if layer is None else str(layer)
+    if kind in SUMS:
+        return Vector("sum", kind, name, layer)
+    if kind not in {"obs", "feature"}:
+        raise ValueError(f"unknown axis {kind!r}")
+    return Vector("obs" if kind == "obs" else "gene", name, layer=layer, normalised=bool(stated["normalised"]))
 
 
 def _combined(first: Recipe, step: Mapping[str, Any]) -> Combined:

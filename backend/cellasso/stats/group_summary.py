@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cellasso.core.numeric import as_numbers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Matrix, Progress
+    from cellasso.core.progress import Progress
+    from cellasso.matrix.base import Matrix
     from cellasso.matrix.row_blocks import RowBlock
 
 
@@ -182,15 +185,6 @@ def count_groups(codes: NDArray[np.integer], n_groups: int, mask: NDArray[np.boo
         groups = np.maximum(chosen[start : start + part].astype(np.intp), -1)
         counts += np.bincount(groups + 1, minlength=n_groups + 1)
     return counts[1:]
-
-
-def as_numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Return values that a kernel can add up: no float16, no booleans, this machine's byte order."""
-    if values.dtype.kind == "b":
-        return values.view(np.uint8)
-    if values.dtype == np.float16:
-        return values.astype(np.float32)
-    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
 def _ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cellasso.matrix.matrix import DenseMatrix
+from cellasso.matrix.dense import DenseMatrix
 from cellasso.stats.group_summary import summarise_groups, summarise_rows
-from cellasso.stats.normalise import factors_of, log_normalised
+from cellasso.stats.normalise import log_normalised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,68 +14,69 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cellasso.matrix.matrix import Matrix, Progress
-    from cellasso.model.modality import Modality
+    from cellasso.column_index.indexed_matrix import IndexedMatrix
+    from cellasso.core.progress import Progress
     from cellasso.stats.group_summary import GroupSummary
-
-CACHED_BYTES = 128 << 20
-"""Columns up to which they are read together and kept, half of the cache: they are likely to colour the cells, too."""
 
 COLUMNS_BYTES = 64 << 20
 """Columns beyond that which are read at a time: those of a dense matrix share chunks."""
 
 
-def summarise(
-    modality: Modality,
-    names: Sequence[str] | None,
+def summarise_matrix(
+    matrix: IndexedMatrix,
+    positions: Sequence[int] | None,
     codes: NDArray[np.integer],
     n_groups: int,
     *,
-    layer: str | None = None,
-    normalised: bool = False,
+    factors: NDArray[np.float64] | None = None,
     progress: Progress | None = None,
 ) -> GroupSummary:
-    """Summarise features over groups of cells, exactly: means, fractions above 0, sums of squares.
+    """Summarise columns of a matrix over groups of its rows, exactly.
 
-    A few columns are read and kept like any others. More of them are read a few at a time where columns are cheap
-    (CSC, dense, indexed), else in one pass over the rows, which costs the same for any number of features.
+    A few at a time where columns are cheap to read (CSC, dense, indexed), else in one pass over the rows, which costs
+    the same for any number of them.
 
     Parameters
     ----------
-    names
-        Features as in `Modality.read_features`; `None` for all, in their order.
+    matrix
+        `(n_obs, n_vars)`.
+    positions
+        Of the columns; `None` for all.
     codes
-        Group of each cell, `(n_obs,)`; -1 is in no group.
-    normalised
-        Of log-normalised counts, see `Modality.read_features`.
+        Group of each row, `(n_obs,)`; -1 is in no group.
+    n_groups
+        How many groups there are.
+    factors
+        What each row is multiplied by before `log1p`, `(n_obs,)`; `None`: values as they are stored.
+    progress
+        Told the fraction done; may raise `Cancelled`.
+
+    Raises
+    ------
+    ElementError
+        The matrix is damaged.
     """
-    features, matrix = modality.features(layer), modality.fitting_matrix(layer)
-    positions = list(range(len(features))) if names is None else [features.position(name) for name in names]
-    if names and len(set(names)) * matrix.shape[0] * matrix.dtype.itemsize <= CACHED_BYTES:
-        kept = modality.read_features(names, layer, normalised=normalised, progress=progress)
-        return summarise_groups(kept, codes, n_groups)
-    factors = factors_of(modality.read_cell_sums(layer, progress=progress).totals) if normalised else None
-    if positions and _rows_are_cheaper(matrix, all_columns=names is None):
-        unique = list(dict.fromkeys(positions))
-        found = summarise_rows(matrix, unique, codes, n_groups, factors=factors, progress=progress)
-        return found.of_features([unique.index(position) for position in positions])
-    columns = _columns(matrix, positions, factors, progress)
-    return summarise_groups(columns, codes, n_groups)
+    wanted = list(range(matrix.shape[1])) if positions is None else list(positions)
+    if wanted and _rows_are_cheaper(matrix, all_columns=positions is None):
+        unique = list(dict.fromkeys(wanted))
+        found = summarise_rows(matrix.matrix, unique, codes, n_groups, factors=factors, progress=progress)
+        return found.of_features([unique.index(position) for position in wanted])
+    return summarise_groups(_columns(matrix, wanted, factors, progress), codes, n_groups)
 
 
-def _rows_are_cheaper(matrix: Matrix, *, all_columns: bool) -> bool:
-    if matrix.storage == "csc" or (matrix.index is not None and matrix.index.fraction == 1):
+def _rows_are_cheaper(matrix: IndexedMatrix, *, all_columns: bool) -> bool:
+    if matrix.has_columns:
         return False
-    if isinstance(matrix, DenseMatrix):
-        return all_columns and not matrix.is_tall
+    if isinstance(matrix.matrix, DenseMatrix):
+        return all_columns and not matrix.matrix.is_tall
     return True
 
 
 def _columns(
-    matrix: Matrix, positions: Sequence[int], factors: NDArray[np.float64] | None, progress: Progress | None
+    matrix: IndexedMatrix, positions: Sequence[int], factors: NDArray[np.float64] | None, progress: Progress | None
 ) -> Iterator[NDArray[np.generic]]:
-    if isinstance(matrix, DenseMatrix):  # as many as share chunks
-        step = matrix.columns_at_once(COLUMNS_BYTES)
+    if isinstance(matrix.matrix, DenseMatrix):  # as many as share chunks
+        step = matrix.matrix.columns_at_once(COLUMNS_BYTES)
     else:
         step = max(1, COLUMNS_BYTES // max(1, matrix.shape[0] * matrix.dtype.itemsize))
     for start in range(0, len(positions), step):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError
+from cellasso.core.numeric import foreign_order
 from cellasso.encodings import elements
 from cellasso.encodings.dataframe import Frame
 from cellasso.encodings.elements import CATEGORIES
@@ -21,13 +21,11 @@ from cellasso.store.hdf5 import replica
 from cellasso.write import arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from numpy.typing import NDArray
 
     from cellasso.store.hdf5.handle import Node
     from cellasso.write.arrays import Index
-    from cellasso.write.worker import Copy
+    from cellasso.write.context import Context
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Frames:
 
     Parameters
     ----------
-    copy
+    context
         The export that they are part of.
     group
         The group that holds them, with the `uns` that belongs to them.
@@ -84,12 +82,12 @@ class Frames:
         that stay, in the order of the columns that said so.
     """
 
-    def __init__(self, copy: Copy, group: h5py.Group, *, drop_unused: bool) -> None:
-        self._copy = copy
+    def __init__(self, context: Context, group: h5py.Group, *, drop_unused: bool) -> None:
+        self._context = context
         self._group = group
         self._drop_unused = drop_unused
         self.kept: dict[str, list[tuple[int, Index]]] = {}
-        self._templates = copy.templates
+        self._templates = context.templates
 
     def write(self, target: h5py.Group, name: str, rows: Index | None, names: Names | None = None) -> None:
         """Write the rows of a data frame (`None`: all, but without unused categories).
@@ -99,27 +97,27 @@ class Frames:
         names
             What the rows are called instead of by their own names, which become a column.
         """
-        node = self._copy.child(self._group, name)
+        node = self._context.child(self._group, name)
         if isinstance(node, h5py.Dataset):
             self._write_records(node, target, name, rows)
             return
         written = replica.create_group_like(node, target, name)
         store = elements.category_store(node)
         if store is not None:
-            replica.create_group_like(self._copy.child(node, CATEGORIES), written, CATEGORIES)
-        frame = Frame(self._copy.handle, node.name)
+            replica.create_group_like(self._context.child(node, CATEGORIES), written, CATEGORIES)
+        frame = Frame(self._context.handle, node.name)
         table = _Table(node.name, node, written, rows, len(frame), has_store=store is not None)
         own_names = self._write_index(frame, table, names)
-        self._copy.named(node)  # says which members nobody can ask for
+        self._context.named(node)  # says which members nobody can ask for
         # a name with a slash may lie in the group of another column: that one is made first
         columns = sorted(frame.columns, key=lambda column: column.count("/"))
         others = [column for column in columns if column != frame.index_name]
-        done = {c for c in others if self._copy.attempt(partial(self._column, table), node, written, c)}
+        done = {c for c in others if self._context.write_or_skip(partial(self._column, table), node, written, c)}
         if not own_names and frame.index_name in columns:
             done.add(frame.index_name)
         if store is not None:
             for unused in set(store) - set(written[CATEGORIES]):
-                self._copy.verbatim(store, written[CATEGORIES], unused)
+                self._context.copy_unchanged(store, written[CATEGORIES], unused)
         stated = elements.names(node, "column-order")
         order = [column for column in dict.fromkeys(stated) if column in done] + own_names
         if order != stated or isinstance(node.attrs.get("column-order"), h5py.Empty):
@@ -135,7 +133,7 @@ class Frames:
                 own = [names.own]
                 self._column(table, table.source, target, name, called=names.own)
             name = name or "_index"
-            self._copy.element(names.index, target, name, names.rows)
+            self._context.element(names.index, target, name, names.rows)
         elif name is not None:
             self._column(table, table.source, target, name)
         else:
@@ -150,23 +148,23 @@ class Frames:
     def write_kept(self, node: h5py.Dataset, target: h5py.Group, name: str) -> None:
         """Write what `uns` says of each category (its colour, or in old files its name) for those that stay."""
         if node.ndim != 1:
-            self._copy.copy_node(node, target, name)
+            self._context.copy_node(node, target, name)
             return
         positions = np.arange(node.shape[0])
         for n_categories, keep in self.kept[name]:
             if len(positions) != n_categories:
                 return  # colours of another number of categories are nobody's; anndata removes them too
             positions = positions[keep]
-        arrays.subset_dataset(self._copy.handle, node, target, name, rows=positions, advance=self._copy.advance)
+        arrays.subset_dataset(self._context.handle, node, target, name, rows=positions, advance=self._context.advance)
 
     def _column(
         self, table: _Table, source: h5py.Group, target: h5py.Group, column: str, *, called: str | None = None
     ) -> None:
         """Write one column, under another name if it is `called` so."""
-        source, target, name = self._copy.path_to(source, target, column)
-        node, called = self._copy.child(source, name), called or name
+        source, target, name = self._context.path_to(source, target, column)
+        node, called = self._context.child(source, name), called or name
         is_categorical = isinstance(node, h5py.Group) and elements.encoding(node) == "categorical"
-        codes = self._copy.child(node, "codes") if is_categorical else node
+        codes = self._context.child(node, "codes") if is_categorical else node
         shape = elements.shape(codes)
         if shape and shape[0] != table.n_rows:
             raise ElementError(f"{node.name} has {shape[0]:,} rows; {table.n_rows:,} were expected.")
@@ -176,26 +174,26 @@ class Frames:
             written = self._templates.group(node, target, called)
             if "ordered" not in written.attrs:  # anndata asks for it
                 written.attrs["ordered"] = False
-            categories = self._copy.child(node, "categories")
+            categories = self._context.child(node, "categories")
             keep = self._write_codes(codes, table.rows, categories, written, "codes", column=column)
-            self._copy.element(categories, written, "categories", keep)
+            self._context.element(categories, written, "categories", keep)
         else:
-            self._copy.element(node, target, called, table.rows)
+            self._context.element(node, target, called, table.rows)
 
     def _dataset_column(self, table: _Table, node: h5py.Dataset, target: h5py.Group, called: str, column: str) -> None:
         reference = node.attrs.get("categories") if table.has_store else None
         if isinstance(reference, h5py.Reference):
             name = node.file[reference].name.rsplit("/", 1)[-1]
-            categories = self._copy.child(self._copy.child(table.source, CATEGORIES), name)
+            categories = self._context.child(self._context.child(table.source, CATEGORIES), name)
             keep = self._write_codes(node, table.rows, categories, target, called, column=column)
-            self._copy.element(categories, table.target[CATEGORIES], name, keep)
+            self._context.element(categories, table.target[CATEGORIES], name, keep)
             return
-        rows, dtype = table.rows, native(node.dtype)
+        rows, dtype = table.rows, foreign_order(node.dtype)
         if not node.shape or (rows is None and dtype is None):
-            self._copy.copy_node(node, target, called)
+            self._context.copy_node(node, target, called)
             return
         rows = np.arange(table.n_rows) if rows is None else rows
-        handle, advance, create = self._copy.handle, self._copy.advance, self._templates.dataset
+        handle, advance, create = self._context.handle, self._context.advance, self._templates.dataset
         arrays.subset_dataset(handle, node, target, called, rows=rows, advance=advance, dtype=dtype, create=create)
 
     def _write_codes(
@@ -215,7 +213,7 @@ class Frames:
         if keep is not None:
             codes = _recoding(keep, n_categories)[codes]
         replica.write(self._templates.dataset(node, target, name, codes.shape), codes)
-        arrays.Share(self._copy.advance, node).reach(1.0)
+        arrays.Share(self._context.advance, node).reach(1.0)
         return keep
 
     # -- anndata 0.6 and before: one compound dataset, categories in uns ------------------------------
@@ -238,7 +236,7 @@ class Frames:
             return records
 
         arrays.subset_dataset(
-            self._copy.handle, node, target, name, rows=rows, advance=self._copy.advance, transform=recode
+            self._context.handle, node, target, name, rows=rows, advance=self._context.advance, transform=recode
         )
 
     def _n_field_categories(self, node: h5py.Dataset, field: str) -> int | None:
@@ -282,12 +280,9 @@ def _recoding(keep: Index, n_categories: int) -> Index:
     return recoding
 
 
-def native(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """Return the type of numbers in this machine's byte order, in which alone pandas selects rows; `None` if it is."""
-    return dtype.newbyteorder("=") if dtype.kind in "iufc" and not dtype.isnative else None
+def write_inner(context: Context, node: Node, target: h5py.Group, name: str, rows: Index | None) -> None:
+    """Write rows (`None`: all) of a data frame that is not obs or var, such as one in obsm or uns.
 
-
-def free_name(wanted: str, taken: Container[str]) -> str:
-    """Return a name, with a number behind it when it is taken."""
-    candidates = (wanted if n == 1 else f"{wanted}_{n}" for n in count(1))
-    return next(name for name in candidates if name not in taken)
+    anndata drops its unused categories even where all rows stay, and mudata with it.
+    """
+    Frames(context, node.parent, drop_unused=True).write(target, name, rows)

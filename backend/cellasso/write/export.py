@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellasso import __version__
 from cellasso.core import errors
 from cellasso.core.atomic_file import Partial
 from cellasso.core.errors import CellassoError, ElementError, ExportError
+from cellasso.core.version import __version__
 from cellasso.selection import recipe as selection
 from cellasso.write.job import Job
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
+    from cellasso.model.container import Container
     from cellasso.selection.recipe import Recipe
     from cellasso.write.arrays import Index
 
@@ -65,7 +65,7 @@ class Exported:
 
 
 def export(
-    dataset: Dataset,
+    dataset: Container[Any],
     mask: NDArray[np.bool_],
     path: str | os.PathLike[str],
     *,
@@ -118,13 +118,13 @@ def export(
 # -- before -------------------------------------------------------------------------------------------
 
 
-def _check_mask(dataset: Dataset, mask: NDArray[np.bool_]) -> None:
+def _check_mask(dataset: Container[Any], mask: NDArray[np.bool_]) -> None:
     found = f"{getattr(mask, 'dtype', type(mask).__name__)} {getattr(mask, 'shape', '')}".strip()
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (dataset.n_obs,):
         raise ElementError(f"A mask over {dataset.handle.name} is bool ({dataset.n_obs},); this one is {found}.")
 
 
-def _check_target(dataset: Dataset, target: Path, *, overwrite: bool) -> None:
+def _check_target(dataset: Container[Any], target: Path, *, overwrite: bool) -> None:
     if target.suffix != f".{dataset.format}":
         raise ExportError(
             f"{target.name} cannot hold cells of {dataset.handle.name}: its name has to end in .{dataset.format}."
@@ -141,20 +141,17 @@ def _check_target(dataset: Dataset, target: Path, *, overwrite: bool) -> None:
         raise ExportError(f"{target} exists already; choose another name, or allow to overwrite it.")
 
 
-def _rows(dataset: Dataset, mask: NDArray[np.bool_]) -> dict[str, Index]:
+def _rows(dataset: Container[Any], mask: NDArray[np.bool_]) -> dict[str, Index]:
     """Return by group which of its rows each cell of the export is; see `Job.rows`."""
     selected = np.flatnonzero(mask)
     rows: dict[str, Index] = {"": selected}
     for modality in dataset.modalities.values():
-        at = dataset.positions(modality.name)
-        if at is not None:
-            row_of_cell = np.full(dataset.n_obs, -1, dtype=np.int64)
-            row_of_cell[at[at >= 0]] = np.flatnonzero(at >= 0)
-        rows[modality.path] = selected if at is None else row_of_cell[selected]
+        alignment = dataset.alignment(modality.name)
+        rows[modality.path] = selected if alignment.obs_index is None else alignment.rows()[selected]
     return rows
 
 
-def _provenance(dataset: Dataset, mask: NDArray[np.bool_], recipe: Recipe | None) -> dict[str, str | int]:
+def _provenance(dataset: Container[Any], mask: NDArray[np.bool_], recipe: Recipe | None) -> dict[str, str | int]:
     fingerprint = dataset.handle.fingerprint
     return {
         "recipe": selection.dump(recipe) if recipe is not None else "",
@@ -166,11 +163,11 @@ def _provenance(dataset: Dataset, mask: NDArray[np.bool_], recipe: Recipe | None
     }
 
 
-def _check_space(dataset: Dataset, target: Path, rows: dict[str, Index]) -> None:
+def _check_space(dataset: Container[Any], target: Path, rows: dict[str, Index]) -> None:
     free = shutil.disk_usage(target.parent).free
     if free > dataset.handle.fingerprint.size * SPACE_FACTOR + SPACE_BASE:
         return  # whatever is selected
-    n_obs = {modality.path: modality.n_obs for modality in (dataset, *dataset.modalities.values())}
+    n_obs = {modality.path: modality.n_obs for modality in dataset.parts}
     fractions = {path: (at >= 0).sum() / max(1, n_obs[path]) for path, at in rows.items()}
     innermost_first = sorted(fractions, key=len, reverse=True)
     stored = 0.0

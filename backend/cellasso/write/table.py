@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cellasso.core.atomic_file import Partial
 from cellasso.core.errors import CellassoError, ExportError
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
+    from cellasso.model.container import Container
 
 SUFFIXES = (".txt", ".csv", ".parquet")
 """What a table's name may end in: names of cells, one a line; obs and features as CSV; the same as Parquet."""
@@ -32,7 +32,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_table(
-    dataset: Dataset,
+    dataset: Container[Any],
     mask: NDArray[np.bool_],
     path: str | os.PathLike[str],
     *,
@@ -89,7 +89,7 @@ def write_table(
 
 
 def _table(
-    dataset: Dataset,
+    dataset: Container[Any],
     mask: NDArray[np.bool_],
     features: Sequence[str],
     layer: str | Mapping[str, str | None] | None,
@@ -110,7 +110,7 @@ def _table(
 
 
 def _read_features(
-    dataset: Dataset,
+    dataset: Container[Any],
     features: Sequence[str],
     layer: str | Mapping[str, str | None] | None,
     progress: Progress | None,

@@ -11,7 +11,7 @@ from cellasso_app.state.drawing_options import choose
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
     from cellasso.selection.recipe import Operation
     from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.loader import Loaded

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cellasso.selection.recipe import Combined, Lasso, Region, Where
+from cellasso.selection.recipe import Combined, Lasso, PolygonGate, WhereRecipe
 from cellasso_app.render import compiling
-from cellasso_app.render.columns import axis_of
+from cellasso_app.render.columns import vector_of
 from cellasso_app.render.legend import category_expression
 from cellasso_app.views.embedding.renderer import States, filter_of, shortened
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.color.coloring import Categories
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
     from cellasso.points.point_index import Plane
     from cellasso.selection.recipe import Operation, Recipe
     from cellasso_app.runtime.jobs import Turns
@@ -46,7 +46,7 @@ class Picking:
         session, visible = self._session, filter_of(self._session)
         recipe: Recipe
         if axes.columns is not None:
-            recipe = Region(axis_of(axes.columns[0]), axis_of(axes.columns[1]), tuple(polygon))
+            recipe = PolygonGate(*(vector_of(session.dataset, column) for column in axes.columns), tuple(polygon))
         else:
             recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
 
@@ -66,7 +66,7 @@ class Picking:
         visible = filter_of(session, except_for=coloring.name)
 
         def prepare(progress: Progress) -> Callable[[], None]:
-            recipe = Where(category_expression(dataset.expression_name(coloring.name), label, coloring))
+            recipe = WhereRecipe(category_expression(dataset.expression_name(coloring.name), label, coloring))
             found = self._within(visible, recipe, recipe.mask(dataset), progress)
             return partial(session.select, operation, *found, where=f"of {shortened(label)} are shown")
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cellasso.color.coloring import MISSING_CODE, Categories, Values
 from cellasso.raster.draw import HIDDEN, Dots
-from cellasso.selection.recipe import Combined, Where
+from cellasso.selection.recipe import Combined, WhereRecipe
 from cellasso.stats.group_summary import count_groups
 from cellasso_app.figures.sheet import ColorBar, Design, Label, Legend, Row
 from cellasso_app.render.columns import ColorBy, read_column
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.matrix.matrix import Progress
     from cellasso.points.point_index import Plane, Viewport
     from cellasso.raster.draw import Canvas, Cells, Picture, Style
     from cellasso.selection.recipe import Recipe
@@ -79,7 +79,7 @@ class Filter(NamedTuple):
             shown = np.ones(256, dtype=np.bool_)
             shown[list(codes_of(found, labels))] = False
             mask = shown[found.codes.astype(np.uint8)]
-            step = Where(visible_expression(dataset.expression_name(column.name), labels, found))
+            step = WhereRecipe(visible_expression(dataset.expression_name(column.name), labels, found))
             visible = mask if visible is None else visible & mask
             recipe = step if recipe is None else Combined("intersect", recipe, step)
         return visible, recipe

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
     from cellasso.selection.recipe import Operation
     from cellasso_app.runtime.jobs import Reports
     from cellasso_app.state.session import Session

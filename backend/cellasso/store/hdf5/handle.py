@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import os
 import stat
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import h5py
 
 from cellasso.core.errors import ElementError, FileChangedError, FileError, NotFoundError
+from cellasso.core.text import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -346,18 +346,6 @@ class Handle:
 def members(group: h5py.Group) -> list[str]:
     """Return the names in a group that are text; those that are not UTF-8 nobody can ask for."""
     return [name for name in group if isinstance(name, str)]
-
-
-def nearest(name: str, names: Iterable[str], *, limit: int = 5) -> str:
-    """Return the end of a message: the names most like `name`, or the first few, or a full stop."""
-    known = list(names)
-    close = difflib.get_close_matches(name, known[:100_000], n=limit, cutoff=0.6)
-    if close:
-        return f"; nearest: {', '.join(close)}."
-    if not known:
-        return "."
-    more = f" and {len(known) - limit:,} more" if len(known) > limit else ""
-    return f"; it has {', '.join(known[:limit])}{more}."
 
 
 def _link_type(parent: Node, name: str) -> int | None:

@@ -1,28 +1,33 @@
-"""The folder that keeps indexes: one below it for each matrix, capped in size, the one opened longest ago out first."""
+"""The folder that keeps what was worked out of files: indexes of matrices, and sorted points of embeddings.
+
+One folder below it for each, capped in size; the one opened longest ago goes first.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import deflate
 import platformdirs
-
-from cellasso.column_index.block import unsealed
-from cellasso.column_index.index import ABOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from cellasso.matrix.matrix import Progress
+    from cellasso.core.progress import Progress
 
 CAP_BYTES = 64 << 30
 """What the indexes in the user's cache may take; the environment variable below says otherwise, in bytes."""
 
 CAP_VARIABLE = "CELLASSO_INDEX_CAP"
+
+ABOUT = "about.json"
+"""What each folder begins with; its time stamp says when it was last opened."""
 
 LOCK = "lock"
 PLANE = "plane"
@@ -134,7 +139,7 @@ def _try_to_lock(descriptor: int) -> bool:
 
 def _entry(folder: Path) -> Entry | None:
     try:
-        about = unsealed((folder / ABOUT).read_bytes())
+        about = parse_json_with_crc((folder / ABOUT).read_bytes())
         if about is None or about.get("key") != folder.name:  # somebody else's folder, whatever it holds
             return None
         opened = (folder / ABOUT).stat().st_mtime
@@ -158,3 +163,18 @@ def _remove(folder: Path) -> bool:
                 path.unlink(missing_ok=True)
         folder.rmdir()
     return not folder.exists()
+
+
+def json_with_crc(stated: dict[str, Any]) -> bytes:
+    """Return JSON text of plain values and, in a second line, its checksum (CRC-32)."""
+    text = json.dumps(stated).encode()
+    return text + f"\n{deflate.crc32(text):08x}\n".encode()
+
+
+def parse_json_with_crc(stored: bytes) -> dict[str, Any] | None:
+    """Return what `json_with_crc` was given; `None` when the bytes are damaged."""
+    text, _, rest = stored.partition(b"\n")
+    if rest.strip(b"\n") != f"{deflate.crc32(text):08x}".encode():
+        return None
+    stated: dict[str, Any] = json.loads(text)
+    return stated

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from cellasso.column_index import cache
-from cellasso.column_index.block import sealed
+from cellasso.core import derived_cache as cache
+from cellasso.core.derived_cache import json_with_crc
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def add(root, name, n_bytes, opened, n_blocks=2):
     folder = root / name
     folder.mkdir(parents=True)
     (folder / "about.json").write_bytes(
-        sealed({"key": name, "file": f"/{name}.h5ad", "matrix": "/X", "starts": [0, 5, 9]})
+        json_with_crc({"key": name, "file": f"/{name}.h5ad", "matrix": "/X", "starts": [0, 5, 9]})
     )
     for number in range(n_blocks):
         (folder / f"{number:05d}.block").write_bytes(bytes(n_bytes // n_blocks))

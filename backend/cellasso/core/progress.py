@@ -1,0 +1,23 @@
+"""What long work tells while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+Progress: TypeAlias = "Callable[[float], None]"
+"""Called between blocks with the fraction done, 0 to 1; what it raises (`Cancelled`) stops the work."""
+
+Preview: TypeAlias = "Callable[[list[NDArray[np.float32]]], None]"
+"""Called now and then while columns are read, with what is known of them: `(n_obs,)` each, NaN where unread."""
+
+
+def report(progress: Progress | None, done: int, total: int) -> None:
+    """Tell the fraction done, if anybody wants to know; nothing to do is done."""
+    if progress is not None:
+        progress(done / total if total else 1.0)

@@ -1,0 +1,54 @@
+"""Embeddings whose cells are sorted for drawing: sessions share those in use, large ones are kept on the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakValueDictionary
+
+from cellasso.core.single_flight import SingleFlight
+from cellasso.points.cache import WORTH_KEEPING, key_of, read_plane, write_plane
+from cellasso.points.point_index import Plane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cellasso.store.hdf5.handle import Handle
+
+Dims: TypeAlias = tuple[int, int]
+
+
+class Planes:
+    """The sorted embeddings of one group of a file, for many threads; one embedding does not wait for another.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    path
+        HDF5 path of the group.
+    read
+        Reads two dimensions of an embedding, `(n_obs, 2)` float32.
+    """
+
+    def __init__(self, handle: Handle, path: str, read: Callable[[str, Dims], NDArray[np.float32]]) -> None:
+        self._handle, self._path, self._read = handle, path, read
+        self._in_use: SingleFlight[tuple[str, Dims], Plane] = SingleFlight(WeakValueDictionary())
+
+    def get(self, key: str, dims: Dims, n_obs: int) -> Plane:
+        """Return two dimensions of an embedding of `n_obs` cells, sorted; what reading it raises goes on."""
+        return self._in_use.get((key, dims), lambda: self._make(key, dims, n_obs))
+
+    def _make(self, key: str, dims: Dims, n_obs: int) -> Plane:
+        root = self._handle.index_root if n_obs >= WORTH_KEEPING else None
+        if root is None:
+            return Plane.of(self._read(key, dims))
+        kept = key_of(self._handle, f"{self._path}/obsm/{key}", dims)
+        self._handle.check()
+        plane = read_plane(root, kept)
+        if plane is None or plane.n_obs != n_obs:
+            plane = Plane.of(self._read(key, dims))
+            write_plane(root, kept, plane, {"file": str(self._handle.path), "matrix": f"obsm/{key}"})
+        return plane
