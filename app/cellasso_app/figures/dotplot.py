@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LinearColorMa
 from bokeh.plotting import figure
 
 from cellasso.color.palettes import COLOR_MAPS
-from cellasso_app.views.embedding.figure import FONT, INKS
+from cellasso_app.ui.theme import FONT, INKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,11 +21,11 @@ from bokeh.server.server import BaseServer
 from bokeh.settings import settings
 
 from cellasso.core.errors import CellassoError
-from cellasso_app.cli.index import add_index_options, index_option
 from cellasso_app.render import compiling
 from cellasso_app.runtime.jobs import stop as stop_work
 from cellasso_app.server.entrance import Entrance
 from cellasso_app.server.guard import Door, Keeper, guard, port_of, take_token
+from cellasso_app.server.index_option import add_index_options, index_option
 from cellasso_app.server.serve import STRETCHED, Catalogue, page_or_notice, reached, warm_up
 from cellasso_app.server.shared_token import shared_token
 from cellasso_app.server.token import add_token_options, token_option

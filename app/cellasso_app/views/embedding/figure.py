@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from bokeh.io import curdoc
 from bokeh.models import (
@@ -21,13 +21,12 @@ from bokeh.plotting import figure
 from cellasso.points.point_index import Viewport
 from cellasso.raster.draw import Canvas
 from cellasso_app.runtime.jobs import together
+from cellasso_app.ui.theme import FONT, INKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cellasso_app.state.axes import Axes
-
-FONT = "-apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"  # the page's, as a canvas takes it
 
 MARGIN = 0.04
 """Free space around all cells, as a part of the view."""
@@ -37,17 +36,6 @@ NO_OUTLINE = ".bk-Canvas { --highlight-color: transparent; }"
 
 MAX_SIDE = 4096
 """Pixels of a picture's side at most, whatever a browser claims its window to be."""
-
-
-class Ink(NamedTuple):
-    """Colours of the marks around the cells, on a light or a dark page."""
-
-    text: str
-    line: str
-    accent: str
-
-
-INKS = {False: Ink("#5d6673", "#aab2bd", "#1f6feb"), True: Ink("#98a2b0", "#5a6472", "#6ea8fe")}
 
 
 class EmbeddingPlot:
