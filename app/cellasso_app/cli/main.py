@@ -255,8 +255,8 @@ def _serve(options: argparse.Namespace) -> None:
             problems.append(error)
     if len(problems) == len(options.files):
         raise problems[0]
-    for error in problems:  # the others are served, and the page says so, too
-        _complain(error)
+    for problem in problems:  # the others are served, and the page says so, too
+        _complain(problem)
     _serve_files(options.files, options)
 
 

@@ -55,7 +55,8 @@ class Picking:
 
         def prepare(progress: Progress) -> Callable[[], None]:
             mask = plane.inside(polygon, progress=progress)
-            return partial(session.select, operation, *self._within(visible, recipe, mask, progress))
+            found, seen = self._within(visible, recipe, mask, progress)
+            return partial(session.select, operation, found, seen)
 
         self.turns.take(prepare)
 
@@ -67,8 +68,8 @@ class Picking:
 
         def prepare(progress: Progress) -> Callable[[], None]:
             recipe = Where(category_expression(dataset.expression_name(coloring.name), label, coloring))
-            found = self._within(visible, recipe, recipe.mask(dataset), progress)
-            return partial(session.select, operation, *found, where=f"of {shortened(label)} are shown")
+            found, seen = self._within(visible, recipe, recipe.mask(dataset), progress)
+            return partial(session.select, operation, found, seen, where=f"of {shortened(label)} are shown")
 
         self.turns.take(prepare)
 
