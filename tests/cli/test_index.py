@@ -15,9 +15,9 @@ from scipy import sparse
 import cellasso
 from cellasso.column_index import build
 from cellasso_app.cli import main as cli
-from cellasso_app.cli.index import add_index_options, index_option
 from cellasso_app.cli.main import main
 from cellasso_app.server import background, serve
+from cellasso_app.server.index_option import add_index_options, index_option
 from served import ROOT
 
 

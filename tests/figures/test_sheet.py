@@ -151,7 +151,7 @@ def test_an_svg_holds_the_picture_once_and_text_as_text(design):
     if isinstance(design.key, Legend):
         labels = [text for text in shown if text.startswith("nn")]
         assert len(labels) == len(set(labels)) == len(design.key.rows)
-        assert shown.count("12,345") == sum(row.count is not None for row in design.key.rows)
+        assert shown.count("12,345") == sum(row.n_cells is not None for row in design.key.rows)
     if design.title:
         assert any(text.startswith(design.title[:7]) for text in shown)
 

@@ -26,7 +26,7 @@ from cellasso_app.server import serve as serving
 from cellasso_app.server.guard import MAX_LOGGED, Door
 from cellasso_app.server.incoming import Incoming, Refused, Unreadable
 from cellasso_app.ui.components import Part
-from cellasso_app.views.embedding.figure import INKS
+from cellasso_app.ui.theme import INKS
 from served import write_h5ad
 from wire import Wire, changed, event, page_token, told, written
 

@@ -1,4 +1,4 @@
-"""The commands `cellasso index` and `cellasso cache`, and what the others say about indexes."""
+"""The commands `cellasso index` and `cellasso cache`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellasso.core.errors import CellassoError
+from cellasso_app.server.index_option import add_index_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from cellasso.core.progress import Progress
-    from cellasso.dataset import Dataset
-    from cellasso.model.modality import Modality
+    from cellasso.dataset import Dataset, Modality
 
     ShownProgress = Callable[[str], AbstractContextManager[Progress | None]]
 
@@ -55,7 +55,7 @@ def add_commands(
     parser.add_argument("file", type=Path, metavar="FILE", help="an .h5ad or .h5mu file")
     parser.add_argument("--layer", metavar="L", help="matrix to index: a layer or raw (default: X)")
     parser.add_argument("--modality", metavar="M", help="of an .h5mu (default: all)")
-    _add_index_dir(parser)
+    add_index_dir(parser)
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="build on a Dask cluster whose workers reach the file and DIR"
     )
@@ -64,28 +64,8 @@ def add_commands(
     text = "List the column indexes in this user's cache, or remove them."
     parser = commands.add_parser("cache", help=text, description=text)
     parser.add_argument("--clear", action="store_true", help="remove them")
-    _add_index_dir(parser)
+    add_index_dir(parser)
     parser.set_defaults(run=_cache)
-
-
-def add_index_options(parser: argparse.ArgumentParser) -> None:
-    """Add what a command that opens files says about indexes."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--no-index", action="store_true", help="neither use nor build column indexes")
-    _add_index_dir(which)
-
-
-def index_option(options: argparse.Namespace) -> bool | Path:
-    """Return what `cellasso.open` is to do about indexes."""
-    if options.no_index:
-        return False
-    return True if options.index_dir is None else Path(options.index_dir)
-
-
-def _add_index_dir(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--index-dir", type=Path, metavar="DIR", help="folder for column indexes (default: the user's cache)"
-    )
 
 
 def _index(shown_progress: ShownProgress, options: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ from cellasso.core.errors import CellassoError, ExpressionError, NotFoundError
 from cellasso_app.cli import index
 from cellasso_app.render import compiling
 from cellasso_app.server import token as token_cli
+from cellasso_app.server.index_option import add_index_options, index_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -186,7 +187,7 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
         help="another name of this server, as behind a proxy; with its port if that is not the usual one",
     )
     token_cli.add_token_options(parser)
-    index.add_index_options(parser)
+    add_index_options(parser)
 
 
 def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -254,8 +255,8 @@ def _serve(options: argparse.Namespace) -> None:
             problems.append(error)
     if len(problems) == len(options.files):
         raise problems[0]
-    for error in problems:  # the others are served, and the page says so, too
-        _complain(error)
+    for problem in problems:  # the others are served, and the page says so, too
+        _complain(problem)
     _serve_files(options.files, options)
 
 
@@ -337,7 +338,7 @@ def _serve_files(paths: Sequence[Path], options: argparse.Namespace) -> None:
         open_browser=not options.no_browser,
         allow_hosts=options.allow_host,
         token=token,
-        index=index.index_option(options),
+        index=index_option(options),
     )
 
 

@@ -9,10 +9,12 @@ from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LinearColorMa
 from bokeh.plotting import figure
 
 from cellasso.color.palettes import COLOR_MAPS
-from cellasso_app.views.embedding.figure import FONT, INKS
+from cellasso_app.ui.theme import FONT, INKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from cellasso.stats.group_summary import GroupSummary
 
@@ -32,9 +34,10 @@ MIN_ROW, MAX_ROW = 15, 24
 """Height of a row in pixels; below the smaller the panel scrolls."""
 
 
-def dot_size(fraction: float | np.ndarray, largest: float) -> float | np.ndarray:
+def dot_size(fraction: NDArray[np.floating], largest: float) -> NDArray[np.floating]:
     """Return the diameter of a dot in pixels: its area is in proportion to the fraction of cells."""
-    return largest * np.sqrt(fraction)
+    size: NDArray[np.floating] = largest * np.sqrt(fraction)
+    return size
 
 
 def largest_dot(n_genes: int, width: int = 230) -> float:
@@ -48,9 +51,10 @@ class Dotplot:
     def __init__(self, *, dark: bool) -> None:
         self._mapper = LinearColorMapper()
         self._dots = ColumnDataSource({name: [] for name in COLUMNS})
-        self.figure = figure(
-            x_range=FactorRange(),
-            y_range=FactorRange(),
+        self._genes, self._groups = FactorRange(), FactorRange()
+        self.figure = figure(  # type: ignore[call-arg] # its stub leaves out what only `figure` itself takes
+            x_range=self._genes,
+            y_range=self._groups,
             x_axis_location="above",  # where it stays in sight when many groups scroll
             tools=[HoverTool(tooltips=TOOLTIPS)],
             toolbar_location=None,
@@ -99,8 +103,8 @@ class Dotplot:
         rows = short_names(groups)
         fraction = summary.fraction.ravel()
         self._mapper.low, self._mapper.high = color_limits(summary)
-        self.figure.x_range.factors = list(genes)
-        self.figure.y_range.factors = rows[::-1]  # Bokeh counts from the bottom
+        self._genes.factors = list(genes)
+        self._groups.factors = rows[::-1]  # Bokeh counts from the bottom
         self._dots.data = {
             "gene": list(genes) * len(groups),
             "group": np.repeat(np.array(rows, dtype=object), len(genes)).tolist(),

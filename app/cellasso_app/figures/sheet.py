@@ -20,6 +20,7 @@ from cellasso_app.render.labels import place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.typing import RcKeyType
     from numpy.typing import NDArray
 
     from cellasso.points.point_index import Viewport
@@ -42,7 +43,7 @@ MOST_LETTERS = 60
 LEGEND_WIDTH = 2.0
 """A legend is at most this many times as wide as the picture, or as wide as it is high: it also grows downwards."""
 
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.family": ["sans-serif", "DejaVu Sans"],  # matplotlib's own has the letters that the others lack
     "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
     "font.size": TEXT,
@@ -78,7 +79,7 @@ class Row(NamedTuple):
 
     label: str
     color: str
-    count: int | None = None
+    n_cells: int | None = None
 
 
 @dataclass(frozen=True)
@@ -268,9 +269,18 @@ class _Sheet:
         from matplotlib.patches import FancyArrowPatch  # noqa: PLC0415
 
         self.include(-2, -2, dx, dy)
-        style = {"arrowstyle": "-|>,head_length=2.2,head_width=1.1", "linewidth": LINE, "mutation_scale": 1}
-        ends = {"posA": (0, 0), "posB": (dx, dy), "shrinkA": 0, "shrinkB": 0}
-        arrow = FancyArrowPatch(**ends, **style, color=self.ink.line, joinstyle="miter", capstyle="projecting")
+        arrow = FancyArrowPatch(
+            posA=(0, 0),
+            posB=(dx, dy),
+            shrinkA=0,
+            shrinkB=0,
+            arrowstyle="-|>,head_length=2.2,head_width=1.1",
+            mutation_scale=1,
+            linewidth=LINE,
+            color=self.ink.line,
+            joinstyle="miter",
+            capstyle="projecting",
+        )
         arrow.set_transform(self._points)
         self.figure.add_artist(arrow)
 
@@ -319,9 +329,11 @@ class _Sheet:
         to_pixels = self.dpi / 72
         before = np.ceil((EDGE - self._low) * to_pixels)
         size = before + np.ceil((self._high + EDGE) * to_pixels)
-        self.figure.set_size_inches((size + 1e-6) / self.dpi)  # a little more, as matplotlib cuts the rest off
+        width, height = ((size + 1e-6) / self.dpi).tolist()  # a little more, as matplotlib cuts the rest off
+        self.figure.set_size_inches(width, height)
         if self._picture is not None:  # copied to its place: pixels of axes may be off by one, as rounding has it
-            self.figure.figimage(self._picture, *before.astype(int).tolist(), origin="lower")
+            left, bottom = before.astype(int).tolist()
+            self.figure.figimage(self._picture, left, bottom, origin="lower")
         self._origin.translate(*before / self.dpi)
         for axes, (x, y, width, height) in self._axes:
             left, bottom = (before + np.array([x, y]) * to_pixels) / (size + 1e-6)
@@ -401,7 +413,7 @@ def _draw_ticks(sheet: _Sheet, axes: Any, names: tuple[str, str]) -> None:
 
 def _draw_legend(sheet: _Sheet, legend: Legend) -> None:
     names = short_names([clean(row.label) for row in legend.rows], MOST_LETTERS)
-    counts = ["" if row.count is None else f"{row.count:,}" for row in legend.rows]
+    counts = ["" if row.n_cells is None else f"{row.n_cells:,}" for row in legend.rows]
     label_widths = [sheet.measure(name) for name in names]
     count_widths = [sheet.measure(count) for count in counts]
     x, top = sheet.right + GAP, sheet.height

@@ -55,7 +55,7 @@ class Explorer(pn.viewable.Viewer):
     """
 
     def __init__(self, dataset: Dataset, *, export_dir: Path, files: Sequence[str] = (), file: str = "") -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # param's has no types
         self.session = session = Session(dataset)
         self.views = Views(session)
         self.genes = GenesView(session)

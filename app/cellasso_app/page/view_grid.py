@@ -15,20 +15,18 @@ if TYPE_CHECKING:
 
 MAX_VIEWS = 4
 
-LINES = {"min-width": "0", "gap": "1px", "background": "var(--line)"}
-"""Style of what views lie in: a thin line between them."""
+LINES = {
+    "display": "grid",
+    "grid-template-columns": "repeat(2, minmax(0, 1fr))",
+    "grid-auto-rows": "minmax(0, 1fr)",
+    "min-width": "0",
+    "gap": "1px",
+    "background": "var(--line)",
+}
+"""Style of what views lie in: rows of two, a thin line between them."""
 
-
-class Grid(pn.GridBox):
-    """Views in rows of two; one that is alone in its row takes all of it."""
-
-    @classmethod
-    def _get_children(cls, children: list[Any], nrows: int | None = None, ncols: int | None = None) -> list[Any]:
-        placed = super()._get_children(children, nrows, ncols)
-        if ncols and len(children) % ncols:
-            model, row, column, n_rows, _ = placed[-1]
-            placed[-1] = (model, row, column, n_rows, ncols - column)
-        return placed
+ALONE = ":host > :last-child:nth-child(odd) { grid-column: 1 / -1; }"
+"""One that is alone in its row takes all of it."""
 
 
 class Views:
@@ -47,7 +45,7 @@ class Views:
         self.cells_panel = CellsPanel(
             on_message=self._receive, on_refused=self._refuse, sizing_mode="stretch_both", margin=0
         )
-        self.layout = Grid(ncols=1, sizing_mode="stretch_both", margin=0, styles=LINES)
+        self.layout = pn.Column(sizing_mode="stretch_both", margin=0, styles=LINES, stylesheets=[ALONE])
         self._add()
         session.param.watch(self._mark, ["active"])
 
@@ -106,7 +104,7 @@ class Views:
         self.active.status.warning = sentence
 
     def _arrange(self) -> None:
-        self.layout.param.update(ncols=1 if len(self.views) == 1 else 2, objects=[view.layout for view in self.views])
+        self.layout.objects = [view.layout for view in self.views]
         self._mark()
 
     def _mark(self, *_events: object) -> None:

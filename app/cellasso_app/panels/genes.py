@@ -83,9 +83,12 @@ class GenesView:
         self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
         self._steps = Steps()
         self._to_sum: Callable[[Progress], _Summed] | None = None
-        told = {"on_message": self._on_message, "on_refused": self._fail_gene}
-        self.panel = GenesPanel(**told, sizing_mode="stretch_width", margin=0)
-        self.bar = PlotsBar(**told, sizing_mode="stretch_width", margin=0)
+        self.panel = GenesPanel(
+            on_message=self._on_message, on_refused=self._fail_gene, sizing_mode="stretch_width", margin=0
+        )
+        self.bar = PlotsBar(
+            on_message=self._on_message, on_refused=self._fail_gene, sizing_mode="stretch_width", margin=0
+        )
         self.key = DotplotKey(
             colors=list(COLOR_MAPS[session.dark][::12]), sizing_mode="stretch_width", height=32, margin=0, visible=False
         )

@@ -61,7 +61,7 @@ class SelectionView:
         self._exports: list[Path] = []
         # what is decided by lives here; the panel's parameters only show it
         self._suffixes = [session.dataset.format, *_tables()]
-        self._suffix = session.dataset.format
+        self._suffix: str = session.dataset.format
         self._state: dict[str, Any] = {"state": "idle"}
         self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
         self._exporting: Lane[Exported] = Lane(
@@ -329,7 +329,7 @@ def _compose(dataset: Dataset, column: str, selection: Selection, chosen: Mappin
     if not isinstance(categories, Categories):
         return []
     counts = count_groups(categories.codes, len(categories.labels), selection.mask)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"label": label, "color": chosen.get(label, color), "n": int(n), "total": int(total)}
         for label, color, n, total in zip(categories.labels, categories.colors, counts, categories.counts, strict=True)
         if n

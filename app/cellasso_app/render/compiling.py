@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cellasso.points.point_index import Plane
+    from cellasso.raster.draw import Order
 
 # ruff: noqa: PLC0415 - each step imports what it compiles, and what is not compiled imports nothing
 
@@ -42,7 +43,7 @@ def _plane() -> Plane:
     return Plane.of(np.random.default_rng(0).random((10, 2)).astype(np.float32))
 
 
-def _draw(*, dots: bool, order: str | None = None) -> None:
+def _draw(*, dots: bool, order: Order | None = None) -> None:
     from cellasso.color.coloring import Values
     from cellasso.raster.draw import Canvas, Cells, Style, draw
 

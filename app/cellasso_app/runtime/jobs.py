@@ -10,7 +10,7 @@ from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import panel as pn
 from bokeh.io import curdoc
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from bokeh.application.application import SessionContext
     from bokeh.document import Document
+    from bokeh.server.contexts import BokehServerContext
+    from tornado.ioloop import IOLoop
 
     from cellasso.core.progress import Progress
 
@@ -111,8 +113,7 @@ class Steps:
 
     def __init__(self) -> None:
         self.document = curdoc()
-        context = self.document.session_context
-        self._loop = None if context is None else context.server_context.application_context.io_loop
+        self._loop = _loop_of(self.document)
 
     def take(self, step: Callable[[], None]) -> None:
         """Run `step()` on the loop; what it changes reaches the browser together."""
@@ -128,6 +129,15 @@ class Steps:
     def _run(self, step: Callable[[], None]) -> None:
         with together(self.document):
             step()
+
+
+def _loop_of(document: Document) -> IOLoop | None:
+    """Return the event loop of a document's session; `None` without one."""
+    if document.session_context is None:
+        return None
+    server = cast("BokehServerContext", document.session_context.server_context)  # the only one that Bokeh makes
+    application = server.application_context
+    return None if application is None else application.io_loop
 
 
 class _Ends:

@@ -13,8 +13,7 @@ from cellasso_app.runtime.jobs import is_stopping
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cellasso.dataset import Dataset
-    from cellasso.model.modality import Modality
+    from cellasso.dataset import Dataset, Modality
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ def _build(dataset: Dataset, modality: Modality, layer: str) -> None:
             raise Cancelled("The process ends.")
 
     try:
-        if is_worthwhile(modality.matrix(layer)):
+        if is_worthwhile(modality.matrix(layer).matrix):
             modality.build_index(layer, threads=threads, background=True, progress=check)
     except Cancelled:
         raise

@@ -22,6 +22,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, urlencode
+from weakref import WeakSet
 
 from bokeh.server.views.autoload_js_handler import AutoloadJsHandler
 from bokeh.util.token import check_token_signature, get_session_id, get_token_payload
@@ -90,6 +91,9 @@ MAX_ADDRESS = 200
 
 MAX_COOKIES = 8
 """Cookies of one name that are looked at: another program on this machine may have set some, for other paths."""
+
+let_in: WeakSet[HTTPServerRequest] = WeakSet()
+"""Requests that a guard has let in, as long as they last; who builds a page for one asks here."""
 
 PAGE = (Path(__file__).with_name("refusal.html")).read_text()
 
@@ -309,7 +313,7 @@ class _Guarded(RequestHandler):
         elif shown is not None and not is_socket:  # opened anew by the whole address
             self.redirect(_local(self.request))
         else:
-            self.request.was_let_in = True
+            let_in.add(self.request)
             waiting = super().prepare()
             if waiting is not None:
                 await waiting

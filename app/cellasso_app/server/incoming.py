@@ -11,6 +11,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from bokeh.core.types import ID
 from bokeh.models import Plot
 from panel.models.esm import ReactiveESM
 
@@ -164,18 +165,20 @@ def _model(value: Any, document: Document) -> Any:
     """Return the model of the document that is referred to; anything but its name would make another one."""
     match value:
         case {"id": str(name)} if len(value) == 1:
-            return document.get_model_by_id(name)
+            return document.get_model_by_id(ID(name))
     return None
 
 
 def _mapping(value: Any) -> dict[str, Any] | None:
     """Return what Bokeh writes of a mapping with texts as keys, or `None`."""
-    match value:
-        case {"type": "map", **rest} if set(rest) <= {"entries"} and isinstance(rest.get("entries", []), list):
-            entries = rest.get("entries", [])
-            if all(isinstance(e, list) and len(e) == 2 and isinstance(e[0], str) for e in entries):
-                return dict(entries)
-    return None
+    if not isinstance(value, dict) or value.get("type") != "map" or not set(value) <= {"type", "entries"}:
+        return None
+    entries = value.get("entries", [])
+    if not isinstance(entries, list) or not all(
+        isinstance(e, list) and len(e) == 2 and isinstance(e[0], str) for e in entries
+    ):
+        return None
+    return dict(entries)
 
 
 def _is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:

@@ -12,7 +12,7 @@ import gc
 import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
 import panel as pn
@@ -21,11 +21,11 @@ from bokeh.server.server import BaseServer
 from bokeh.settings import settings
 
 from cellasso.core.errors import CellassoError
-from cellasso_app.cli.index import add_index_options, index_option
 from cellasso_app.render import compiling
 from cellasso_app.runtime.jobs import stop as stop_work
 from cellasso_app.server.entrance import Entrance
-from cellasso_app.server.guard import Door, Keeper, guard, port_of, take_token
+from cellasso_app.server.guard import Door, Keeper, guard, let_in, port_of, take_token
+from cellasso_app.server.index_option import add_index_options, index_option
 from cellasso_app.server.serve import STRETCHED, Catalogue, page_or_notice, reached, warm_up
 from cellasso_app.server.shared_token import shared_token
 from cellasso_app.server.token import add_token_options, token_option
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from bokeh.application.application import ServerContext
     from bokeh.document import Document
-    from bokeh.server.contexts import ApplicationContext
+    from bokeh.server.contexts import ApplicationContext, BokehServerContext, BokehSessionContext
     from bokeh.server.tornado import BokehTornado
     from tornado.httputil import HTTPServerRequest
 
@@ -54,19 +54,22 @@ def serve_script(arguments: Sequence[str]) -> None:
     except SystemExit:
         _show(USAGE)
         return
-    context = pn.state.curdoc.session_context
+    document = pn.state.curdoc
+    # the only kind that a server of Bokeh makes
+    context = None if document is None else cast("BokehSessionContext | None", document.session_context)
     if context is None or context.request is None:
         return  # `--warm`: nobody has asked for anything yet
     try:
-        keeper = _keeper_of(context.server_context.application_context, token_option(options))
+        server_context = cast("BokehServerContext", context.server_context)
+        keeper = _keeper_of(server_context.application_context, token_option(options))
     except CellassoError as error:
         print(f"cellasso: {error}", file=sys.stderr, flush=True)
         _show(NOT_SET_UP)
         return
-    request = context.request._request  # noqa: SLF001 - Bokeh gives scripts a copy of its arguments alone
+    request: HTTPServerRequest = context.request._request  # noqa: SLF001 - Bokeh gives scripts a copy of its arguments alone
     # with several processes the page may have come from one and its websocket, the first request here, to another
     is_socket = request.headers.get("Upgrade", "").lower() == "websocket"
-    if getattr(request, "was_let_in", False) or (is_socket and keeper.admits_socket(request)):
+    if request in let_in or (is_socket and keeper.admits_socket(request)):
         catalogue = _shared_catalogue(tuple(options.files), index_option(options))
         page_or_notice(catalogue, options.export_dir.absolute()).servable()
     else:
@@ -96,7 +99,7 @@ def _shared_catalogue(paths: tuple[Path, ...], index: bool | Path) -> Catalogue:
     return Catalogue(paths, index=index)
 
 
-def _server_of(context: ApplicationContext) -> BaseServer | None:
+def _server_of(context: ApplicationContext | None) -> BaseServer | None:
     """Return the server of an application: Bokeh tells a script of everything but that."""
     for found in gc.get_objects():
         if issubclass(type(found), BaseServer) and context in _tornado(found).applications.values():
@@ -105,7 +108,7 @@ def _server_of(context: ApplicationContext) -> BaseServer | None:
     return None
 
 
-def _keeper_of(page: ApplicationContext, chosen: str | None) -> Keeper:
+def _keeper_of(page: ApplicationContext | None, chosen: str | None) -> Keeper:
     """Return who keeps the door of a page's server; the first time puts up the guard and says how its owner gets in.
 
     Raises
@@ -114,7 +117,7 @@ def _keeper_of(page: ApplicationContext, chosen: str | None) -> Keeper:
         It is no server of Bokeh's, or its token has no private place.
     """
     server = _server_of(page)
-    if server is None:
+    if server is None or page is None:
         raise CellassoError(UNGUARDED)
     if server in _keepers:
         return _keepers[server]

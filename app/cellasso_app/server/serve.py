@@ -25,7 +25,7 @@ from cellasso_app.runtime.jobs import UNEXPECTED, Lane, pool, when_live
 from cellasso_app.runtime.jobs import stop as stop_work
 from cellasso_app.server.background import index_in_background
 from cellasso_app.server.entrance import Entrance
-from cellasso_app.server.guard import Door, guard, is_unspecified
+from cellasso_app.server.guard import Door, guard, is_unspecified, port_of
 from cellasso_app.server.token import new_token
 from cellasso_app.state.session import survey
 from cellasso_app.ui.components import PAGE_STYLE, Notice, Opening
@@ -237,7 +237,7 @@ def serve(
     shown = new_token() if token is None else token
     door = Door.of(address, allow_hosts, shown)
     server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), door)
-    entrance = Entrance(reached(address), server.port, shown, is_chosen=token is not None)
+    entrance = Entrance(reached(address), port_of(server), shown, is_chosen=token is not None)
     try:
         said = entrance.announced(sys.stdout, f" (Ctrl-C stops it); exported subsets go to {export_dir}")
         if open_browser:

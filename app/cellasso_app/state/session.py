@@ -9,7 +9,7 @@ import numpy as np
 import param
 
 from cellasso.core.errors import CellassoError
-from cellasso.selection.recipe import Combined, Inverted, Lasso, Operation, Recipe, WhereRecipe, combine
+from cellasso.selection.recipe import Combined, Inverted, Operation, Recipe, combine
 from cellasso_app.render.columns import CELL_SUMS, ColorBy, Column, Source
 from cellasso_app.state.gene_list import find_genes
 
@@ -128,7 +128,7 @@ class Session(param.Parameterized):
     dark = param.Boolean()
 
     def __init__(self, dataset: Dataset) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # param's has no types
         self.dataset = dataset
         self._past: list[Selection | None] = []
         self._future: list[Selection | None] = []
@@ -313,9 +313,7 @@ class Session(param.Parameterized):
     # selection, before which every cell is one of the others and fades. Clearing has gestures of its own (Escape, a
     # double click, Clear), and subtracting the last selected cell clears too: that is what was asked for.
 
-    def select(
-        self, operation: Operation, recipe: Lasso | WhereRecipe, mask: NDArray[np.bool_], *, where: str = "there"
-    ) -> None:
+    def select(self, operation: Operation, recipe: Recipe, mask: NDArray[np.bool_], *, where: str = "there") -> None:
         """Combine what was just drawn or clicked with the selection there is; say so where that changes nothing.
 
         Parameters

@@ -78,7 +78,7 @@ class Part(JSComponent):
         on_refused: Callable[[str], None] | None = None,
         **params: Any,
     ) -> None:
-        super().__init__(**params)
+        super().__init__(**params)  # type: ignore[no-untyped-call] # Panel's has no types
         self._on_message = on_message
         self._on_refused = on_refused
         self._steps = Steps()
@@ -103,7 +103,9 @@ class Part(JSComponent):
 
     def _update_properties(self, *events: param.parameterized.Event, doc: Document) -> dict[str, Any]:  # noqa: ARG002
         """Return the changes alone: Panel derives the stylesheets of its theme with each of them, which takes 4 ms."""
-        return self._process_param_change({event.name: event.new for event in events})
+        changes = {event.name: event.new for event in events}
+        properties: dict[str, Any] = self._process_param_change(changes)  # type: ignore[no-untyped-call] # nor has this
+        return properties
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to this part in the browser."""

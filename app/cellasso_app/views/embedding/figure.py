@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypedDict
 
 from bokeh.io import curdoc
-from bokeh.models import (
-    Arrow,
-    BoxSelectTool,
-    Label,
-    LassoSelectTool,
-    NormalHead,
-    PanTool,
-    PolySelectTool,
-    Range1d,
-    WheelZoomTool,
-)
+from bokeh.models import BoxSelectTool, LassoSelectTool, PanTool, PolySelectTool, Range1d, WheelZoomTool
+from bokeh.models.annotations.arrows import Arrow, NormalHead
+from bokeh.models.annotations.labels import Label
 from bokeh.plotting import figure
 
 from cellasso.points.point_index import Viewport
 from cellasso.raster.draw import Canvas
 from cellasso_app.runtime.jobs import together
+from cellasso_app.ui.theme import FONT, INKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cellasso_app.state.axes import Axes
+    from bokeh.models.renderers import DataRenderer
 
-FONT = "-apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"  # the page's, as a canvas takes it
+    from cellasso_app.state.axes import Axes
 
 MARGIN = 0.04
 """Free space around all cells, as a part of the view."""
@@ -39,15 +32,12 @@ MAX_SIDE = 4096
 """Pixels of a picture's side at most, whatever a browser claims its window to be."""
 
 
-class Ink(NamedTuple):
-    """Colours of the marks around the cells, on a light or a dark page."""
+class Still(TypedDict):
+    """What tools that draw a stroke have in common: they tell of it at its end, pick nothing, and leave no trace."""
 
-    text: str
-    line: str
-    accent: str
-
-
-INKS = {False: Ink("#5d6673", "#aab2bd", "#1f6feb"), True: Ink("#98a2b0", "#5a6472", "#6ea8fe")}
+    continuous: bool
+    renderers: list[DataRenderer]
+    persistent: bool
 
 
 class EmbeddingPlot:
@@ -76,7 +66,7 @@ class EmbeddingPlot:
         self._fits = True  # all cells are shown, also when the figure's size changes
         self._downward = False
         self.n_set = 0  # views that were set here, not by the browser
-        still = {"continuous": False, "renderers": [], "persistent": False}
+        still = Still(continuous=False, renderers=[], persistent=False)
         self._lasso = LassoSelectTool(name=f"{name}-tool-lasso", **still)
         self._box = BoxSelectTool(name=f"{name}-tool-box", **still)
         self._polygon = PolySelectTool(name=f"{name}-tool-polygon", **still)
@@ -128,7 +118,7 @@ class EmbeddingPlot:
         ticks = axes.have_ticks
         for label, name in zip(self._labels, names, strict=True):
             label.text = name
-        for mark in (*self._arrows, *self._labels):
+        for mark in (*(arrow for arrow, _ in self._arrows), *self._labels):
             mark.visible = any(names) and not ticks
         for axis, name in zip((self.figure.xaxis[0], self.figure.yaxis[0]), names, strict=True):
             axis.update(visible=ticks, axis_label=name)
@@ -153,8 +143,9 @@ class EmbeddingPlot:
         """Colour axes and lasso for a light or a dark page."""
         self._dark = dark
         ink = INKS[dark]
-        for arrow in self._arrows:
-            arrow.line_color = arrow.end.fill_color = arrow.end.line_color = ink.line
+        for arrow, head in self._arrows:
+            arrow.update(line_color=ink.line)
+            head.update(fill_color=ink.line, line_color=ink.line)
         for label in self._labels:
             label.text_color = ink.text
         for axis in self.figure.axis:
@@ -171,9 +162,9 @@ class EmbeddingPlot:
 
     def _make_figure(self) -> figure:
         pan, wheel = PanTool(name=f"{self.name}-tool-pan"), WheelZoomTool(zoom_on_axis=False)
-        plot = figure(
-            x_range=Range1d(0, 1, syncable=False),  # the layer says where it is: a message, not three
-            y_range=Range1d(0, 1, syncable=False),
+        plot = figure(  # type: ignore[call-arg] # its stub leaves out what only `figure` itself takes
+            x_range=Range1d(start=0, end=1, syncable=False),  # the layer says where it is: a message, not three
+            y_range=Range1d(start=0, end=1, syncable=False),
             tools=[pan, wheel, self._lasso, self._box, self._polygon],
             active_drag=pan,
             active_scroll=wheel,
@@ -206,11 +197,12 @@ class EmbeddingPlot:
         plot.on_change("inner_height", self._resized)
         return plot
 
-    def _make_axis_glyph(self) -> tuple[list[Arrow], list[Label]]:
+    def _make_axis_glyph(self) -> tuple[list[tuple[Arrow, NormalHead]], list[Label]]:
         """Draw two small arrows in the corner: an embedding's axes have names but no meaning."""
         start, length = 16, 40
         arrows, labels = [], []
         for dx, dy in ((1, 0), (0, 1)):
+            head = NormalHead(size=5)
             arrow = Arrow(
                 x_start=start,
                 y_start=start,
@@ -218,8 +210,7 @@ class EmbeddingPlot:
                 y_end=start + dy * length,
                 start_units="screen",
                 end_units="screen",
-                end=NormalHead(size=5),
-                line_width=1,
+                end=head,
             )
             label = Label(
                 x=start + dx * (length + 6),
@@ -234,7 +225,7 @@ class EmbeddingPlot:
             )
             if dy:
                 label.update(text_align="left", x=start - 4)
-            arrows.append(arrow)
+            arrows.append((arrow, head))
             labels.append(label)
             self.figure.add_layout(arrow)
             self.figure.add_layout(label)

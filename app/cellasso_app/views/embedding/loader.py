@@ -195,7 +195,8 @@ def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Report
         return _count_all(asked, plane, cells, problem, reports)
     middles = None
     if isinstance(cells.coloring, Categories):  # nearly where they are
-        xy, codes = (np.ascontiguousarray(each[..., ::SAMPLE_STEP]) for each in (plane.xy, cells.codes))
+        xy = np.ascontiguousarray(plane.xy[:, ::SAMPLE_STEP])
+        codes = np.ascontiguousarray(cells.codes[::SAMPLE_STEP])
         middles = medians(xy, codes, len(cells.coloring.labels))
     rest = partial(_count_all, asked, plane, cells, problem)
     return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)

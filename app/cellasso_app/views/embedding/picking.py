@@ -46,7 +46,8 @@ class Picking:
         session, visible = self._session, filter_of(self._session)
         recipe: Recipe
         if axes.columns is not None:
-            recipe = PolygonGate(*(vector_of(session.dataset, column) for column in axes.columns), tuple(polygon))
+            x, y = (vector_of(session.dataset, column) for column in axes.columns)
+            recipe = PolygonGate(x, y, tuple(polygon))
         else:
             recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
 
@@ -55,7 +56,8 @@ class Picking:
 
         def prepare(progress: Progress) -> Callable[[], None]:
             mask = plane.inside(polygon, progress=progress)
-            return partial(session.select, operation, *self._within(visible, recipe, mask, progress))
+            found, seen = self._within(visible, recipe, mask, progress)
+            return partial(session.select, operation, found, seen)
 
         self.turns.take(prepare)
 
@@ -67,8 +69,8 @@ class Picking:
 
         def prepare(progress: Progress) -> Callable[[], None]:
             recipe = WhereRecipe(category_expression(dataset.expression_name(coloring.name), label, coloring))
-            found = self._within(visible, recipe, recipe.mask(dataset), progress)
-            return partial(session.select, operation, *found, where=f"of {shortened(label)} are shown")
+            found, seen = self._within(visible, recipe, recipe.mask(dataset), progress)
+            return partial(session.select, operation, found, seen, where=f"of {shortened(label)} are shown")
 
         self.turns.take(prepare)
 

@@ -279,7 +279,7 @@ def design_figure(
             rows.append(Row(missing_label(coloring), colors[MISSING_CODE], shown.n_missing))
         key = Legend(tuple(rows), coloring.name)
         if labelled and shown.middles is not None:
-            middles = [(code, *map(float, shown.middles[code])) for code in codes]
+            middles = [(code, *shown.middles[code].tolist()) for code in codes]
             labels = tuple(Label(coloring.labels[i], x, y, float(counts[i])) for i, x, y in middles)
     elif isinstance(coloring, Values):
         low, high = scale.limits(coloring)

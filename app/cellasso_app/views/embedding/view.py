@@ -454,8 +454,8 @@ class EmbeddingView:
         if loaded is not None and loaded.rest is not None:
             self._loaded = replace(loaded, rest=None)
             color = loaded.asked.color
-            reads = loaded.is_coarse and color is not None
-            self._finishing.submit(loaded.rest, long=reads and self._session.needs_scan(color))
+            scans = loaded.is_coarse and color is not None and self._session.needs_scan(color)
+            self._finishing.submit(loaded.rest, long=scans)
 
     def _awaited(self) -> str:
         """Return what a page waits for that has no picture yet."""
@@ -644,10 +644,10 @@ class EmbeddingView:
                 else:
                     self._on_arrange("ready")
             case {"type": "moved", "view": list(ends), "number": int(n)} if len(ends) == 4 and _finite(ends):
-                x_low, x_high, *y = map(float, ends)
-                self._move(Viewport(x_low, x_high, min(y), max(y)), n)
+                x_low, x_high, one, other = map(float, ends)
+                self._move(Viewport(x_low, x_high, min(one, other), max(one, other)), n)
             case {"type": "point", "at": list(at), "number": int(n)} if len(at) == 4 and _finite(at):
-                x, y, reach_x, reach_y = map(float, at)
+                x, y, reach_x, reach_y = (float(each) for each in at)
                 self._point(x, y, (abs(reach_x) or 1.0, abs(reach_y) or 1.0), n)
             case {"type": "operation", "operation": "replace" | "add" | "subtract" | "intersect" as operation}:
                 self._operation = operation
