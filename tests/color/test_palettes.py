@@ -18,6 +18,7 @@ from cellasso.color.palettes import (
     STANDARD,
     Scale,
     color_table,
+    named_colors,
     rgb,
 )
 from cellasso.raster import aggregate
@@ -180,17 +181,17 @@ def test_a_reversed_map_runs_the_other_way(name, dark):
         assert len(set(colors)) > 0.8 * len(colors)
 
 
-@pytest.mark.parametrize("name", ["viridis", "magma"])
+@pytest.mark.parametrize("name", ["viridis", "cividis", "magma"])
 def test_named_maps_are_those_of_matplotlib(name):
     expected = np.rint(cm.__dict__[name](np.linspace(0, 1, 256))[:, :3] * 255)
-    np.testing.assert_allclose(rgb(NAMED[name]), expected, atol=1)
+    np.testing.assert_array_equal(rgb(named_colors(name)), expected)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_usual_maps_go_with_the_page(dark):
     assert Scale().colors(dark=dark) == COLOR_MAPS[dark]
     assert Scale(centre=True).colors(dark=dark) == DIVERGING[dark]
-    assert Scale(color_map="viridis", centre=True).colors(dark=dark) == NAMED["viridis"]
+    assert Scale(color_map="viridis", centre=True).colors(dark=dark) == named_colors("viridis")
     assert Scale(color_map="no such map").colors(dark=dark) == COLOR_MAPS[dark]
 
 

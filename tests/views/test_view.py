@@ -11,10 +11,9 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from bokeh.palettes import Viridis256
 
 import cellasso
-from cellasso.color.palettes import rgb
+from cellasso.color.palettes import named_colors, rgb
 from cellasso.core.errors import ElementError
 from cellasso.raster import draw
 from cellasso.selection.recipe import WhereRecipe, dump, load
@@ -466,7 +465,9 @@ def test_options_of_drawing_are_taken_over(dataset, screen):
     scale = view._session.scales[ColorBy("obs", "depth")]
     assert scale == view._loaded.cells.scale == (100.0, True, True, False, "viridis")
     assert {name: view.bar.drawing["scale"][name] for name in scale._fields} == scale._asdict()
-    assert screen.colors[0] == scale.colors(dark=False)[0] == Viridis256[-1]  # the highest of viridis is now the lowest
+    assert (
+        screen.colors[0] == scale.colors(dark=False)[0] == named_colors("viridis")[-1]
+    )  # the highest of viridis is now the lowest
     until(lambda: "log scale" in view.status.text)
     after(screen, view, {"type": "drawing", "choice": {"order": "low"}})
     assert view._session.order == {"Categories": "legend", "Values": "low"}  # each kind of colouring has its own

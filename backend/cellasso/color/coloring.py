@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import colorcet
 import numpy as np
 import pandas as pd
-from bokeh.colors.named import __all__ as NAMED_COLORS  # noqa: N812 - a tuple of names, used as a constant
 
 from cellasso.stats.group_summary import count_groups
 
@@ -251,13 +250,13 @@ def _valid_colors(stated: list[str] | None, n: int) -> tuple[str, ...] | None:
 
 
 def _hex_color(text: str) -> str | None:
-    from bokeh.colors import named  # noqa: PLC0415 - a module of 150 colours
-
     text = text.strip().lower()
-    if text in NAMED_COLORS:
-        return str(getattr(named, text).to_hex())
+    if not text.startswith("#"):
+        from matplotlib.colors import CSS4_COLORS  # noqa: PLC0415 - half a second, and few files name colours in words
+
+        return str(CSS4_COLORS[text]).lower() if text in CSS4_COLORS else None
     digits = text.removeprefix("#")
-    if not text.startswith("#") or any(c not in "0123456789abcdef" for c in digits):
+    if any(c not in "0123456789abcdef" for c in digits):
         return None
     if len(digits) in {3, 4}:
         digits = "".join(c * 2 for c in digits)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import colorcet
 import numpy as np
-from bokeh.palettes import Cividis256, Magma256, Viridis256
 
 from cellasso.color.coloring import MISSING_COLOR, Categories, Values
 
@@ -51,13 +51,19 @@ DIVERGING: dict[bool, tuple[str, ...]] = {
 """Colours of values around 0, by whether the page is dark; their middle is near to the page's own colour."""
 
 STANDARD = "cellasso"
-NAMED: dict[str, tuple[str, ...]] = {
-    "viridis": tuple(Viridis256),
-    "cividis": tuple(Cividis256),
-    "magma": tuple(Magma256),
-    "grey": tuple(colorcet.b_linear_grey_10_95_c0[::-1]),
-}
-"""Further colour maps, all linear in lightness."""
+NAMED = ("viridis", "cividis", "magma", "grey")
+"""Further colour maps, all linear in lightness: matplotlib's, and colorcet's grey."""
+
+
+@cache
+def named_colors(name: str) -> tuple[str, ...]:
+    """Return the 256 colours `#rrggbb` of one of `NAMED`, from low to high."""
+    if name == "grey":
+        return tuple(colorcet.b_linear_grey_10_95_c0[::-1])
+    from matplotlib import colormaps  # noqa: PLC0415 - half a second, for who chooses it
+    from matplotlib.colors import to_hex  # noqa: PLC0415
+
+    return tuple(to_hex(color) for color in colormaps[name](np.arange(256)))
 
 
 class Scale(NamedTuple):
@@ -99,7 +105,7 @@ class Scale(NamedTuple):
     def colors(self, *, dark: bool) -> tuple[str, ...]:
         """Return the colours from low to high, as many as the map has."""
         standard = DIVERGING[dark] if self.centre else COLOR_MAPS[dark]
-        colors = NAMED.get(self.color_map, standard)
+        colors = named_colors(self.color_map) if self.color_map in NAMED else standard
         return colors[::-1] if self.reverse else colors
 
     def step(self, value: float, low: float, high: float) -> float:
