@@ -40,6 +40,7 @@ cells, too."""
 class _Options(TypedDict):
     layer: str | None
     normalised: bool
+    executor: Executor | None
     progress: Progress | None
 
 
@@ -78,6 +79,7 @@ class Modality(model.Modality):
         *,
         layer: str | None = None,
         normalised: bool = False,
+        executor: Executor | None = None,
         progress: Progress | None = None,
     ) -> GroupSummary:
         """Summarise features over groups of cells, exactly: means, fractions above 0, sums of squares.
@@ -96,6 +98,8 @@ class Modality(model.Modality):
             Their matrix, as of `read_features`.
         normalised
             Of log-normalised counts, see `read_features`.
+        executor
+            Where a pass over the rows runs, such as a Dask client's `get_executor()`; by default in this process.
         progress
             Told the fraction done; may raise `Cancelled`.
 
@@ -112,8 +116,11 @@ class Modality(model.Modality):
             kept = self.read_features(names, layer, normalised=normalised, progress=progress)
             return summarise_groups(kept, codes, n_groups)
         positions = None if names is None else [features.position(name) for name in names]
-        factors = factors_of(self.read_cell_sums(layer, progress=progress).totals) if normalised else None
-        return summarise_matrix(matrix, positions, codes, n_groups, factors=factors, progress=progress)
+        sums = self.read_cell_sums(layer, executor=executor, progress=progress) if normalised else None
+        factors = None if sums is None else factors_of(sums.totals)
+        return summarise_matrix(
+            matrix, positions, codes, n_groups, factors=factors, executor=executor, progress=progress
+        )
 
     def build_index(
         self,
@@ -186,13 +193,14 @@ class Dataset(Container[Modality]):
         *,
         layer: str | None = None,
         normalised: bool = False,
+        executor: Executor | None = None,
         progress: Progress | None = None,
     ) -> GroupSummary:
         """Summarise features over groups of the global cells; of an h5mu those named, in any of its modalities.
 
         Parameters
         ----------
-        names, codes, n_groups, layer, normalised, progress
+        names, codes, n_groups, layer, normalised, executor, progress
             As of `Modality.summarise`; names as in `read_features`, `None` for all of an h5ad.
 
         Raises
@@ -200,7 +208,7 @@ class Dataset(Container[Modality]):
         NotFoundError, ElementError
             As there; and all features of an h5mu were asked for.
         """
-        options: _Options = {"layer": layer, "normalised": normalised, "progress": progress}
+        options: _Options = {"layer": layer, "normalised": normalised, "executor": executor, "progress": progress}
         if self.format == "h5ad":
             return self.root.summarise(names, codes, n_groups, **options)
         if names is None:

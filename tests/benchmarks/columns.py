@@ -25,7 +25,7 @@ from big import write
 from measuring import Facts, Meter, duration, machine, number
 
 import cellasso
-from cellasso.core.passes import run_blocks
+from cellasso.core.executors import run_blocks
 from cellasso.matrix.compressed import StoredVector
 from cellasso.matrix.open import open_matrix
 

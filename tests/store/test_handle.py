@@ -256,7 +256,7 @@ def test_a_file_that_was_rewritten_in_place_is_noticed_even_at_the_same_size(cop
 @pytest.mark.parametrize("change", ["truncate", "overwrite"])
 def test_a_file_that_changes_during_a_scan_yields_no_values(tmp_path, compound, monkeypatch, change):
     monkeypatch.setattr("cellasso.matrix.scan.SCAN_BLOCK", 1)  # more blocks than are read ahead
-    monkeypatch.setattr("cellasso.core.passes.AHEAD", 0.5)
+    monkeypatch.setattr("cellasso.core.executors.AHEAD", 0.5)
     path = shutil.copy(compound, tmp_path / "changing.h5ad")
     size = path.stat().st_size
 

@@ -14,7 +14,7 @@ import shutil
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,12 +22,11 @@ import numpy as np
 from cellasso.column_index.build_block import BlockBuilder, open_source
 from cellasso.column_index.index import Index, begin_index
 from cellasso.core import derived_cache
-from cellasso.core.errors import CellassoError, FileChangedError
-from cellasso.core.passes import run_blocks
+from cellasso.core.errors import CellassoError
+from cellasso.core.executors import run_blocks
 from cellasso.matrix.compressed import SparseMatrix
 from cellasso.matrix.dense import DenseMatrix
-from cellasso.matrix.open import open_matrix
-from cellasso.store.hdf5.handle import Fingerprint, Handle
+from cellasso.matrix.reference import MatrixReference, close_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,9 +64,7 @@ class IndexingError(CellassoError, OSError):
 class BlockTask:
     """One block to build, for any process that reaches the file and the index's folder under the same paths."""
 
-    file: Path
-    matrix: str
-    fingerprint: Fingerprint
+    matrix: MatrixReference
     folder: Path
     extent: Extent
     threads: int
@@ -128,7 +125,7 @@ def build_index(
                 if progress is not None:
                     progress(n_done / matrix.shape[0])
         finally:
-            _opened.cache_clear()  # closes the file
+            close_all()
         derived_cache.trim(root, keep=index.folder)
     return index
 
@@ -165,28 +162,16 @@ def plan(matrix: Matrix) -> list[int]:
 
 def build_block(task: BlockTask) -> Extent:
     """Build one block; any process may, also one on another machine."""
-    matrix = _opened(task.file, task.matrix, task.fingerprint)
+    matrix = task.matrix.open()
     pool = _pool(task.threads, background=task.background)
     BlockBuilder(task.extent, open_source(matrix, task.extent, pool), pool).build(task.folder)
     matrix.handle.check()
     return task.extent
 
 
-@lru_cache(maxsize=4)  # several files may be indexed at a time
-def _opened(file: Path, path: str, fingerprint: Fingerprint) -> Matrix:
-    """Open the matrix that this process builds blocks of, once for all of them."""
-    handle = Handle(file)
-    found = handle.fingerprint
-    if (found.size, found.mtime_ns) != (fingerprint.size, fingerprint.mtime_ns):
-        handle.close()
-        raise FileChangedError(f"{file} was changed by another program since it was opened; open it again.")
-    return open_matrix(handle, path)
-
-
 def _task(matrix: Matrix, index: Index, extent: Extent, threads: int | None, *, background: bool) -> BlockTask:
     n_threads = min(threads if threads is not None else os.cpu_count() or 1, MAX_THREADS)
-    handle = matrix.handle
-    return BlockTask(handle.path, matrix.path, handle.fingerprint, index.folder, extent, n_threads, background)
+    return BlockTask(MatrixReference.to(matrix), index.folder, extent, n_threads, background)
 
 
 def _run(tasks: Sequence[BlockTask], executor: Executor | None) -> Iterator[Extent]:

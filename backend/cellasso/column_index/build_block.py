@@ -31,8 +31,8 @@ from cellasso.column_index.kernels.sorting import (
     sum_rows,
 )
 from cellasso.core.errors import ElementError
+from cellasso.core.executors import run_blocks
 from cellasso.core.numeric import as_numbers, native
-from cellasso.core.passes import run_blocks
 from cellasso.matrix.compressed import SparseMatrix
 from cellasso.matrix.dense import DenseMatrix
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
-from cellasso.core.passes import run_quickly
+from cellasso.core.executors import run_quickly
 from cellasso.store.hdf5.chunks import Chunks, open_chunks
 from cellasso.store.hdf5.handle import members
 

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from cellasso.core.errors import CellassoError
-from cellasso.core.passes import run_blocks
+from cellasso.core.executors import run_blocks
 from cellasso.inspect.costs import EXPORTED, Forecast, Timed, export_cost, gene_costs
 from cellasso.matrix.compressed import SparseMatrix
 from cellasso.store.hdf5.chunks import open_chunks, open_packing

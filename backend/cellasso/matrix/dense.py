@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellasso.core.passes import run_blocks, within
+from cellasso.core.executors import max_in_flight, run_blocks
 from cellasso.core.progress import report
 from cellasso.matrix.base import SCAN_BLOCK, Matrix, Storage, steps_through
 from cellasso.store.hdf5.chunks import open_chunks
@@ -50,7 +50,7 @@ class DenseMatrix(Matrix):
         # to list the chunks pays for itself from two steps on
         stored = self._open() if len(steps) > 1 or self._dataset().chunks is None else None
         read = partial(self._read_together, stored)
-        most = within(2 * self._chunk_bytes)
+        most = max_in_flight(2 * self._chunk_bytes)
         results = run_blocks(read, steps, most=most) if stored is not None else map(read, steps)
         for done, ((stretch, together), values) in enumerate(zip(steps, results, strict=True)):
             for k, column in enumerate(together):

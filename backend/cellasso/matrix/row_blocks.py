@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from cellasso.core.errors import ElementError
-from cellasso.core.passes import run_blocks, within
+from cellasso.core.executors import max_in_flight
+from cellasso.core.passes import run_pass
 from cellasso.matrix.compressed import SparseMatrix
 from cellasso.matrix.dense import DenseMatrix
+from cellasso.matrix.reference import MatrixReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
@@ -56,69 +59,131 @@ class RowBlock:
 
 def over_rows(
     matrix: Matrix,
-    job: Callable[[RowBlock], Result],
+    job: Callable[..., Result],
     *,
-    n_values: int = BLOCK_VALUES,
+    per_row: Sequence[NDArray[Any]] = (),
+    n_values: int | None = None,
     with_columns: bool = True,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
-    """Yield `job(block)` for all rows of a CSR or dense matrix in their order; blocks are dealt with side by side.
+    """Yield `job(block, *per_row)` for all rows of a CSR or dense matrix in their order; blocks run side by side.
 
     Parameters
     ----------
+    matrix
+        `(n_obs, n_vars)`.
+    job
+        Called with each block and, for each array of `per_row`, with what it has for the rows of the block. Picklable
+        where an executor of other processes is given.
+    per_row
+        Arrays `(n_obs,)`.
     n_values
-        Stored values of a block of a CSR matrix, about.
+        Stored values of a block of a CSR matrix, about; `BLOCK_VALUES` by default.
     with_columns
         Whether the columns are read, too; they are three quarters of the work on gzip. Blocks have none otherwise.
+    executor
+        Where blocks are read and dealt with: any of `concurrent.futures`, whose processes reach the file under the same
+        path; by default the threads of this process.
+    progress
+        Told the fraction of rows done; may raise `Cancelled`.
 
     Raises
     ------
     ElementError
         The matrix is damaged, or stored feature by feature.
     """
-    if isinstance(matrix, SparseMatrix):
-        blocks, read = _sparse_blocks(matrix, n_values, with_columns=with_columns)
-    elif isinstance(matrix, DenseMatrix):
-        blocks, read = matrix.row_steps(0, matrix.shape[0]), _read_dense(matrix)
+    reader = _reader(matrix, with_columns=with_columns)
+    rows = reader.steps(BLOCK_VALUES if n_values is None else n_values)
+    n_bytes = 2 * matrix.dtype.itemsize * matrix.n_stored // max(1, len(rows))
+
+    def share(block: slice) -> tuple[NDArray[Any], ...]:
+        return tuple(values[block] for values in per_row)
+
+    if executor is None:
+        results = run_pass(
+            lambda block: job(reader.read(block), *share(block)),
+            rows,
+            most=max_in_flight(n_bytes),
+            progress=progress,
+            fraction=lambda n_done: rows[n_done - 1].stop / matrix.shape[0],
+        )
     else:
-        raise TypeError(f"{matrix.place} is neither sparse nor dense.")
-    n_bytes = 2 * matrix.dtype.itemsize * matrix.n_stored // max(1, len(blocks))
-    for block, result in zip(
-        blocks, run_blocks(lambda rows: job(read(rows)), blocks, most=within(n_bytes)), strict=True
-    ):
-        if progress is not None:
-            progress(block.stop / matrix.shape[0])
-        yield result
+        reference = MatrixReference.to(matrix)
+        results = run_pass(
+            RowTask(reference, job, with_columns),
+            ((block, share(block)) for block in rows),
+            executor=executor,
+            progress=progress,
+            fraction=lambda n_done: rows[n_done - 1].stop / matrix.shape[0],
+        )
+    return results
 
 
-def _sparse_blocks(
-    matrix: SparseMatrix, n_values: int, *, with_columns: bool
-) -> tuple[list[slice], Callable[[slice], RowBlock]]:
-    if matrix.storage != "csr":
-        raise ElementError(f"{matrix.place} is stored feature by feature; it has no rows to read one after the other.")
-    indptr, n_rows = matrix.indptr, matrix.shape[0]
-    indices, data = matrix.stored
-    step = max(n_values, min(8 * max(indices.chunk, data.chunk), MAX_VALUES))
+@dataclass(frozen=True)
+class RowTask(Generic[Result]):
+    """What another process does with some rows: it opens the matrix, reads them and calls the job."""
 
-    def read(rows: slice) -> RowBlock:
+    matrix: MatrixReference
+    job: Callable[..., Result]
+    with_columns: bool
+
+    def __call__(self, block: tuple[slice, tuple[NDArray[Any], ...]]) -> Result:
+        """Return what the job makes of some rows, and of what stands beside them."""
+        rows, per_row = block
+        matrix = self.matrix.open()
+        result = self.job(_reader(matrix, with_columns=self.with_columns).read(rows), *per_row)
+        matrix.handle.check()
+        return result
+
+
+class _SparseReader:
+    """Reads rows of a CSR matrix."""
+
+    def __init__(self, matrix: SparseMatrix, *, with_columns: bool) -> None:
+        if matrix.storage != "csr":
+            place = matrix.place
+            raise ElementError(f"{place} is stored feature by feature; it has no rows to read one after the other.")
+        self._matrix = matrix
+        self._with_columns = with_columns
+
+    def steps(self, n_values: int) -> list[slice]:
+        indptr, n_rows = self._matrix.indptr, self._matrix.shape[0]
+        indices, data = self._matrix.stored
+        step = max(n_values, min(8 * max(indices.chunk, data.chunk), MAX_VALUES))
+        starts = [0]
+        while starts[-1] < n_rows:
+            full = int(np.searchsorted(indptr, indptr[starts[-1]] + step, side="right")) - 1
+            starts.append(min(max(full, starts[-1] + 1), n_rows))
+        return [slice(a, b) for a, b in pairwise(starts)]
+
+    def read(self, rows: slice) -> RowBlock:
+        matrix, indptr = self._matrix, self._matrix.indptr
+        indices, data = matrix.stored
         values = slice(int(indptr[rows.start]), int(indptr[rows.stop]))
-        columns = indices.read(values) if with_columns else NO_COLUMNS
+        columns = indices.read(values) if self._with_columns else NO_COLUMNS
         matrix.checked(columns, matrix.shape[1])
         return RowBlock(rows, columns, data.read(values), indptr[rows.start + 1 : rows.stop + 1] - values.start)
 
-    starts = [0]
-    while starts[-1] < n_rows:
-        full = int(np.searchsorted(indptr, indptr[starts[-1]] + step, side="right")) - 1
-        starts.append(min(max(full, starts[-1] + 1), n_rows))
-    return [slice(a, b) for a, b in pairwise(starts)], read
 
+class _DenseReader:
+    """Reads rows of a dense matrix, all values of which count as stored."""
 
-def _read_dense(matrix: DenseMatrix) -> Callable[[slice], RowBlock]:
-    n_columns = matrix.shape[1]
+    def __init__(self, matrix: DenseMatrix) -> None:
+        self._matrix = matrix
 
-    def read(rows: slice) -> RowBlock:
-        values = matrix.read_rows(rows)
+    def steps(self, _n_values: int) -> list[slice]:
+        return self._matrix.row_steps(0, self._matrix.shape[0])
+
+    def read(self, rows: slice) -> RowBlock:
+        values, n_columns = self._matrix.read_rows(rows), self._matrix.shape[1]
         ends = np.arange(1, len(values) + 1, dtype=np.int64) * n_columns
         return RowBlock(rows, np.tile(np.arange(n_columns, dtype=np.int32), len(values)), values.ravel(), ends)
 
-    return read
+
+def _reader(matrix: Matrix, *, with_columns: bool) -> _SparseReader | _DenseReader:
+    if isinstance(matrix, SparseMatrix):
+        return _SparseReader(matrix, with_columns=with_columns)
+    if isinstance(matrix, DenseMatrix):
+        return _DenseReader(matrix)
+    raise TypeError(f"{matrix.place} is neither sparse nor dense.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cellasso.core.passes import run_blocks, within
+from cellasso.core.executors import max_in_flight, run_blocks
 from cellasso.core.progress import report
 from cellasso.matrix.base import SCAN_BLOCK, steps_through
 
@@ -111,7 +111,7 @@ class _Scan:
         """Yield for each block the columns that occur in it, with their rows and values."""
         if self.blocks and self._indices.side_by_side and self._data.side_by_side:
             largest = max(block.stop - block.start for block in self.blocks)
-            return run_blocks(self._search, self.blocks, most=within(2 * largest * self._itemsize))
+            return run_blocks(self._search, self.blocks, most=max_in_flight(2 * largest * self._itemsize))
         return map(self._search, self.blocks)
 
     def _search(self, block: slice) -> list[tuple[int, NDArray[np.int64], NDArray[np.generic]]]:

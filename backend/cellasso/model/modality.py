@@ -23,6 +23,7 @@ from cellasso.store.hdf5.handle import members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -213,14 +214,16 @@ class Modality:
 
     # -- sums over cells ----------------------------------------------------------------------------
 
-    def read_cell_sums(self, layer: str | None = None, *, progress: Progress | None = None) -> CellSums:
+    def read_cell_sums(
+        self, layer: str | None = None, *, executor: Executor | None = None, progress: Progress | None = None
+    ) -> CellSums:
         """Read each cell's total and its number of values other than 0, and keep them; see `stats.cell_sums`."""
         from cellasso.stats.cell_sums import read_cell_sums  # noqa: PLC0415 - numba takes a second
 
         matrix = self.fitting_matrix(layer)
 
         def read() -> CellSums:
-            sums = read_cell_sums(matrix.matrix, matrix.index, progress=progress)
+            sums = read_cell_sums(matrix.matrix, matrix.index, executor=executor, progress=progress)
             for values in sums:
                 values.flags.writeable = False  # every session's
             return sums

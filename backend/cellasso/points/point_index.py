@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from cellasso.core.passes import quick_threads, run_blocks, run_quickly
+from cellasso.core.executors import quick_threads, run_blocks, run_quickly
 from cellasso.points.polygon import Polygon
 
 if TYPE_CHECKING:

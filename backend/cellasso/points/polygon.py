@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cellasso.core.passes import run_blocks
+from cellasso.core.executors import run_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

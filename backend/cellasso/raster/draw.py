@@ -13,7 +13,7 @@ import numpy as np
 
 from cellasso.color.coloring import MISSING_CODE, Categories, Values
 from cellasso.color.palettes import Scale, color_table, rgb
-from cellasso.core.passes import quick_threads, run_quickly
+from cellasso.core.executors import quick_threads, run_quickly
 from cellasso.points.point_index import Viewport
 from cellasso.raster import aggregate
 from cellasso.raster.dots import disc

@@ -15,6 +15,7 @@ from cellasso.matrix.row_blocks import over_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
@@ -45,13 +46,21 @@ class CellSums(NamedTuple):
     n_nonzero: NDArray[np.int64]
 
 
-def read_cell_sums(matrix: Matrix, index: ColumnIndex | None = None, *, progress: Progress | None = None) -> CellSums:
+def read_cell_sums(
+    matrix: Matrix,
+    index: ColumnIndex | None = None,
+    *,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> CellSums:
     """Return the sums of each cell: from a complete column index, or in one pass over the values.
 
     Parameters
     ----------
     index
         That of the matrix, if it has one.
+    executor
+        Where blocks of rows are dealt with, as of `over_rows`.
     progress
         Told the fraction done; may raise `Cancelled`.
 
@@ -71,7 +80,7 @@ def read_cell_sums(matrix: Matrix, index: ColumnIndex | None = None, *, progress
         return _sums_by_column(matrix, progress)
     if isinstance(matrix, DenseMatrix) and matrix.is_tall:
         return _sums_of_tall(matrix, progress)
-    parts = list(over_rows(matrix, _row_sums, with_columns=False, progress=progress))
+    parts = list(over_rows(matrix, _row_sums, with_columns=False, executor=executor, progress=progress))
     none = CellSums(np.zeros(0), np.zeros(0, dtype=np.int64))
     return CellSums(*(np.concatenate(each) for each in zip(none, *parts, strict=True)))
 

@@ -12,6 +12,7 @@ from cellasso.core.numeric import as_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
@@ -125,6 +126,7 @@ def summarise_rows(
     n_groups: int,
     *,
     factors: NDArray[np.float64] | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> GroupSummary:
     """Summarise columns of a CSR or dense matrix in one pass over its rows; as `summarise_groups` otherwise.
@@ -133,41 +135,66 @@ def summarise_rows(
 
     Parameters
     ----------
+    matrix
+        `(n_obs, n_vars)`.
     columns
         Positions, each once; there may be as many as the matrix has.
+    codes
+        Group of each cell, `(n_obs,)`; -1 is in no group.
+    n_groups
+        How many groups there are.
     factors
         Of each cell, `(n_obs,)`: values are log-normalised with them first, see `normalise.log_normalised`.
+    executor
+        Where blocks of rows are dealt with, as of `over_rows`.
+    progress
+        Told the fraction of rows done; may raise `Cancelled`.
+
+    Raises
+    ------
+    ElementError
+        The matrix is damaged, or stored feature by feature.
     """
     from cellasso.matrix.row_blocks import BLOCK_VALUES, over_rows  # noqa: PLC0415 - who counts cells needs no matrix
 
     slots = np.full(matrix.shape[1], -1, dtype=np.int32)
     slots[list(columns)] = np.arange(len(columns), dtype=np.int32)
-    groups = codes.astype(np.int32) + 1
-    factors = factors if factors is not None else np.zeros(0)
     shape = (n_groups + 1, len(columns))
     n_missing, n_above, sums, squares = (np.zeros(shape, dtype) for dtype in ("i8", "i8", "f8", "f8"))
-
-    def job(block: RowBlock) -> Any:
-        own = factors[block.rows] if len(factors) else factors
-        data = as_numbers(block.data)
-        return _summarise_block()(
-            as_numbers(block.indices),
-            data,
-            block.ends,
-            groups[block.rows],
-            slots,
-            own,
-            shape,
-            np.zeros(shape[1], data.dtype),
-        )
-
+    per_row: list[NDArray[Any]] = [codes.astype(np.int32) + 1, *([] if factors is None else [factors])]
     # what a block adds up is as large as the summary: blocks of a summary of all features are large, too
     n_values = max(BLOCK_VALUES, 4 * shape[0] * shape[1])
-    for parts in over_rows(matrix, job, n_values=n_values, progress=progress):
+    job = _SummaryJob(slots, shape)
+    for parts in over_rows(matrix, job, per_row=per_row, n_values=n_values, executor=executor, progress=progress):
         for total, part in zip((n_missing, n_above, sums, squares), parts, strict=True):
             np.add(total, part, out=total)
     n_cells = count_groups(codes, n_groups)
     return GroupSummary(n_cells, n_cells[:, None] - n_missing[1:], n_above[1:], sums[1:], squares[1:])
+
+
+@dataclass(frozen=True)
+class _SummaryJob:
+    """Adds up a block of rows by group; any process may.
+
+    Attributes
+    ----------
+    slots
+        Which column of the summary each column of the matrix is, `(n_vars,)`; -1 for none.
+    shape
+        Groups (the first: cells of none) and columns of the summary.
+    """
+
+    slots: NDArray[np.int32]
+    shape: tuple[int, int]
+
+    def __call__(self, block: RowBlock, groups: NDArray[np.int32], factors: NDArray[np.float64] | None = None) -> Any:
+        """Return what is missing, above 0, sums and squares, each of `shape`."""
+        data = as_numbers(block.data)
+        own = np.zeros(0) if factors is None else factors
+        room = np.zeros(self.shape[1], data.dtype)
+        return _summarise_block()(
+            as_numbers(block.indices), data, block.ends, groups, self.slots, own, self.shape, room
+        )
 
 
 def count_groups(codes: NDArray[np.integer], n_groups: int, mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:

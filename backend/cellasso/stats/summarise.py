@@ -10,6 +10,7 @@ from cellasso.stats.normalise import log_normalised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Executor
 
     import numpy as np
     from numpy.typing import NDArray
@@ -29,6 +30,7 @@ def summarise_matrix(
     n_groups: int,
     *,
     factors: NDArray[np.float64] | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> GroupSummary:
     """Summarise columns of a matrix over groups of its rows, exactly.
@@ -48,6 +50,8 @@ def summarise_matrix(
         How many groups there are.
     factors
         What each row is multiplied by before `log1p`, `(n_obs,)`; `None`: values as they are stored.
+    executor
+        Where blocks of rows are dealt with, as of `over_rows`.
     progress
         Told the fraction done; may raise `Cancelled`.
 
@@ -59,7 +63,9 @@ def summarise_matrix(
     wanted = list(range(matrix.shape[1])) if positions is None else list(positions)
     if wanted and _rows_are_cheaper(matrix, all_columns=positions is None):
         unique = list(dict.fromkeys(wanted))
-        found = summarise_rows(matrix.matrix, unique, codes, n_groups, factors=factors, progress=progress)
+        found = summarise_rows(
+            matrix.matrix, unique, codes, n_groups, factors=factors, executor=executor, progress=progress
+        )
         return found.of_features([unique.index(position) for position in wanted])
     return summarise_groups(_columns(matrix, wanted, factors, progress), codes, n_groups)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from cellasso.core.errors import ElementError
-from cellasso.core.passes import run_blocks, within
+from cellasso.core.executors import max_in_flight, run_blocks
 from cellasso.store.hdf5 import replica
 from cellasso.store.hdf5.chunks import open_chunks, open_packing, write_packed
 from cellasso.store.hdf5.replica import create_group_like, create_like, set_attribute
@@ -155,7 +155,7 @@ def subset_dataset(
         # rows that are wanted in another order lie anywhere: each tile takes a pass over all of them
         n_bytes = BLOCK_BYTES if is_ascending(rows) else GATHERED_BYTES
         chunk_bytes = prod(source.chunks or (1,)) * source.dtype.itemsize
-        _write_tiles(target, make, n_bytes, share, most=within(2 * max(n_bytes, chunk_bytes)))
+        _write_tiles(target, make, n_bytes, share, most=max_in_flight(2 * max(n_bytes, chunk_bytes)))
     share.reach(1.0)
     if source.dtype.kind == "S" and target.shape == (1,) and "encoding-type" not in target.attrs:
         # anndata takes an old file's array of a single string of fixed length for that string

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 from cellasso.core.errors import ElementError
-from cellasso.core.passes import Ahead, run_blocks, within
+from cellasso.core.executors import Ahead, max_in_flight, run_blocks
 from cellasso.encodings import elements
 from cellasso.store.hdf5.chunks import open_packing, write_packed
 from cellasso.store.hdf5.replica import create_group_like, create_like, set_attribute, write
@@ -163,7 +163,7 @@ class _Compressed:
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _run(self, job: Callable[[_Window], Result], windows: Iterator[_Window]) -> Iterator[Result]:
-        return run_blocks(job, windows, most=within(self._step() * self._itemsize))
+        return run_blocks(job, windows, most=max_in_flight(self._step() * self._itemsize))
 
     def _windows(self, chosen: NDArray[np.bool_]) -> Iterator[_Window]:
         """Yield each window of whole chunks of stored values that holds chosen ones."""
@@ -242,7 +242,7 @@ class _Appender:
         self._chunk = target.chunks[0] if target.chunks else 1
         self._at = 0
         self._rest: NDArray[Any] = np.empty(0, dtype=target.dtype)
-        self._packed = Ahead(partial(write_packed, target), most=within(2 * self._chunk * target.dtype.itemsize))
+        self._packed = Ahead(partial(write_packed, target), most=max_in_flight(2 * self._chunk * target.dtype.itemsize))
 
     def append(self, values: NDArray[Any]) -> None:
         """Write values after those before, but for the last that do not fill a chunk yet."""

@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import pytest
 
-from cellasso.core import passes
-from cellasso.core.passes import AHEAD, run_blocks, within
+from cellasso.core import executors
+from cellasso.core.executors import AHEAD, max_in_flight, run_blocks
 
 
 def test_results_come_in_the_order_of_the_blocks():
@@ -78,8 +78,8 @@ def test_a_forked_process_has_threads_of_its_own():
 
 
 def test_large_blocks_are_fewer_at_a_time():
-    assert within(1) > 1000
-    assert within(passes.ALL_BYTES) == within(10 * passes.ALL_BYTES) == 1
+    assert max_in_flight(1) > 1000
+    assert max_in_flight(executors.ALL_BYTES) == max_in_flight(10 * executors.ALL_BYTES) == 1
     running, most = 0, 0
     lock = threading.Lock()
 
@@ -92,6 +92,6 @@ def test_large_blocks_are_fewer_at_a_time():
         with lock:
             running -= 1
 
-    for _ in run_blocks(job, range(10), most=within(10 * passes.ALL_BYTES)):
+    for _ in run_blocks(job, range(10), most=max_in_flight(10 * executors.ALL_BYTES)):
         pass
     assert most == 1
