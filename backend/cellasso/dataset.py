@@ -15,7 +15,7 @@ from cellasso.model.container import Container, format_of
 from cellasso.points.polygon import points_in_polygon
 from cellasso.selection import expression as where
 from cellasso.stats.group_summary import GroupSummary, count_groups, summarise_groups
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.registry import open_store
 
 if TYPE_CHECKING:
     import os
@@ -285,7 +285,7 @@ def open_dataset(path: str | os.PathLike[str], *, index: bool | str | os.PathLik
     FileError
         The path is missing, not HDF5, truncated, or neither AnnData nor MuData; the message says which.
     """
-    handle = Handle(path)
+    handle = open_store(path)
     if index is not False:
         handle.index_root = default_root() if index is True else Path(index).expanduser().absolute()
     try:

@@ -20,7 +20,7 @@ from cellasso.column_index.build import IndexingError, build_index
 from cellasso.core import derived_cache as cache
 from cellasso.core.errors import Cancelled, FileChangedError
 from cellasso.matrix.open import open_matrix
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.hdf5.handle import Hdf5Store
 
 N_ROWS, N_COLUMNS = 400, 60
 ROWS_A_BLOCK = 40
@@ -29,7 +29,7 @@ BUILD = """
 import os, signal, sys, time
 from pathlib import Path
 from cellasso.column_index import block, build
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.hdf5.handle import Hdf5Store
 from cellasso.matrix.open import open_matrix
 
 path, root, moment, number, marker = sys.argv[1:]
@@ -55,7 +55,7 @@ if moment == "fsync":
     block.os.fsync = die(os.fsync)
 if moment == "rename":
     Path.replace = die(Path.replace)
-with Handle(path) as handle:
+with Hdf5Store(path) as handle:
     build.build_index(open_matrix(handle, "/X"), Path(root), threads=1)
 """
 
@@ -86,12 +86,12 @@ def write(path, matrix):
 
 
 def build(path, root, **options):
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         return build_index(open_matrix(handle, "/X"), root, **options)
 
 
 def read(path, root):
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         handle.index_root = root
         return open_matrix(handle, "/X").read_columns([*range(N_COLUMNS)])
 

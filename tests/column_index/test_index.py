@@ -18,7 +18,7 @@ from cellasso.column_index.indexed_matrix import IndexedMatrix
 from cellasso.core.errors import ElementError
 from cellasso.matrix.open import open_matrix
 from cellasso.store.hdf5.chunks import Chunks
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.hdf5.handle import Hdf5Store
 
 N_ROWS, N_COLUMNS = 300, 40
 DTYPES = ("f2", "f4", "f8", "i1", "i4", "i8", "u1", "u2", "u8", "?", ">f4", ">i8")
@@ -78,13 +78,13 @@ def indexed(handle, path):
 
 
 def build(path, root, **options):
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         return build_index(open_matrix(handle, "/X"), root, **options)
 
 
 def read(path, root, columns=range(N_COLUMNS)):
     """Return columns read by the index, and how many bytes of the file that took."""
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         handle.index_root = root
         matrix = indexed(handle, "/X")
         assert matrix.index is not None
@@ -93,7 +93,7 @@ def read(path, root, columns=range(N_COLUMNS)):
 
 
 def scanned(path):
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         return indexed(handle, "/X").read_columns([*range(N_COLUMNS)])
 
 
@@ -230,7 +230,7 @@ def test_chunks_that_pieces_share_are_read_once(tmp_path, monkeypatch):
         return inflate(self, at)
 
     monkeypatch.setattr(Chunks, "_read_chunk", counted)
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         build_index(open_matrix(handle, "/X"), tmp_path / "index", threads=1)
     assert len(places) == 2 * -(-np.count_nonzero(counts) // 64)
     assert len(places) == len(set(places))
@@ -283,7 +283,7 @@ def test_finished_blocks_serve_and_the_rest_is_scanned(tmp_path):
 
 
 def read_bytes_of_scan(path):
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         indexed(handle, "/X").read_columns([*range(N_COLUMNS)])
         return handle.bytes_read
 
@@ -314,7 +314,7 @@ def test_a_gene_reads_its_segments_and_entries_only(tmp_path, monkeypatch):
         read_lengths.append(length)
         return pread(self, offset, length)
 
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         handle.index_root = tmp_path / "index"
         matrix = indexed(handle, "/X")
         matrix.read_columns([0])  # opens the blocks: their headers and books
@@ -342,7 +342,7 @@ def test_the_index_of_another_state_of_the_file_is_not_used(tmp_path):
     build(path, tmp_path / "index")
     values = values_of("f4", seed=1)
     write_matrix(path, csr(values))
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         handle.index_root = tmp_path / "index"
         assert indexed(handle, "/X").index is None
         assert_bits_equal(indexed(handle, "/X").read_columns([*range(N_COLUMNS)]), values)
@@ -359,7 +359,7 @@ def test_another_matrix_of_the_file_has_another_index(tmp_path):
     with h5py.File(path, "r+") as file:
         file.copy("X", "Y")
     build(path, tmp_path / "index")
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         handle.index_root = tmp_path / "index"
         assert indexed(handle, "/X").index is not None
         assert indexed(handle, "/Y").index is None
@@ -379,7 +379,7 @@ def test_reading_from_the_index_ends_its_progress(tmp_path):
     path = write_matrix(tmp_path / "x.h5", csr(values_of("f4")))
     build(path, tmp_path / "index")
     told = []
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         handle.index_root = tmp_path / "index"
         indexed(handle, "/X").read_columns([1], progress=told.append)
     assert told == [1]
@@ -387,7 +387,7 @@ def test_reading_from_the_index_ends_its_progress(tmp_path):
 
 def test_without_a_folder_no_index_is_looked_for(tmp_path):
     path = write_matrix(tmp_path / "x.h5", csr(values_of("f4")))
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         assert indexed(handle, "/X").index is None
 
 
@@ -432,7 +432,7 @@ def test_damage_that_appears_while_the_index_is_open_is_noticed(tmp_path):
     path = write_matrix(tmp_path / "x.h5", csr(values))
     index = build(path, tmp_path / "index")
     block = index.extents[2].path(index.folder)
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         handle.index_root = tmp_path / "index"
         matrix = indexed(handle, "/X")
         assert_bits_equal(matrix.read_columns([1]), values[:, [1]])
@@ -464,7 +464,7 @@ def test_a_folder_whose_description_is_damaged_is_not_used_and_described_again(t
     about = index.folder / "about.json"
     sound = about.read_bytes()
     about.write_bytes(sound.replace(b"0", b"1", 1))
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         handle.index_root = tmp_path / "index"
         assert indexed(handle, "/X").index is None
     build(path, tmp_path / "index")
@@ -500,7 +500,7 @@ def test_the_plan_is_bounded_in_rows_and_values(tmp_path, monkeypatch):
     monkeypatch.setattr("cellasso.column_index.build.MAX_ROWS", 100)
     monkeypatch.setattr("cellasso.column_index.build.MAX_VALUES", 2600)
     matrix = sparse.csr_matrix(np.repeat([[1.0] * 40, [1.0] * 40, [0.0] * 40], 100, axis=0))
-    with Handle(write_matrix(tmp_path / "x.h5", matrix)) as handle:
+    with Hdf5Store(write_matrix(tmp_path / "x.h5", matrix)) as handle:
         starts = indexing.plan(open_matrix(handle, "/X"))
     assert starts == [0, 65, 130, 195, 295, 300]
 

@@ -148,5 +148,5 @@ def test_a_filter_that_only_decompresses_here_is_a_problem(tmp_path, monkeypatch
     def refuse(*_arguments):
         raise ValueError("no encoder")
 
-    monkeypatch.setattr(forecast, "create_like", refuse)
+    monkeypatch.setattr("cellasso.store.hdf5.replica.create_like", refuse)
     assert report_of(path).problems == ("x.h5ad:/X could not be timed (no encoder).",)

@@ -12,7 +12,7 @@ from scipy import sparse
 from cellasso.core.errors import Cancelled, ElementError
 from cellasso.matrix import dense, scan
 from cellasso.matrix.open import open_matrix
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.hdf5.handle import Hdf5Store
 
 DTYPES = ("f4", "f8", "i4", "i8", "u2", "?")
 
@@ -47,7 +47,7 @@ def _scan_in_blocks(monkeypatch, n_values):
 
 
 def read_columns(path, columns, **options):
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         return open_matrix(handle, "/X").read_columns(columns, **options)
 
 
@@ -127,7 +127,7 @@ def test_a_matrix_without_rows_columns_or_values_is_read(tmp_path, storage):
 
 def test_what_is_known_without_reading(tmp_path):
     path = write_matrix(tmp_path / "x.h5", STORAGE["csr"](values_of("f8")))
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         matrix = open_matrix(handle, "/X")
         assert (matrix.storage, matrix.shape, matrix.dtype, matrix.place) == ("csr", (40, 12), np.float64, "x.h5:/X")
         assert matrix.n_stored == np.count_nonzero(values_of("f8"))
@@ -147,7 +147,7 @@ def test_csc_column_read_touches_only_its_block(tmp_path, options):
                 del file[f"X/{part}"]
                 file.create_dataset(f"X/{part}", data=values, **options)
     column = int(matrix.indptr[31] - matrix.indptr[30]) * 8
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         lazy = open_matrix(handle, "/X")
         lazy.indptr  # noqa: B018 - read once
         before = handle.bytes_read
@@ -167,7 +167,7 @@ def test_csr_scan_reads_no_data_of_blocks_without_hits(tmp_path, monkeypatch):
     path = write_matrix(tmp_path / "x.h5", matrix)
 
     def bytes_of(column):
-        with Handle(path) as handle:
+        with Hdf5Store(path) as handle:
             lazy = open_matrix(handle, "/X")
             lazy.indptr  # noqa: B018 - read once
             before = handle.bytes_read
@@ -184,7 +184,7 @@ def test_csr_scan_reads_no_data_of_blocks_without_hits(tmp_path, monkeypatch):
 def test_several_columns_cost_one_scan(tmp_path):
     matrix = sparse.random(5000, 40, 0.3, format="csr", dtype="f4", random_state=0)
     path = write_matrix(tmp_path / "x.h5", matrix)
-    with Handle(path) as one, Handle(path) as many:
+    with Hdf5Store(path) as one, Hdf5Store(path) as many:
         open_matrix(one, "/X").read_columns([3])
         open_matrix(many, "/X").read_columns([*range(20)])
         assert many.bytes_read == one.bytes_read
@@ -193,7 +193,7 @@ def test_several_columns_cost_one_scan(tmp_path):
 def test_dense_column_reads_only_the_chunks_it_crosses(tmp_path):
     values = values_of("f4", (4000, 100))
     path = write_matrix(tmp_path / "x.h5", values, chunks=(500, 10))
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         found = open_matrix(handle, "/X").read_columns([25])
         assert handle.bytes_read < values.nbytes / 10 + 20_000
     assert_bits_equal(found, values[:, [25]])
@@ -303,7 +303,7 @@ def test_a_scan_shows_what_it_has_found_and_what_it_has_not_read(tmp_path, monke
     matrix = sparse.random(3_000, 20, 0.3, format="csr", dtype="f4", random_state=0)
     truth = matrix.toarray()[:, [3, 7]]
     shown: list[list[np.ndarray]] = []
-    with Handle(write_matrix(tmp_path / "x.h5", matrix)) as handle:
+    with Hdf5Store(write_matrix(tmp_path / "x.h5", matrix)) as handle:
         open_matrix(handle, "/X").read_columns([3, 7], preview=shown.append)
     assert len(shown) > 10
     unread = [np.isnan(columns[0]).sum() for columns in shown]

@@ -30,7 +30,7 @@ from tornado.httpclient import AsyncHTTPClient
 
 import cellasso
 from cellasso.core.errors import CellassoError, FileError, NotFoundError
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.hdf5.handle import Hdf5Store
 from cellasso_app.server import serve as serving
 from cellasso_app.server.guard import Door
 from cellasso_app.server.serve import Catalogue, ServeError, page, serve
@@ -439,13 +439,13 @@ def test_an_address_of_no_file_says_so(plain, running, query):
 def test_the_event_loop_reads_nothing_of_a_file(multimodal, running, monkeypatch):
     """Every step into a file first checks that it is still the same one: those are noted, with their thread."""
     steps: list[str] = []
-    checking = Handle.check
+    checking = Hdf5Store.check
 
-    def noted(handle: Handle) -> None:
+    def noted(handle: Hdf5Store) -> None:
         steps.append(threading.current_thread().name)
         checking(handle)
 
-    monkeypatch.setattr(Handle, "check", noted)
+    monkeypatch.setattr(Hdf5Store, "check", noted)
     server = running([multimodal.path])
     shown = visit(server)
     assert shown.title != "cellasso"
@@ -457,7 +457,7 @@ def test_kinds_of_columns_are_looked_up_once_for_all_sessions(multimodal, monkey
     with cellasso.open(multimodal.path) as dataset:
         survey(dataset)
         n_read = dataset.handle.bytes_read
-        monkeypatch.setattr(Handle, "check", lambda _: pytest.fail("the file was asked again"))
+        monkeypatch.setattr(Hdf5Store, "check", lambda _: pytest.fail("the file was asked again"))
         for _ in range(3):
             session = Session(dataset)
             for modality in session.modalities:

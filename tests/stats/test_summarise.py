@@ -143,9 +143,9 @@ def test_missing_values_and_repeated_entries_count_as_scipy_has_them(tmp_path):
         for part in ("data", "indices", "indptr"):
             group[part] = getattr(matrix, part)
     from cellasso.stats.group_summary import summarise_rows
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.hdf5.handle import Hdf5Store
 
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         found = summarise_rows(open_matrix(handle, "/X"), [0, 1, 2], np.array([0, 1, 0]), 2)
         totals = read_cell_sums(open_matrix(handle, "/X")).totals
     assert_summary(found, matrix.toarray(), np.array([0, 1, 0]), 2)

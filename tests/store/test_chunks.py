@@ -9,7 +9,7 @@ import pytest
 
 from cellasso.core.errors import ElementError
 from cellasso.store.hdf5.chunks import Contiguous, open_chunks, open_packing, write_packed
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.hdf5.handle import Hdf5Store
 
 DTYPES = ["i1", "u2", "i4", "i8", "f2", "f4", "f8", ">i4", ">f8", "?"]
 FILTERS = {
@@ -43,7 +43,7 @@ def values(dtype: str, n: int = 1_037) -> np.ndarray:
 def test_any_stretch_of_values_is_what_hdf5_reads(tmp_path, dtype, filters, block):
     with h5py.File(tmp_path / "x.h5", "w", userblock_size=block) as file:
         file.create_dataset("x", data=values(dtype), chunks=(100,), **filters)
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         dataset = handle.node("/x")
         chunks = open_chunks(handle, dataset)
         assert chunks is not None
@@ -60,7 +60,7 @@ def test_any_box_of_values_is_what_hdf5_reads(tmp_path, kind, filters, block):
     options = {} if filters is None else {"chunks": CHUNKS[kind], **filters}
     with h5py.File(tmp_path / "x.h5", "w", userblock_size=block) as file:
         file.create_dataset("x", data=stored, **options)
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         chunks = open_chunks(handle, handle.node("/x"))
         assert isinstance(chunks, Contiguous) == (filters is None)
         for box in SLICES[kind]:
@@ -70,7 +70,7 @@ def test_any_box_of_values_is_what_hdf5_reads(tmp_path, kind, filters, block):
 def test_contiguous_values_are_read_without_their_neighbours(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"] = values("f8", 100_000)
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         chunks = open_chunks(handle, handle.node("/x"))
         before = handle.bytes_read
         chunks.read(slice(500, 600))
@@ -82,7 +82,7 @@ def test_records_are_what_hdf5_reads(tmp_path):
     records["name"], records["n"] = b"cell", np.arange(300)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", data=records, chunks=(64,), compression="gzip", shuffle=True)
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         np.testing.assert_array_equal(open_chunks(handle, handle.node("/x")).read(slice(60, 300)), records[60:])
 
 
@@ -91,7 +91,7 @@ def test_what_hdf5_alone_knows_is_left_to_it(tmp_path, options):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         data = ["a"] * 1_037 if "dtype" in options else values("f4")
         file.create_dataset("x", data=data, **options)
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         assert open_chunks(handle, handle.node("/x")) is None
         assert open_packing(handle.node("/x")) is None
 
@@ -104,7 +104,7 @@ def test_values_that_hdf5_would_convert_are_left_to_it(tmp_path):
         space = h5py.h5s.create_simple((4,))
         made = h5py.Dataset(h5py.h5d.create(file.id, b"x", shifted, space))
         made[...] = np.arange(4)
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         np.testing.assert_array_equal(handle.node("/x")[...], np.arange(4))
         assert open_chunks(handle, handle.node("/x")) is None
 
@@ -118,7 +118,7 @@ def test_a_filter_that_was_applied_twice_is_left_to_hdf5(tmp_path):
         space = h5py.h5s.create_simple((200,))
         made = h5py.Dataset(h5py.h5d.create(file.id, b"x", h5py.h5t.NATIVE_INT32, space, dcpl=plist))
         made[...] = np.arange(200)
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         assert open_chunks(handle, handle.node("/x")) is None
         assert open_packing(handle.node("/x")) is None
 
@@ -129,7 +129,7 @@ def test_a_dataset_with_chunks_that_were_never_written_is_left_to_hdf5(tmp_path)
         file.create_dataset("empty", shape=(0,), chunks=(100,), maxshape=(None,), dtype="f4")
         file.create_dataset("unwritten", shape=(10,), dtype="f4")
         file["scalar"] = 1.0
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         assert [open_chunks(handle, handle.node(name)) for name in ("/x", "/empty", "/unwritten", "/scalar")] == [
             None
         ] * 4
@@ -140,7 +140,7 @@ def test_a_chunk_that_skipped_a_filter_is_left_to_hdf5(tmp_path):
         dataset = file.create_dataset("x", shape=(200,), chunks=(100,), dtype="f4", compression="gzip")
         dataset[:] = 1
         dataset.id.write_direct_chunk((100,), np.ones(100, "f4").tobytes(), filter_mask=1)
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         assert open_chunks(handle, handle.node("/x")) is None
         np.testing.assert_array_equal(handle.node("/x")[...], 1)
 
@@ -151,7 +151,7 @@ def test_chunk_of_another_size_than_declared_is_an_error(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         dataset = file.create_dataset("x", data=values("f4", 200), chunks=(100,), compression="gzip")
         dataset.id.write_direct_chunk((100,), zlib.compress(b"short"))
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         chunks = open_chunks(handle, handle.node("/x"))
         with pytest.raises(ElementError, match=r"x\.h5:/x cannot be read \(chunk 1 "):
             chunks.read(slice(0, 200))
@@ -189,7 +189,7 @@ def test_of_a_long_dataset_only_the_first_chunks_are_looked_up(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("long", data=long, chunks=(64,), compression="gzip")
         file.create_dataset("wide", data=wide, chunks=(30, 7), compression="gzip")
-    with Handle(tmp_path / "x.h5") as handle:
+    with Hdf5Store(tmp_path / "x.h5") as handle:
         for wanted, n_chunks in ((1, 1), (64, 1), (65, 2), (999, 16), (5000, 16)):
             chunks = open_chunks(handle, handle.node("/long"), n_rows=wanted)
             assert len(chunks) == n_chunks

@@ -18,7 +18,7 @@ import cellasso
 from cellasso.core.errors import CellassoError, ElementError, FileChangedError, FileError, NotFoundError
 from cellasso.core.text import nearest
 from cellasso.encodings import elements
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.hdf5.handle import Hdf5Store
 
 # -- paths that are no file -------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ def test_a_named_type_where_values_should_be_is_refused(damaged):
 
 
 def test_a_group_is_asked_for_as_such(plain):
-    with Handle(plain.path) as handle:
+    with Hdf5Store(plain.path) as handle:
         assert "ordered" in handle.group("/obs")
         with pytest.raises(ElementError, match="/obs/int8 is a dataset; a group was expected"):
             handle.group("/obs/int8")
@@ -279,11 +279,11 @@ def test_a_file_that_changes_within_one_read_yields_no_values(copied, monkeypatc
         def __getitem__(self, _):
             os.utime(copied, ns=(1, 1))
 
-    with Handle(copied) as handle, pytest.raises(FileChangedError, match="was changed by another program"):
+    with Hdf5Store(copied) as handle, pytest.raises(FileChangedError, match="was changed by another program"):
         handle.read(Changing())
 
     monkeypatch.setattr("anndata.io.read_elem", lambda _: os.utime(copied, ns=(2, 2)))
-    with Handle(copied) as handle, pytest.raises(FileChangedError, match="was changed by another program"):
+    with Hdf5Store(copied) as handle, pytest.raises(FileChangedError, match="was changed by another program"):
         elements.read(handle, handle.node("/obs/maybe_int"))
 
 

@@ -16,7 +16,7 @@ import cellasso
 import oracle
 from cellasso.core.errors import ExportError
 from cellasso.store.hdf5 import stored_values
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.hdf5.handle import Hdf5Store
 from cellasso.write import comparison, export, worker
 from cellasso.write.verification import verify
 from inprocess import masks
@@ -42,7 +42,7 @@ class Made:
             self.job: Job = export.Job(source, self.target, dataset.handle.fingerprint, rows, {})
         kept: list[Intended] = []
 
-        def keep(job: Job, handle: Handle, intended: Intended) -> None:
+        def keep(job: Job, handle: Hdf5Store, intended: Intended) -> None:
             kept.append(intended)
             verify(job, handle, intended)
 
@@ -59,7 +59,7 @@ class Made:
         with h5py.File(self.target, "r+") as file:
             change(file)
         try:
-            with Handle(self.source) as handle:
+            with Hdf5Store(self.source) as handle:
                 verify(self.job, handle, self.intended)
         except ExportError as error:
             return str(error)
@@ -175,7 +175,7 @@ def test_the_sentence_says_where_and_what(made, plain):
 
 
 def test_an_export_that_differs_leaves_nothing_behind(plain, tmp_path, monkeypatch):
-    def spoil(job: Job, handle: Handle, intended: Intended) -> None:
+    def spoil(job: Job, handle: Hdf5Store, intended: Intended) -> None:
         with h5py.File(job.target, "r+") as file:
             oracle.texts_of(file["obs/text"])[0] = "another"
         verify(job, handle, intended)

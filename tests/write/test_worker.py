@@ -604,11 +604,11 @@ def test_rows_in_another_order_take_one_pass_not_one_for_each_block(tmp_path, mo
 def open_counted(path: Path):
     from contextlib import contextmanager
 
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.hdf5.handle import Hdf5Store
 
     @contextmanager
     def opened():
-        with Handle(path) as handle:
+        with Hdf5Store(path) as handle:
             yield handle.root(), handle
 
     return opened()

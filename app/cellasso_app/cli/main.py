@@ -390,9 +390,9 @@ def _read_recipe(path: Path) -> Recipe:
 def _read_exported_recipe(path: Path) -> str:
     """Read the recipe that an export keeps in `uns["cellasso"]["recipe"]`."""
     from cellasso.encodings.elements import read
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.hdf5.handle import Hdf5Store
 
-    with Handle(path) as handle:
+    with Hdf5Store(path) as handle:
         try:
             text = str(read(handle, handle.node("/uns/cellasso/recipe")))
         except NotFoundError:

@@ -267,7 +267,7 @@ def _sampled(matrix: Matrix) -> int:
     if matrix.storage == "dense":
         return 0
     indptr = cast("SparseMatrix", matrix).part("indptr")
-    n = indptr.shape[0]
+    n = indptr.size
     sampled = 0
     for at in np.unique(np.linspace(0, max(0, n - SAMPLE), SAMPLES, dtype=np.int64)):
         sampled = deflate.crc32(matrix.handle.read(indptr, slice(int(at), int(at) + SAMPLE)).tobytes(), sampled)

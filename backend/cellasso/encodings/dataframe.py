@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.text import nearest
 from cellasso.encodings import elements
-from cellasso.store.hdf5.handle import members
+from cellasso.store.base import Array, Group, is_flag, is_text, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Handle, Node
+    from cellasso.store.base import Node, Store
 
 Kind: TypeAlias = Literal["category", "number", "boolean", "text", "datetime", "other"]
 
@@ -41,7 +40,7 @@ class Frame:
         HDF5 path of the `uns` that holds `<column>_categories` of a compound frame.
     """
 
-    def __init__(self, handle: Handle, path: str, *, legacy_uns: str | None = None) -> None:
+    def __init__(self, handle: Store, path: str, *, legacy_uns: str | None = None) -> None:
         self._handle = handle
         self.path = path
         self._legacy_uns = legacy_uns
@@ -51,16 +50,16 @@ class Frame:
     def columns(self) -> tuple[str, ...]:
         """Column names in the file's order; the index is one of them where the file lists it so, as anndata does."""
         node = self._node()
-        if isinstance(node, h5py.Dataset):
+        if isinstance(node, Array):
             return tuple(name for name in node.dtype.names or () if name != self.index_name)
         order = dict.fromkeys(elements.names(node, "column-order"))
         present = set(members(node))
         stated = [n for n in order if n in present or self._lies_below(node, n)]
         return (*stated, *self._unstated(node, order))
 
-    def _unstated(self, node: h5py.Group, order: Mapping[str, object]) -> Iterator[str]:
+    def _unstated(self, node: Group, order: Mapping[str, object]) -> Iterator[str]:
         """Yield the names of columns that the order of columns lacks."""
-        store = elements.category_store(node)
+        store = elements.category_store(self._handle, node)
         known = {*order, self.index_name} | ({elements.CATEGORIES} if store is not None else set())
         for name in members(node):
             if name in known:
@@ -70,13 +69,13 @@ class Frame:
             except (ElementError, NotFoundError):  # who reads it is told why it cannot be
                 yield name
                 continue
-            if elements.is_part_of_names(column):
+            if isinstance(column, Group) and elements.is_part_of_names(column):
                 inner = (f"{name}/{below}" for below, _ in elements.below(self._handle, column))
                 yield from (path for path in inner if path not in known)
             else:
                 yield name
 
-    def _lies_below(self, node: h5py.Group, name: str) -> bool:
+    def _lies_below(self, node: Group, name: str) -> bool:
         """Whether a column's name with a slash is a path that leads to an element."""
         try:
             return "/" in name and not elements.is_part_of_names(self._handle.child(node, name))
@@ -108,10 +107,9 @@ class Frame:
     def _find_kind(self, column: str) -> Kind:
         node = self._column_node(column)
         if node is None:  # a field of a compound dataset
-            frame = self._node()
             if self._legacy_categories(column) is not None:
                 return "category"
-            return _kind_of_dtype(frame.dtype[column])
+            return _kind_of_dtype(self._records().dtype[column])
         stated = elements.encoding(node)
         if stated == "categorical" or "categories" in node.attrs:
             return "category"
@@ -119,7 +117,7 @@ class Frame:
             return "text"
         if stated.startswith("nullable-"):
             return "boolean" if stated.endswith("boolean") else "number"
-        return _kind_of_dtype(node.dtype) if isinstance(node, h5py.Dataset) else "other"
+        return _kind_of_dtype(node.dtype) if isinstance(node, Array) else "other"
 
     def read(self, column: str) -> pd.Series:
         """Read one column as a pandas Series `(n_rows,)` with a plain range index.
@@ -143,7 +141,7 @@ class Frame:
         node = self._column_node(column)
         if node is None:
             values = self._read_field(column)
-        elif "categories" in node.attrs:
+        elif isinstance(node, Array) and "categories" in node.attrs:
             values = self._read_referenced_categories(node)
         else:
             values = elements.read_column(self._handle, node)
@@ -156,7 +154,7 @@ class Frame:
     def read_texts(self, column: str) -> NDArray[np.object_]:
         """Read one column as text, `(n_rows,)`; missing values are ''."""
         node = self._column_node(column)
-        if isinstance(node, h5py.Dataset) and elements.encoding(node) == "string-array" and node.shape == (len(self),):
+        if isinstance(node, Array) and elements.encoding(node) == "string-array" and node.shape == (len(self),):
             return elements.read_strings(self._handle, node)  # without anndata, which takes seconds to import
         return elements.written_out(self.read(column))
 
@@ -164,7 +162,7 @@ class Frame:
     def names(self) -> NDArray[np.object_]:
         """The index (`obs_names` or `var_names`) as text, `(n_rows,)`; row numbers when the file has none."""
         node = self._node()
-        if isinstance(node, h5py.Dataset):
+        if isinstance(node, Array):
             return elements.texts(self._handle.read(node, field=self.index_name))
         if self.index_name is None:
             return _row_numbers(len(self))
@@ -173,9 +171,9 @@ class Frame:
     def read_names(self, rows: slice) -> NDArray[np.object_]:
         """Read the names of consecutive rows; of an index stored as texts no others are read or kept."""
         node = self._node()
-        if isinstance(node, h5py.Group) and self.index_name is not None:
+        if isinstance(node, Group) and self.index_name is not None:
             index = self._handle.child(node, self.index_name)
-            if isinstance(index, h5py.Dataset) and h5py.check_string_dtype(index.dtype) and index.ndim == 1:
+            if isinstance(index, Array) and is_text(index.dtype) and index.ndim == 1:
                 return elements.texts(self._handle.read(index, rows))
         return self.names[rows]
 
@@ -183,7 +181,7 @@ class Frame:
     def index_name(self) -> str | None:
         """Name of the column or field that holds the names of the rows; `None` when the file has none."""
         node = self._node()
-        if isinstance(node, h5py.Dataset):  # whatever the first field is called, as anndata has it
+        if isinstance(node, Array):  # whatever the first field is called, as anndata has it
             return next(iter(node.dtype.names or ()), None)
         members = tuple(node)
         stated = node.attrs.get("_index")
@@ -197,45 +195,50 @@ class Frame:
     @cached_property
     def _n_rows(self) -> int:
         node = self._node()
-        if isinstance(node, h5py.Dataset):
-            return int(node.shape[0])
+        if isinstance(node, Array):
+            return int(node.size)
         names = [self.index_name] if self.index_name is not None else list(self.columns)[:1]
         found = [elements.shape(self._handle.child(node, name)) for name in names]
         return found[0][0] if found and found[0] else 0
 
     def _node(self) -> Node:
         node = self._handle.node(self.path)
-        if isinstance(node, h5py.Dataset) and (node.dtype.names is None or node.ndim != 1):
+        if isinstance(node, Array) and (node.dtype.names is None or node.ndim != 1):
             raise ElementError(f"{self._handle.place(self.path)} is no data frame; a group of columns was expected.")
+        return node
+
+    def _records(self) -> Array:
+        """Return the frame as the compound dataset that it was before anndata 0.7."""
+        node = self._node()
+        if isinstance(node, Group):
+            raise ElementError(f"{self._handle.place(self.path)} is a group; records were expected.")
         return node
 
     def _column_node(self, column: str) -> Node | None:
         node = self._node()
-        return None if isinstance(node, h5py.Dataset) else self._handle.child(node, column)
+        return None if isinstance(node, Array) else self._handle.child(node, column)
 
-    def _read_referenced_categories(self, node: h5py.Dataset) -> pd.Categorical:
+    def _read_referenced_categories(self, node: Array) -> pd.Categorical:
         """Codes whose attribute `categories` refers to a dataset under `__categories` (anndata 0.7)."""
-        target = self._handle.node(node.file[node.attrs["categories"]].name)
-        categories = (
-            elements.read_strings(self._handle, target)
-            if h5py.check_string_dtype(target.dtype)
-            else self._handle.read(target)
-        )
+        target = self._handle.referent(node, "categories")
+        if not isinstance(target, Array):
+            raise ElementError(f"{self._handle.place(node.name)} refers to no categories.")
+        categories = elements.read_strings(self._handle, target) if is_text(target.dtype) else self._handle.read(target)
         codes: Any = elements.read_numbers(self._handle, node)
         return _categorical(codes, categories, ordered=bool(target.attrs.get("ordered", False)))
 
     def _read_field(self, column: str) -> object:
-        values = self._handle.read(self._node(), field=column)
+        values = self._handle.read(self._records(), field=column)
         categories = self._legacy_categories(column)
         if categories is not None:
             return _categorical(values, categories, ordered=False)
         return elements.texts(values) if values.dtype.kind in "OS" else values
 
     def _legacy_categories(self, column: str) -> NDArray[np.object_] | None:
-        if self._legacy_uns is None or self._node().dtype[column].kind not in "iu":
+        if self._legacy_uns is None or self._records().dtype[column].kind not in "iu":
             return None
         try:
-            node = self._handle.node(f"{self._legacy_uns}/{column}_categories")
+            node = self._handle.array(self._handle.root(), f"{self._legacy_uns}/{column}_categories".lstrip("/"))
         except NotFoundError:
             return None
         # a single category was stored as a scalar
@@ -254,7 +257,7 @@ def _row_numbers(n: int) -> NDArray[np.object_]:
 
 
 def _kind_of_dtype(dtype: np.dtype[np.generic]) -> Kind:
-    if dtype.kind == "b" or (h5py.check_enum_dtype(dtype) or {}).keys() == {"FALSE", "TRUE"}:
+    if is_flag(dtype):
         return "boolean"
     if dtype.kind in "iuf":
         return "number"

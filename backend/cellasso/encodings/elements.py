@@ -5,21 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.executors import run_quickly
-from cellasso.store.hdf5.chunks import Chunks, open_chunks
-from cellasso.store.hdf5.handle import members
+from cellasso.store.base import Array, Group, is_empty, is_text, members
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Handle, Node
+    from cellasso.store.base import Node, Store
 
 
 LARGE = 1 << 20
@@ -51,39 +49,38 @@ def encoding(node: Node) -> str:
         return text(stated)
     if "h5sparse_format" in node.attrs:
         return text(node.attrs["h5sparse_format"]) + "_matrix"
-    if isinstance(node, h5py.Group):
+    if isinstance(node, Group):
         return "dict"
     if node.shape is None:
         return "null"
     if node.dtype.names is not None:
         return "rec-array"
-    return "string-array" if h5py.check_string_dtype(node.dtype) else "array"
+    return "string-array" if is_text(node.dtype) else "array"
 
 
 def is_nothing(node: Node) -> bool:
     """Whether an element stands for Python's `None`."""
-    return isinstance(node, h5py.Dataset) and node.shape is None
+    return isinstance(node, Array) and node.shape is None
 
 
 def names(node: Node, attribute: str) -> list[str]:
     """Return the names that an attribute such as `column-order` lists; none when it is missing or empty."""
     stated = node.attrs.get(attribute, ())
-    return [] if isinstance(stated, h5py.Empty) else [text(name) for name in np.atleast_1d(stated)]
+    return [] if is_empty(stated) else [text(name) for name in np.atleast_1d(stated)]
 
 
-def category_store(frame: h5py.Group) -> h5py.Group | None:
+def category_store(handle: Store, frame: Group) -> Group | None:
     """Return the group of categories to which the columns of a frame refer, as anndata 0.7 wrote it.
 
     A column may be called so, too.
     """
-    link = frame.get(CATEGORIES, getlink=True)  # asks for no more than the link, which may lead out of the file
-    if not isinstance(link, h5py.HardLink) or CATEGORIES in names(frame, "column-order"):
+    if not handle.is_own(frame, CATEGORIES) or CATEGORIES in names(frame, "column-order"):
         return None
-    store = frame[CATEGORIES]
-    return store if isinstance(store, h5py.Group) and encoding(store) == "dict" else None
+    store = handle.child(frame, CATEGORIES)
+    return store if isinstance(store, Group) and encoding(store) == "dict" else None
 
 
-def below(handle: Handle, group: h5py.Group) -> Iterator[tuple[str, Node | ElementError | NotFoundError]]:
+def below(handle: Store, group: Group) -> Iterator[tuple[str, Node | ElementError | NotFoundError]]:
     """Yield each element of a group such as obsm by its name; in place of one that is unsafe, the error.
 
     HDF5 takes the slash in a name for a path: `obsm["harmony/umap"]` lies in a group `harmony`, which is no
@@ -93,9 +90,9 @@ def below(handle: Handle, group: h5py.Group) -> Iterator[tuple[str, Node | Eleme
 
 
 def _below(
-    handle: Handle, group: h5py.Group, prefix: str, seen: set[int]
+    handle: Store, group: Group, prefix: str, seen: set[Hashable]
 ) -> Iterator[tuple[str, Node | ElementError | NotFoundError]]:
-    seen.add(h5py.h5o.get_info(group.id).addr)
+    seen.add(handle.key(group))
     for member in members(group):
         name = f"{prefix}{member}"
         try:
@@ -104,7 +101,7 @@ def _below(
             yield name, error
             continue
         # a group that contains itself is taken for an element, which nobody can read
-        if is_part_of_names(node) and h5py.h5o.get_info(node.id).addr not in seen:
+        if isinstance(node, Group) and is_part_of_names(node) and handle.key(node) not in seen:
             yield from _below(handle, node, f"{name}/", seen)
         else:
             yield name, node
@@ -112,7 +109,7 @@ def _below(
 
 def is_part_of_names(node: Node) -> bool:
     """Whether a group is what stands before a slash in the names of the elements in it, and no element itself."""
-    return isinstance(node, h5py.Group) and encoding(node) == "dict" and len(node) > 0
+    return isinstance(node, Group) and encoding(node) == "dict" and len(node) > 0
 
 
 def shape(node: Node) -> tuple[int, ...]:
@@ -127,16 +124,16 @@ def shape(node: Node) -> tuple[int, ...]:
 
 
 def _stated_shape(node: Node) -> tuple[int, ...]:
-    if isinstance(node, h5py.Dataset):
+    if isinstance(node, Array):
         return tuple(int(n) for n in node.shape or ())
     kind = encoding(node)
     if kind in {"csr_matrix", "csc_matrix"}:
         stored = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
         return tuple(int(n) for n in stored) if stored is not None else ()
     if kind == "categorical":
-        return shape(node["codes"])
+        return _shape_of(node, "codes")
     if kind.startswith("nullable-"):
-        return shape(node["values"])
+        return _shape_of(node, "values")
     if kind == "dataframe":
         columns = names(node, "column-order")
         index = node.get(text(node.attrs.get("_index", "_index")))
@@ -146,17 +143,22 @@ def _stated_shape(node: Node) -> tuple[int, ...]:
     return ()
 
 
-def integer_flags(node: h5py.Group) -> tuple[str, ...]:
+def _shape_of(group: Group, part: str) -> tuple[int, ...]:
+    found = group.get(part)
+    return shape(found) if found is not None else ()
+
+
+def integer_flags(node: Group) -> tuple[str, ...]:
     """Return the parts of a nullable element that are flags and stored as integers, as R's packages do.
 
     anndata refuses them.
     """
     flags = ("mask", "values") if encoding(node) == "nullable-boolean" else ("mask",)
     parts = {name: node.get(name) for name in flags}
-    return tuple(n for n, part in parts.items() if isinstance(part, h5py.Dataset) and part.dtype.kind in "iu")
+    return tuple(n for n, part in parts.items() if isinstance(part, Array) and part.dtype.kind in "iu")
 
 
-def read(handle: Handle, node: Node) -> Any:
+def read(handle: Store, node: Node) -> Any:
     """Read a whole element into memory as anndata does: by its reader, which knows every encoding.
 
     But numbers and categories, of which most columns are, without it.
@@ -168,25 +170,26 @@ def read(handle: Handle, node: Node) -> Any:
     FileChangedError
         The file changed before or while it was read.
     """
-    if isinstance(node, h5py.Group):
+    if isinstance(node, Group):
         handle.check_inside(node)
     elif "encoding-type" not in node.attrs:  # an old or a foreign file, at which anndata would warn
-        if h5py.check_string_dtype(node.dtype) and node.shape:
+        if is_text(node.dtype) and node.shape:
             return read_strings(handle, node).reshape(node.shape)
         if node.dtype.kind in "biuf":
             return read_numbers(handle, node)
     plain = _read_plain(handle, node)
     if plain is not None:
         return plain
-    from anndata.io import read_elem  # noqa: PLC0415 - takes more than a second, on a first page's way
-
     try:
-        flagged = isinstance(node, h5py.Group) and encoding(node).startswith("nullable-") and integer_flags(node)
-        values = _read_with_flags(handle, node) if flagged else read_elem(node)
+        if isinstance(node, Group) and encoding(node).startswith("nullable-") and integer_flags(node):
+            values = _read_with_flags(handle, node)
+        else:
+            values = handle.read_element(node)
     except Exception as error:  # anndata raises whatever its parts raise
         handle.root()
         is_known = type(error).__name__ != "IORegistryError"  # anndata gives it no public name
-        categorical = _read_categorical(handle, node) if is_known and encoding(node) == "categorical" else None
+        may_be = is_known and isinstance(node, Group) and encoding(node) == "categorical"
+        categorical = _read_categorical(handle, handle.group(node.name)) if may_be else None
         if categorical is not None:
             return categorical
         raise ElementError(f"{handle.place(node.name)} {_refusal(node, error, is_known=is_known)}.") from error
@@ -194,16 +197,16 @@ def read(handle: Handle, node: Node) -> Any:
     return values
 
 
-def read_numbers(handle: Handle, dataset: h5py.Dataset) -> NDArray[np.generic]:
+def read_numbers(handle: Store, dataset: Array) -> NDArray[np.generic]:
     """Read a whole dataset of numbers, on all cores where it is long and chunked."""
     chunks = None
     if dataset.ndim == 1 and dataset.size >= LARGE:
         with suppress(OSError, RuntimeError, ValueError, KeyError):  # HDF5's own: below they are told as any other
-            chunks = open_chunks(handle, dataset)
-    if not isinstance(chunks, Chunks):
+            chunks = handle.open_chunks(dataset)
+    if chunks is None or dataset.chunks is None:
         return np.asarray(handle.read(dataset))
-    values = np.empty(chunks.shape, dtype=chunks.dtype)
-    step = -(-BAND // chunks.size[0]) * chunks.size[0]
+    values = np.empty(dataset.shape or (), dtype=dataset.dtype)
+    step = -(-BAND // dataset.chunks[0]) * dataset.chunks[0]
 
     def fill(start: int) -> None:
         values[start : start + step] = chunks.read(slice(start, start + step))
@@ -212,15 +215,15 @@ def read_numbers(handle: Handle, dataset: h5py.Dataset) -> NDArray[np.generic]:
     return values
 
 
-def _read_plain(handle: Handle, node: Node) -> Any:
+def _read_plain(handle: Store, node: Node) -> Any:
     """Read numbers, and categories, as anndata would; `None` leaves it to anndata."""
-    if isinstance(node, h5py.Dataset):
+    if isinstance(node, Array):
         is_plain = encoding(node) == "array" and node.dtype.kind in "biuf" and node.shape
         return read_numbers(handle, node) if is_plain else None
     if encoding(node) != "categorical":
         return None
     codes, categories = node.get("codes"), node.get("categories")
-    if not isinstance(codes, h5py.Dataset) or not isinstance(categories, h5py.Dataset) or codes.dtype.kind != "i":
+    if not isinstance(codes, Array) or not isinstance(categories, Array) or codes.dtype.kind != "i":
         return None
     try:
         numbers: Any = read_numbers(handle, codes)  # the stubs ask for a list
@@ -247,11 +250,11 @@ def _refusal(node: Node, error: Exception, *, is_known: bool) -> str:
     return f"cannot be read ({reason.rstrip('.')})"
 
 
-def _read_with_flags(handle: Handle, node: h5py.Group) -> Any:
+def _read_with_flags(handle: Store, node: Group) -> Any:
     import pandas as pd  # noqa: PLC0415
 
-    values = handle.child(node, "values")
-    mask = np.asarray(handle.read(handle.child(node, "mask"))).astype(np.bool_)
+    values = handle.array(node, "values")
+    mask = np.asarray(handle.read(handle.array(node, "mask"))).astype(np.bool_)
     if encoding(node) == "nullable-boolean":
         return pd.arrays.BooleanArray(handle.read(values).astype(np.bool_), mask)
     if encoding(node) == "nullable-integer":
@@ -260,12 +263,12 @@ def _read_with_flags(handle: Handle, node: h5py.Group) -> Any:
     return texts.mask(mask).array
 
 
-def _read_categorical(handle: Handle, node: h5py.Group) -> pd.Categorical | None:
+def _read_categorical(handle: Store, node: Group) -> pd.Categorical | None:
     """Read what anndata does not: no word on the order, or NaN among the categories; `None` if it is worse."""
     import pandas as pd  # noqa: PLC0415
 
     try:
-        codes = np.asarray(handle.read(handle.child(node, "codes")))
+        codes = np.asarray(handle.read(handle.array(node, "codes")))
         categories = pd.Index(read(handle, handle.child(node, "categories")))
         new_code = np.append(np.where(categories.isna(), -1, np.cumsum(categories.notna()) - 1), -1)
         new_codes: Any = new_code[codes]  # the stubs ask for a list
@@ -274,7 +277,7 @@ def _read_categorical(handle: Handle, node: h5py.Group) -> pd.Categorical | None
         return None
 
 
-def read_column(handle: Handle, node: Node) -> Any:
+def read_column(handle: Store, node: Node) -> Any:
     """Read an element of one dimension, as the columns of a data frame are; as `read`.
 
     Raises
@@ -283,7 +286,7 @@ def read_column(handle: Handle, node: Node) -> Any:
         Also when it is of another kind, such as a group of elements or a matrix.
     """
     kind = encoding(node)
-    if isinstance(node, h5py.Group) and kind in {"dict", "dataframe"}:
+    if isinstance(node, Group) and kind in {"dict", "dataframe"}:
         raise ElementError(f"{handle.place(node.name)} is a group of elements (encoding {kind!r}), not a column.")
     if kind == "null":
         raise ElementError(f"{handle.place(node.name)} holds nothing; a column of values was expected.")
@@ -294,9 +297,9 @@ def read_column(handle: Handle, node: Node) -> Any:
     return values
 
 
-def read_strings(handle: Handle, node: Node) -> NDArray[np.object_]:
+def read_strings(handle: Store, node: Node) -> NDArray[np.object_]:
     """Read a one-dimensional element as text, `(n,)`; numbers are written out, missing values are ''."""
-    if isinstance(node, h5py.Dataset) and h5py.check_string_dtype(node.dtype):
+    if isinstance(node, Array) and is_text(node.dtype):
         return texts(handle.read(node))
     import pandas as pd  # noqa: PLC0415
 

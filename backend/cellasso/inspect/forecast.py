@@ -11,15 +11,15 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import CellassoError
 from cellasso.core.executors import run_blocks
 from cellasso.inspect.costs import EXPORTED, Forecast, Timed, export_cost, gene_costs
 from cellasso.matrix.compressed import SparseMatrix
-from cellasso.store.hdf5.chunks import open_chunks, open_packing
-from cellasso.store.hdf5.replica import create_like
+from cellasso.store.hdf5 import replica
+from cellasso.store.hdf5.chunks import open_packing
+from cellasso.store.hdf5.replica import scratch_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cellasso.inspect.costs import Stored, Volume
     from cellasso.matrix.base import Matrix
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Array, Store
 
 PIECE_VALUES = 1 << 15
 """Stored values that are timed, or a chunk if that is more: a millisecond or two of gzip."""
@@ -59,7 +59,7 @@ class Forecaster:
         Sentences about pieces that could not be read, or not be written as they are stored.
     """
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Store) -> None:
         self._handle = handle
         self.problems: list[str] = []
 
@@ -102,7 +102,7 @@ class Forecaster:
         try:
             if isinstance(matrix, SparseMatrix):
                 return self._time_sparse(stored, matrix)
-            return self._time_dense(stored, self._handle.node(matrix.path))
+            return self._time_dense(stored, self._handle.array(self._handle.root(), matrix.path.lstrip("/")))
         except CellassoError as error:
             self.problems.append(str(error))
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
@@ -113,12 +113,12 @@ class Forecaster:
 
     def _time_sparse(self, stored: Stored, matrix: SparseMatrix) -> Timed | None:
         parts = matrix.part("indices"), matrix.part("data")
-        n_stored = min(len(part) for part in parts)
+        n_stored = min(part.size for part in parts)
         n = min(n_stored, max(PIECE_VALUES, *(part.chunks[0] if part.chunks else 0 for part in parts)))
         if n * max(part.dtype.itemsize for part in parts) > MAX_PIECE_BYTES or not n:
             return None
         gene = self._time_column(stored, parts) if matrix.storage == "csc" else None
-        directly = [open_chunks(self._handle, part, n_rows=n) for part in parts]
+        directly = [self._handle.open_chunks(part, n_rows=n) for part in parts]
         reads = [each.read for each in directly if each is not None]
         keep = _scattered(n)
 
@@ -138,7 +138,7 @@ class Forecaster:
         reading, found = _side_by_side(scan, alone=len(reads) < len(parts))
         return Timed(stored.name, *(gene or (n, reading)), n, reading, *_time_writing(parts, found))
 
-    def _time_column(self, stored: Stored, parts: Sequence[h5py.Dataset]) -> tuple[int, float]:
+    def _time_column(self, stored: Stored, parts: Sequence[Array]) -> tuple[int, float]:
         """Return the seconds that a run of values takes, as long as an average column unless that is long."""
         n = min(stored.column_values, PIECE_VALUES)
         start = (stored.n_stored - n) // 2  # most columns begin inside of a chunk
@@ -146,7 +146,7 @@ class Forecaster:
 
     # -- dense ------------------------------------------------------------------------------------
 
-    def _time_dense(self, stored: Stored, node: h5py.Dataset) -> Timed | None:
+    def _time_dense(self, stored: Stored, node: Array) -> Timed | None:
         chunk = stored.chunks or (max(1, PIECE_VALUES // stored.shape[1]), stored.shape[1])
         rows, columns = (min(pair) for pair in zip(chunk, stored.shape, strict=True))
         if rows * columns * node.dtype.itemsize > MAX_PIECE_BYTES:
@@ -154,7 +154,7 @@ class Forecaster:
         # where nothing is chunked, each row is a read of its own
         n_gene = rows if stored.chunks else min(stored.shape[0], UNCHUNKED_ROWS)
         gene = _seconds(lambda: self._handle.read(node, (slice(0, n_gene), 0)))
-        directly = open_chunks(self._handle, node, n_rows=rows)
+        directly = self._handle.open_chunks(node, n_rows=rows)
         # HDF5 keeps the chunk that it read last: what it alone can read is timed on another one
         start = 0 if directly is not None else (stored.shape[0] // rows - 1) * rows
         piece = slice(start, start + rows), slice(0, columns)
@@ -196,15 +196,11 @@ def _scattered(n: int) -> NDArray[np.bool_]:
     return keep
 
 
-def _time_writing(sources: Sequence[h5py.Dataset], found: Sequence[NDArray[Any]]) -> tuple[int, float]:
+def _time_writing(sources: Sequence[Array], found: Sequence[NDArray[Any]]) -> tuple[int, float]:
     """Return how many values of each part are packed as an export packs them, and the seconds that it takes."""
     length = max(1, min(len(values) * WRITTEN_BYTES // values.nbytes for values in found))
     some = [np.ascontiguousarray(values[:length]) for values in found]
-    with h5py.File("timed", "w", driver="core", backing_store=False) as file:
-        targets = [
-            create_like(source, file, str(number), values.shape)
-            for number, (source, values) in enumerate(zip(sources, some, strict=True))
-        ]
+    with scratch_copies(sources, [values.shape for values in some]) as targets:
         packings = [open_packing(target) for target in targets]
 
         def pack(_number: int) -> list[NDArray[Any]]:
@@ -215,8 +211,8 @@ def _time_writing(sources: Sequence[h5py.Dataset], found: Sequence[NDArray[Any]]
 
         def write(_number: int) -> list[NDArray[Any]]:
             for target, values in zip(targets, some, strict=True):
-                target.write_direct(values)
-            file.flush()  # packs what is still in a cache
+                replica.write(target, values)
+                target.file.flush()  # packs what is still in a cache
             return []
 
         by_hdf5 = None in packings

@@ -6,24 +6,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import h5py
-
 from cellasso.core.errors import CellassoError, ElementError
 from cellasso.encodings import elements
+from cellasso.inspect import sizes
 from cellasso.inspect.costs import EXPORTED, Stored, Volume
 from cellasso.inspect.forecast import Forecaster
 from cellasso.inspect.report import CONTAINERS, Element, Report, Section, render_text, times, to_json
-from cellasso.store.hdf5 import layout
+from cellasso.store.base import Array, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     from cellasso.encodings.dataframe import Frame
     from cellasso.inspect.costs import Forecast
     from cellasso.matrix.base import Matrix
     from cellasso.model.container import Container
     from cellasso.model.modality import Modality
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Layout, Store
 
 __all__ = ["inspect", "render_text", "to_json"]
 
@@ -86,7 +85,7 @@ def inspect(dataset: Container[Any]) -> Report:
 class _Walk:
     """Goes through a file once and notes its problems; what is wrong with one element stops no other."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Store) -> None:
         self._handle = handle
         self._n_elements = 0
         self._matrices: dict[str, tuple[str, Matrix]] = {}  # by HDF5 path
@@ -127,17 +126,17 @@ class _Walk:
 
     # -- elements ---------------------------------------------------------------------------------
 
-    def _element(self, parent: h5py.Group, name: str, above: tuple[int, ...]) -> Element:
+    def _element(self, parent: Group, name: str, above: tuple[Hashable, ...]) -> Element:
         path = f"{(parent.name or '').rstrip('/')}/{name}"
         with self._noting(path):
             self._n_elements += 1
             if self._n_elements > MAX_ELEMENTS:
                 raise ElementError(f"{self._handle.name} has more than {MAX_ELEMENTS:,} elements; not all are listed.")
             node = self._handle.child(parent, name)
-            address = h5py.h5o.get_info(node.id).addr
+            address = self._handle.key(node)
             if address in above or len(above) > MAX_DEPTH:
                 raise ElementError(f"{self._handle.place(path)} is a group inside of itself, or nested too deep.")
-            if isinstance(node, h5py.Dataset):
+            if isinstance(node, Array):
                 return self._dataset(node, name, path)
             encoding = elements.encoding(node)
             if encoding in WHOLE or encoding.startswith(("nullable-", "awkward-")):
@@ -145,11 +144,11 @@ class _Walk:
             return self._container(node, name, path, encoding, (*above, address))
         return Element(name, path, problem=self.problems[-1])
 
-    def _container(self, node: h5py.Group, name: str, path: str, encoding: str, above: tuple[int, ...]) -> Element:
+    def _container(self, node: Group, name: str, path: str, encoding: str, above: tuple[Hashable, ...]) -> Element:
         if encoding not in CONTAINERS:
             self._note_encoding(path, encoding)
         children = []
-        for member in _members(node):
+        for member in _members(self._handle, node):
             if self._n_elements > MAX_ELEMENTS:
                 break
             children.append(self._element(node, member, above))
@@ -163,58 +162,66 @@ class _Walk:
             children=tuple(children),
         )
 
-    def _dataset(self, node: h5py.Dataset, name: str, path: str) -> Element:
+    def _dataset(self, node: Array, name: str, path: str) -> Element:
         encoding, shape = elements.encoding(node), elements.shape(node)
         if "categories" in node.attrs:  # anndata 0.7: codes that refer to their categories
             encoding = "categorical"
         elif encoding not in VALUES:
             self._note_encoding(path, encoding)
-        self._check_filters(node, path)
+        layout = self._handle.layout(node)
+        self._check_filters(layout, path)
         fields = {field: node.dtype[field] for field in node.dtype.names or ()}
         return Element(
             name,
             path,
             encoding,
             shape=shape,
-            dtype=layout.dtype(node.dtype),
+            dtype=sizes.dtype(node.dtype),
             order=self._order(path, encoding, shape),
-            layout=layout.layout(node),
+            layout=layout.kind,
             chunks=node.chunks,
-            compression=layout.compression(node),
-            disk_bytes=layout.disk_bytes(node),
-            memory_bytes=layout.memory_bytes(node),
-            feature_bytes=layout.dense_feature_bytes(node) if path in self._matrices else None,
+            compression=layout.compression,
+            disk_bytes=layout.disk_bytes,
+            memory_bytes=sizes.memory_bytes(node),
+            feature_bytes=sizes.dense_feature_bytes(node, layout.disk_bytes) if path in self._matrices else None,
             children=tuple(
-                Element(field, path, "field", (*shape, *dtype.shape), layout.dtype(dtype.base))
+                Element(field, path, "field", (*shape, *dtype.shape), sizes.dtype(dtype.base))
                 for field, dtype in fields.items()
             ),
         )
 
-    def _whole(self, node: h5py.Group, name: str, path: str, encoding: str) -> Element:
+    def _whole(self, node: Group, name: str, path: str, encoding: str) -> Element:
         """Describe a group that is one value: the facts of its leading part, the sizes of all."""
         members = {member: self._handle.child(node, member) for member in node}
-        parts = {member: part for member, part in members.items() if isinstance(part, h5py.Dataset)}
-        for member, part in parts.items():
-            self._check_filters(part, f"{path}/{member}")
-        values = next((parts[n] for n in ("data", "codes", "values") if n in parts), None)
+        parts = {member: part for member, part in members.items() if isinstance(part, Array)}
+        layouts = {member: self._handle.layout(part) for member, part in parts.items()}
+        for member, layout in layouts.items():
+            self._check_filters(layout, f"{path}/{member}")
+        leading = next((n for n in ("data", "codes", "values") if n in parts), None)
+        values = parts[leading] if leading is not None else None
         described = parts.get("categories", values)
         return Element(
             name,
             path,
             encoding,
             shape=elements.shape(node),
-            dtype=layout.dtype(described.dtype) if described is not None else "",
+            dtype=sizes.dtype(described.dtype) if described is not None else "",
             order=self._order(path, encoding, ()),
-            layout=layout.layout(values) if values is not None else "",
+            layout=layouts[leading].kind if leading is not None else "",
             chunks=values.chunks if values is not None else None,
-            compression=layout.compression(values) if values is not None else "",
-            disk_bytes=sum(map(layout.disk_bytes, parts.values())),
-            memory_bytes=sum(map(layout.memory_bytes, parts.values())),
-            feature_bytes=self._sparse_feature_bytes(parts, elements.shape(node), encoding, path),
+            compression=layouts[leading].compression if leading is not None else "",
+            disk_bytes=sum(layout.disk_bytes for layout in layouts.values()),
+            memory_bytes=sum(map(sizes.memory_bytes, parts.values())),
+            feature_bytes=self._sparse_feature_bytes(parts, layouts, elements.shape(node), encoding, path),
         )
 
     def _sparse_feature_bytes(
-        self, parts: Mapping[str, h5py.Dataset], shape: tuple[int, ...], encoding: str, path: str
+        self,
+        parts: Mapping[str, Array],
+        layouts: Mapping[str, Layout],
+        shape: tuple[int, ...],
+        encoding: str,
+        path: str,
     ) -> int | None:
         if encoding not in {"csr_matrix", "csc_matrix"}:
             return None
@@ -232,7 +239,8 @@ class _Walk:
             self.problems.append(f"{place}/indptr has {pointers:,} entries; {expected:,} were expected.")
         if path not in self._matrices:
             return None
-        return layout.sparse_feature_bytes(parts, n_columns=None if is_csr else shape[1])
+        sized = {name: (parts[name], layouts[name].disk_bytes) for name in ("data", "indices", "indptr")}
+        return sizes.sparse_feature_bytes(sized, n_columns=None if is_csr else shape[1])
 
     def _order(self, path: str, encoding: str, shape: tuple[int, ...]) -> str:
         """Return in words what lies side by side."""
@@ -299,17 +307,21 @@ class _Walk:
         node = self._handle.node(frame.path)
         stated = node.attrs.get("_index", "index")
         name = stated.decode() if isinstance(stated, bytes) else str(stated)
-        if isinstance(node, h5py.Dataset):
-            return list(node.fields(name)[...]) if name in (node.dtype.names or ()) else list(range(len(frame)))
+        if isinstance(node, Array):
+            return (
+                list(self._handle.read(node, field=name))
+                if name in (node.dtype.names or ())
+                else list(range(len(frame)))
+            )
         if name not in node:
             return list(range(len(frame)))
         index = self._handle.child(node, name)
-        if isinstance(index, h5py.Group):
-            index = self._handle.child(index, "codes" if "codes" in index else "values")
-        return list(index[...])
+        if isinstance(index, Group):
+            index = self._handle.array(index, "codes" if "codes" in index else "values")
+        return list(self._handle.read(index))
 
-    def _check_filters(self, node: h5py.Dataset, path: str) -> None:
-        missing = layout.missing_filter(node)
+    def _check_filters(self, layout: Layout, path: str) -> None:
+        missing = layout.missing_filter
         if missing:
             raise ElementError(
                 f"{self._handle.place(path)} is compressed with {missing}, which this HDF5 cannot decompress."
@@ -330,10 +342,10 @@ class _Walk:
             self.problems.append(f"{self._handle.place(path)} cannot be read ({reason}).")
 
 
-def _members(group: h5py.Group) -> list[str]:
+def _members(handle: Store, group: Group) -> list[str]:
     """Return the names in a group, a data frame's columns in the order that it states."""
     order = {name: at for at, name in enumerate(elements.names(group, "column-order"))}
-    store = elements.category_store(group)
+    store = elements.category_store(handle, group)
     found = (name for name in group if store is None or name != elements.CATEGORIES)
     return sorted(found, key=lambda name: order.get(name, -1))
 

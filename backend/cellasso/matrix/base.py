@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.core.progress import Preview, Progress
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 Storage: TypeAlias = Literal["dense", "csr", "csc"]
 
@@ -42,7 +42,7 @@ class Matrix(ABC):
 
     storage: Storage
 
-    def __init__(self, handle: Handle, path: str, shape: tuple[int, int]) -> None:
+    def __init__(self, handle: Store, path: str, shape: tuple[int, int]) -> None:
         self.handle = handle
         self.path = path
         self.shape = shape

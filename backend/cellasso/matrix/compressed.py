@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError
 from cellasso.core.progress import report
 from cellasso.matrix.base import Matrix, Storage
 from cellasso.matrix.scan import add_entries, scan_columns
-from cellasso.store.hdf5.chunks import open_chunks
+from cellasso.store.base import Array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from cellasso.core.progress import Preview, Progress
     from cellasso.matrix.base import Rows, Targets
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 
 class SparseMatrix(Matrix):
@@ -30,7 +29,7 @@ class SparseMatrix(Matrix):
     Written once in terms of the major axis (the one that is contiguous on disk) and the minor one.
     """
 
-    def __init__(self, handle: Handle, path: str, shape: tuple[int, int], *, storage: Storage) -> None:
+    def __init__(self, handle: Store, path: str, shape: tuple[int, int], *, storage: Storage) -> None:
         super().__init__(handle, path, shape)
         self.storage = storage
 
@@ -45,7 +44,7 @@ class SparseMatrix(Matrix):
 
     @property
     def n_stored(self) -> int:  # noqa: D102
-        return int(self.part("indices").shape[0])
+        return int(self.part("indices").size)
 
     @cached_property
     def indptr(self) -> NDArray[np.int64]:
@@ -56,8 +55,8 @@ class SparseMatrix(Matrix):
             raise ElementError(f"{self.place}/indptr has {len(indptr):,} entries; {n_major + 1:,} were expected.")
         if indptr[0] != 0 or indptr[-1] != self.n_stored or np.any(np.diff(indptr) < 0):
             raise ElementError(f"{self.place}/indptr is damaged: it does not rise from 0 to {self.n_stored:,}.")
-        if self.part("data").shape[0] != self.n_stored:
-            found = self.part("data").shape[0]
+        if self.part("data").size != self.n_stored:
+            found = self.part("data").size
             raise ElementError(f"{self.place} has {self.n_stored:,} indices but {found:,} values.")
         return indptr
 
@@ -101,10 +100,10 @@ class SparseMatrix(Matrix):
         """Raise `FileChangedError` when the file is no longer the one that was opened."""
         self.handle.check()
 
-    def part(self, name: str) -> h5py.Dataset:
+    def part(self, name: str) -> Array:
         """Return `data`, `indices` or `indptr`, checked to be one-dimensional and of numbers."""
         part = self.handle.node(f"{self.path}/{name}")
-        if not isinstance(part, h5py.Dataset) or part.ndim != 1:
+        if not isinstance(part, Array) or part.ndim != 1:
             raise ElementError(f"{self.handle.place(part.name)} is not a one-dimensional dataset.")
         if part.dtype.kind not in ("biuf" if name == "data" else "iu"):
             raise ElementError(f"{self.handle.place(part.name)} holds {part.dtype}; numbers were expected.")
@@ -117,7 +116,7 @@ class StoredVector:
     def __init__(self, matrix: SparseMatrix, name: str) -> None:
         self._handle = matrix.handle
         self._dataset = matrix.part(name)
-        self._chunks = open_chunks(matrix.handle, self._dataset)
+        self._chunks = matrix.handle.open_chunks(self._dataset)
 
     @property
     def chunk(self) -> int:

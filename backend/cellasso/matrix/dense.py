@@ -11,17 +11,15 @@ import numpy as np
 from cellasso.core.executors import max_in_flight, run_blocks
 from cellasso.core.progress import report
 from cellasso.matrix.base import SCAN_BLOCK, Matrix, Storage, steps_through
-from cellasso.store.hdf5.chunks import open_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import h5py
     from numpy.typing import NDArray
 
     from cellasso.core.progress import Preview, Progress
     from cellasso.matrix.base import Rows, Targets
-    from cellasso.store.hdf5.chunks import Chunks, Contiguous
+    from cellasso.store.base import Array, Stretches
 
 
 class DenseMatrix(Matrix):
@@ -64,7 +62,7 @@ class DenseMatrix(Matrix):
         dataset = self._dataset()
         if dataset.chunks is None:  # rows are read whole: they lie one after the other
             return int(dataset.nbytes)
-        return int(dataset.id.get_storage_size()) // max(1, math.ceil(self.shape[1] / int(dataset.chunks[1])))
+        return self.handle.layout(dataset).disk_bytes // max(1, math.ceil(self.shape[1] / int(dataset.chunks[1])))
 
     @property
     def _chunk_bytes(self) -> int:
@@ -124,13 +122,13 @@ class DenseMatrix(Matrix):
                 for rows in steps_through(start, stop, step):
                     yield rows, together
 
-    def _read_together(self, stored: Chunks | Contiguous | None, step: tuple[slice, list[int]]) -> NDArray[Any]:
+    def _read_together(self, stored: Stretches | None, step: tuple[slice, list[int]]) -> NDArray[Any]:
         rows, columns = step
         first = columns[0]
         read = self._read(stored, rows, slice(first, columns[-1] + 1))
         return read[:, [column - first for column in columns]]  # a copy: the rest of the chunks goes
 
-    def _read(self, stored: Chunks | Contiguous | None, rows: slice, columns: slice) -> NDArray[Any]:
+    def _read(self, stored: Stretches | None, rows: slice, columns: slice) -> NDArray[Any]:
         if stored is not None:
             return stored.read(rows, columns)
         dataset = self._dataset()
@@ -138,13 +136,13 @@ class DenseMatrix(Matrix):
             return np.asarray(self.handle.read(dataset, rows))[:, columns]
         return np.asarray(self.handle.read(dataset, (rows, columns)))
 
-    def _open(self) -> Chunks | Contiguous | None:
+    def _open(self) -> Stretches | None:
         self.handle.check()
         return self._stored
 
     @cached_property
-    def _stored(self) -> Chunks | Contiguous | None:
-        return open_chunks(self.handle, self._dataset())
+    def _stored(self) -> Stretches | None:
+        return self.handle.open_chunks(self._dataset())
 
-    def _dataset(self) -> h5py.Dataset:
-        return self.handle.node(self.path)
+    def _dataset(self) -> Array:
+        return self.handle.array(self.handle.root(), self.path.lstrip("/"))

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import h5py
-
 from cellasso.core.errors import ElementError
 from cellasso.encodings import elements
 from cellasso.matrix.compressed import SparseMatrix
 from cellasso.matrix.dense import DenseMatrix
+from cellasso.store.base import Array, Group
 
 if TYPE_CHECKING:
     from cellasso.matrix.base import Matrix
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 
-def open_matrix(handle: Handle, path: str) -> Matrix:
+def open_matrix(handle: Store, path: str) -> Matrix:
     """Return the matrix at an HDF5 path; reads its header only.
 
     Raises
@@ -27,12 +26,12 @@ def open_matrix(handle: Handle, path: str) -> Matrix:
     node = handle.node(path)
     kind = elements.encoding(node)
     shape = elements.shape(node)
-    if len(shape) == 1 and isinstance(node, h5py.Dataset):
+    if len(shape) == 1 and isinstance(node, Array):
         raise ElementError(f"{handle.place(path)} has shape {shape}; two dimensions were expected.")
-    if kind in {"csr_matrix", "csc_matrix"} and isinstance(node, h5py.Group):
+    if kind in {"csr_matrix", "csc_matrix"} and isinstance(node, Group):
         if len(shape) != 2:
             raise ElementError(f"{handle.place(path)} does not say its shape.")
         return SparseMatrix(handle, path, (shape[0], shape[1]), storage="csr" if kind[2] == "r" else "csc")
-    if isinstance(node, h5py.Dataset) and len(shape) == 2 and node.dtype.kind in "biuf":
+    if isinstance(node, Array) and len(shape) == 2 and node.dtype.kind in "biuf":
         return DenseMatrix(handle, path, (shape[0], shape[1]))
     raise ElementError(f"{handle.place(path)} is no matrix (encoding {kind!r}); dense, CSR or CSC was expected.")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from cellasso.core.errors import FileChangedError
 from cellasso.matrix.open import open_matrix
-from cellasso.store.hdf5.handle import Fingerprint, Handle
+from cellasso.store.registry import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cellasso.matrix.base import Matrix
+    from cellasso.store.base import Fingerprint
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def close_all() -> None:
 
 @lru_cache(maxsize=4)  # passes over several files may run at a time
 def _opened(reference: MatrixReference) -> Matrix:
-    handle = Handle(reference.file)
+    handle = open_store(reference.file)
     found, expected = handle.fingerprint, reference.fingerprint
     # of another machine that shares the file neither the inode nor the device need be the same
     if (found.size, found.mtime_ns) != (expected.size, expected.mtime_ns):

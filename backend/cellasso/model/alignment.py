@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.model.modality import Modality
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 
 class Alignment:
@@ -97,7 +97,7 @@ class Alignment:
         return rows
 
 
-def read_alignment(handle: Handle, outer: Modality, inner: Modality) -> Alignment:
+def read_alignment(handle: Store, outer: Modality, inner: Modality) -> Alignment:
     """Return where the cells of a modality stand among those of what it is in.
 
     Reads its obsmap, whose entries are rows counted from 1, 0 for a cell that the modality lacks; where there is none
@@ -125,7 +125,7 @@ def read_alignment(handle: Handle, outer: Modality, inner: Modality) -> Alignmen
     return Alignment(outer.n_obs, obs_index)
 
 
-def _match_names(handle: Handle, outer: Modality, inner: Modality, path: str) -> Alignment:
+def _match_names(handle: Store, outer: Modality, inner: Modality, path: str) -> Alignment:
     import pandas as pd  # noqa: PLC0415
 
     names, of_modality = pd.Index(outer.obs_names), pd.Index(inner.obs_names)

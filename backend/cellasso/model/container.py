@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError, FileError, NotFoundError
@@ -19,6 +18,7 @@ from cellasso.encodings import elements
 from cellasso.model.alignment import Alignment, read_alignment
 from cellasso.model.modality import Modality, embedding_rank
 from cellasso.model.planes import Planes
+from cellasso.store.base import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cellasso.model.features import Features
     from cellasso.points.point_index import Plane
     from cellasso.stats.cell_sums import CellSums
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 Format: TypeAlias = Literal["h5ad", "h5mu"]
 Part = TypeVar("Part", bound=Modality)
@@ -62,7 +62,7 @@ class Container(Generic[Part]):
 
     def __init__(self, root: Part, format: Format) -> None:  # noqa: A002 - what it is called everywhere
         self.root = root
-        self.handle: Handle = root.handle
+        self.handle: Store = root.handle
         self.format: Format = format
         self._alignments: dict[str, Alignment] = {}
         self._planes = Planes(self.handle, root.path, self.read_embedding)
@@ -327,7 +327,7 @@ class Container(Generic[Part]):
                 yield from self._inside(modality)
 
 
-def format_of(handle: Handle) -> Format:
+def format_of(handle: Store) -> Format:
     """Return which of the two formats a file is of; looks at its structure alone.
 
     Raises
@@ -337,7 +337,7 @@ def format_of(handle: Handle) -> Format:
     """
     root = handle.root()
     stated = root.attrs.get("encoding-type", "")
-    if stated == "MuData" or isinstance(root.get("mod"), h5py.Group):
+    if stated == "MuData" or isinstance(root.get("mod"), Group):
         found: Format = "h5mu"
     elif "obs" in root and "var" in root:
         found = "h5ad"

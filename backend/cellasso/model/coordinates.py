@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError
 from cellasso.encodings import elements
 from cellasso.encodings.dataframe import Frame
 from cellasso.matrix.open import open_matrix
+from cellasso.store.base import Array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.matrix.base import Matrix
-    from cellasso.store.hdf5.handle import Handle, Node
+    from cellasso.store.base import Node, Store
 
 NUMBERS = "biuf"
 """Kinds of dtypes that are coordinates."""
@@ -111,7 +111,7 @@ class FrameCoordinates(Coordinates):
 class FieldCoordinates(Coordinates):
     """A field of one compound dataset, which all obsm were before anndata 0.7."""
 
-    def __init__(self, handle: Handle, obsm: h5py.Dataset, field: str) -> None:
+    def __init__(self, handle: Store, obsm: Array, field: str) -> None:
         dtype = obsm.dtype[field]
         self.place = handle.place(f"{obsm.name}/{field}")
         self.drawable = range(dtype.shape[0]) if dtype.base.kind in NUMBERS else ()
@@ -134,7 +134,7 @@ class NoCoordinates(Coordinates):
         raise NotImplementedError  # `read` refuses all dimensions
 
 
-def open_coordinates(handle: Handle, obsm: Node, name: str) -> Coordinates:
+def open_coordinates(handle: Store, obsm: Node, name: str) -> Coordinates:
     """Return a member of `obsm` of two dimensions as coordinates; reads headers.
 
     Raises
@@ -142,12 +142,12 @@ def open_coordinates(handle: Handle, obsm: Node, name: str) -> Coordinates:
     ElementError, NotFoundError
         It is damaged, or leads out of the file.
     """
-    if isinstance(obsm, h5py.Dataset):
+    if isinstance(obsm, Array):
         return FieldCoordinates(handle, obsm, name)
     node = handle.child(obsm, name)
     place = handle.place(node.name)
     if elements.encoding(node) == "dataframe":
         return FrameCoordinates(Frame(handle, node.name), place)
     is_sparse = elements.encoding(node) in {"csr_matrix", "csc_matrix"}
-    is_numbers = isinstance(node, h5py.Dataset) and node.dtype.kind in NUMBERS
+    is_numbers = isinstance(node, Array) and node.dtype.kind in NUMBERS
     return MatrixCoordinates(open_matrix(handle, node.name)) if is_sparse or is_numbers else NoCoordinates(place)

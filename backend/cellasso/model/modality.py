@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from cellasso.column_index.indexed_matrix import IndexedMatrix
@@ -19,7 +18,7 @@ from cellasso.matrix.open import open_matrix
 from cellasso.model.coordinates import open_coordinates
 from cellasso.model.features import Features
 from cellasso.model.planes import Planes
-from cellasso.store.hdf5.handle import members
+from cellasso.store.base import Array, Group, members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from cellasso.model.coordinates import Coordinates
     from cellasso.points.point_index import Plane
     from cellasso.stats.cell_sums import CellSums
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 CACHE_BYTES = 256 << 20
 """Feature columns kept per modality: 64 genes at 1M cells. A scan of a CSR matrix costs seconds."""
@@ -58,7 +57,7 @@ class Modality:
         HDF5 path of its group without a final slash; `""` for the root.
     """
 
-    def __init__(self, handle: Handle, name: str, path: str) -> None:
+    def __init__(self, handle: Store, name: str, path: str) -> None:
         self.handle = handle
         self.name = name
         self.path = path
@@ -110,7 +109,7 @@ class Modality:
             node = self.handle.node(f"{self.path}/layers")
         except (NotFoundError, ElementError):
             return ()
-        return tuple(name for name, _ in elements.below(self.handle, node)) if isinstance(node, h5py.Group) else ()
+        return tuple(name for name, _ in elements.below(self.handle, node)) if isinstance(node, Group) else ()
 
     @property
     def matrices(self) -> tuple[str, ...]:
@@ -287,8 +286,8 @@ class Modality:
             node = self.handle.node(f"{self.path}/obsm")
         except NotFoundError:
             return {}
-        if isinstance(node, h5py.Dataset):  # anndata 0.6 and before: one compound dataset
-            return {name: (*node.shape, *node.dtype[name].shape) for name in node.dtype.names or ()}
+        if isinstance(node, Array):  # anndata 0.6 and before: one compound dataset
+            return {name: (*(node.shape or ()), *node.dtype[name].shape) for name in node.dtype.names or ()}
         found = elements.below(self.handle, node)
         return {name: elements.shape(each) for name, each in found if not isinstance(each, Exception)}
 
@@ -364,7 +363,7 @@ class Modality:
             node = self.handle.node(f"{self.path}/{part}")
         except (NotFoundError, ElementError):
             return []
-        return members(node) if isinstance(node, h5py.Group) else []
+        return members(node) if isinstance(node, Group) else []
 
     def _is_null(self, part: str) -> bool:
         """Whether the file says that there is none: so mudata writes an X that is absent."""

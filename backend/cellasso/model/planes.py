@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 Dims: TypeAlias = tuple[int, int]
 
@@ -33,7 +33,7 @@ class Planes:
         Reads two dimensions of an embedding, `(n_obs, 2)` float32.
     """
 
-    def __init__(self, handle: Handle, path: str, read: Callable[[str, Dims], NDArray[np.float32]]) -> None:
+    def __init__(self, handle: Store, path: str, read: Callable[[str, Dims], NDArray[np.float32]]) -> None:
         self._handle, self._path, self._read = handle, path, read
         self._in_use: SingleFlight[tuple[str, Dims], Plane] = SingleFlight(WeakValueDictionary())
 

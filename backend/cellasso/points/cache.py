@@ -19,7 +19,7 @@ from cellasso.points.point_index import BLOCK, MAX_BITS, Plane, Viewport
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ WORTH_KEEPING = 1 << 20
 """Points from which on sorting takes longer than a blink; fewer are sorted anew."""
 
 
-def key_of(handle: Handle, embedding: str, dims: tuple[int, int]) -> str:
+def key_of(handle: Store, embedding: str, dims: tuple[int, int]) -> str:
     """Return what names the sorted points of an embedding in the present state of its file."""
     state = handle.fingerprint
     facts = ["plane", FORMAT, BLOCK, MAX_BITS, state.size, state.mtime_ns, state.inode, embedding, *dims]

@@ -18,7 +18,7 @@ import numpy as np
 from cellasso.core.errors import ElementError
 from cellasso.core.executors import max_in_flight, run_blocks
 from cellasso.store.hdf5 import replica
-from cellasso.store.hdf5.chunks import open_chunks, open_packing, write_packed
+from cellasso.store.hdf5.chunks import open_packing, write_packed
 from cellasso.store.hdf5.replica import create_group_like, create_like, set_attribute
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
 Index: TypeAlias = "NDArray[np.int64]"
 Read: TypeAlias = "Callable[..., NDArray[Any]]"
@@ -61,9 +61,9 @@ OBJECT_BYTES = 128
 # -- arrays -------------------------------------------------------------------------------------------
 
 
-def reader(handle: Handle, dataset: h5py.Dataset) -> Read:
+def reader(handle: Store, dataset: h5py.Dataset) -> Read:
     """Return how to read a dataset: past HDF5 and its lock where that is possible."""
-    chunks = open_chunks(handle, dataset)
+    chunks = handle.open_chunks(dataset)
     return chunks.read if chunks is not None else partial(replica.read, dataset)
 
 
@@ -117,7 +117,7 @@ def take(
 
 
 def subset_dataset(
-    handle: Handle,
+    handle: Store,
     source: h5py.Dataset,
     parent: h5py.Group,
     name: str,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from h5py import h5g
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Node
+    from cellasso.store.hdf5.nodes import Node
     from cellasso.store.hdf5.stored_values import Attributes, Known, Side
     from cellasso.write.arrays import Index
 

@@ -12,8 +12,8 @@ from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.numeric import foreign_order
 from cellasso.core.text import free_name
 from cellasso.encodings import elements
+from cellasso.store.base import members
 from cellasso.store.hdf5 import replica
-from cellasso.store.hdf5.handle import members
 from cellasso.write import arrays
 from cellasso.write.sparse import known_to_scipy, subset_sparse
 from cellasso.write.verification import Intended
@@ -21,7 +21,8 @@ from cellasso.write.verification import Intended
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cellasso.store.hdf5.handle import Handle, Node
+    from cellasso.store.base import Store
+    from cellasso.store.hdf5.nodes import Node
     from cellasso.write.arrays import Index
 
 Member: TypeAlias = "Callable[[h5py.Group, h5py.Group, str], None]"
@@ -61,7 +62,7 @@ class Context:
         What makes objects of which many are alike.
     """
 
-    def __init__(self, handle: Handle, tell: Callable[[float], None], writers: Mapping[str, Writer]) -> None:
+    def __init__(self, handle: Store, tell: Callable[[float], None], writers: Mapping[str, Writer]) -> None:
         self.handle = handle
         self._tell = tell
         self._writers = writers

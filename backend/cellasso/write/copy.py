@@ -20,7 +20,8 @@ from cellasso.write.context import set_encoding
 from cellasso.write.dataframes import Frames, Names
 
 if TYPE_CHECKING:
-    from cellasso.store.hdf5.handle import Handle, Node
+    from cellasso.store.base import Store
+    from cellasso.store.hdf5.nodes import Node
     from cellasso.write.arrays import Index
     from cellasso.write.context import Context
     from cellasso.write.job import Job
@@ -273,7 +274,7 @@ def _point(source: h5py.Group, target: h5py.Group, name: str, attribute: str) ->
             target[name].attrs[attribute] = target[referent].ref
 
 
-def _index(handle: Handle, frame: Frame) -> Node | None:
+def _index(handle: Store, frame: Frame) -> Node | None:
     """Return the element that holds the names of a frame's rows."""
     node = handle.node(frame.path)
     if isinstance(node, h5py.Dataset) or frame.index_name is None:
@@ -281,7 +282,7 @@ def _index(handle: Handle, frame: Frame) -> Node | None:
     return handle.child(node, frame.index_name)
 
 
-def _names(handle: Handle, frame: Frame, rows: Index) -> list[str]:
+def _names(handle: Store, frame: Frame, rows: Index) -> list[str]:
     """Return the names of some rows, which may stand in any order; holds no others where they are texts."""
     index = _index(handle, frame)
     if isinstance(index, h5py.Dataset) and index.ndim == 1 and h5py.check_string_dtype(index.dtype):

@@ -23,7 +23,7 @@ from cellasso.write import arrays
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Node
+    from cellasso.store.hdf5.nodes import Node
     from cellasso.write.arrays import Index
     from cellasso.write.context import Context
 
@@ -102,7 +102,7 @@ class Frames:
             self._write_records(node, target, name, rows)
             return
         written = replica.create_group_like(node, target, name)
-        store = elements.category_store(node)
+        store = elements.category_store(self._context.handle, node)
         if store is not None:
             replica.create_group_like(self._context.child(node, CATEGORIES), written, CATEGORIES)
         frame = Frame(self._context.handle, node.name)

@@ -171,10 +171,10 @@ def _check_space(dataset: Container[Any], target: Path, rows: dict[str, Index]) 
     fractions = {path: (at >= 0).sum() / max(1, n_obs[path]) for path, at in rows.items()}
     innermost_first = sorted(fractions, key=len, reverse=True)
     stored = 0.0
-    for node in dataset.handle.datasets(dataset.handle.root()):
+    for node in dataset.handle.arrays(dataset.handle.root()):
         path = next(path for path in innermost_first if node.name.startswith(f"{path}/"))
         aligned = node.name.removeprefix(f"{path}/").partition("/")[0] in ALIGNED
-        stored += node.id.get_storage_size() * (fractions[path] if aligned else 1.0)
+        stored += dataset.handle.layout(node).disk_bytes * (fractions[path] if aligned else 1.0)
     needed = int(stored * SPACE_FACTOR) + SPACE_BASE
     if needed > free:
         raise ExportError(

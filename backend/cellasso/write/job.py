@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from cellasso.store.hdf5.handle import Fingerprint
+from cellasso.store.base import Fingerprint
 
 if TYPE_CHECKING:
     from cellasso.write.arrays import Index

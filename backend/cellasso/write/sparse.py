@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
     from cellasso.write.arrays import Advance, Index, Read
 
     Part: TypeAlias = "tuple[NDArray[Any], NDArray[Any], int]"
@@ -33,7 +33,7 @@ PACK_VALUES = 1 << 16
 
 
 def subset_sparse(
-    handle: Handle,
+    handle: Store,
     source: h5py.Group,
     parent: h5py.Group,
     name: str,
@@ -80,7 +80,7 @@ def known_to_scipy(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 class _Compressed:
     """A sparse matrix on disk, in terms of its major axis (contiguous) and its minor one."""
 
-    def __init__(self, handle: Handle, group: h5py.Group) -> None:
+    def __init__(self, handle: Store, group: h5py.Group) -> None:
         self.place = group.name
         self.shape_name = "shape" if "shape" in group.attrs else "h5sparse_shape"
         if self.shape_name not in group.attrs or not {"indices", "data", "indptr"} <= set(group):

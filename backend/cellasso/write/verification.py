@@ -27,7 +27,8 @@ from cellasso.write.comparison import ENCODING, SPARSE, Comparison, named
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cellasso.store.hdf5.handle import Handle, Node
+    from cellasso.store.base import Store
+    from cellasso.store.hdf5.nodes import Node
     from cellasso.store.hdf5.stored_values import Known
     from cellasso.write.arrays import Index
     from cellasso.write.job import Job
@@ -85,7 +86,7 @@ class _Table:
     own_names: str | None = None
 
 
-def verify(job: Job, handle: Handle, intended: Intended) -> None:
+def verify(job: Job, handle: Store, intended: Intended) -> None:
     """Compare an export, which is complete and closed, with its source.
 
     Reads all that is small and some rows of each large element, at most some 100 MB at a time.
@@ -102,7 +103,7 @@ def verify(job: Job, handle: Handle, intended: Intended) -> None:
     ):
         both = Side(handle.root(), source.fileno()), Side(written["/"], target.fileno())
         try:
-            _Verification(job, *both, intended).annotated(both[0].root, both[1].root, "")
+            _Verification(job, handle, *both, intended).annotated(both[0].root, both[1].root, "")
         except ExportError:
             raise
         except _DOES_NOT_FIT as error:
@@ -112,9 +113,10 @@ def verify(job: Job, handle: Handle, intended: Intended) -> None:
 class _Verification(Comparison):
     """Walks the members of the source as HDF5 lists them, and looks for each in the export."""
 
-    def __init__(self, job: Job, source: Side, target: Side, intended: Intended) -> None:
+    def __init__(self, job: Job, handle: Store, source: Side, target: Side, intended: Intended) -> None:
         super().__init__(source, target, intended.left_out, intended.known)
         self._job = job
+        self._handle = handle
         self._intended = intended
 
     # -- groups ---------------------------------------------------------------------------------------
@@ -261,7 +263,7 @@ class _Verification(Comparison):
         index = elements.text(t.attrs.get("_index", ""))
         if index not in t:
             raise self.difference(path, "it has no index")
-        table = replace(table, store=elements.category_store(s), index=index, own_names=own)
+        table = replace(table, store=elements.category_store(self._handle, s), index=index, own_names=own)
         self._index(s, t, table)
         self._columns(s, t, table, path)
         here = set(s) & set(t)

@@ -12,13 +12,13 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
 from cellasso.core.errors import CellassoError, ElementError, FileChangedError
 from cellasso.store.hdf5 import replica
-from cellasso.store.hdf5.handle import Handle
+from cellasso.store.registry import open_store
 from cellasso.write.context import Context
 from cellasso.write.copy import Copy
 from cellasso.write.dataframes import write_inner
@@ -47,10 +47,10 @@ def write(job: Job, tell: Callable[[float], None]) -> list[str]:
     ElementError
         An element without which the export would be no use is damaged.
     """
-    with Handle(job.source) as handle:
+    with open_store(job.source) as handle:
         if handle.fingerprint != job.fingerprint:
             raise FileChangedError(f"{job.source} was changed by another program since it was opened; open it again.")
-        root = handle.root()
+        root: Any = handle.root()
         context = Context(handle, tell, {"dataframe": write_inner})
         # the old superblock cannot hold what a newer file may have, such as attributes above 64 kB
         modern = root.file.id.get_create_plist().get_version()[0] >= 2

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Handle
+    from cellasso.store.base import Store
 
     Shape: TypeAlias = tuple[int, ...]
 
@@ -46,7 +46,7 @@ class Chunks:
         Which filters were applied, in this order.
     """
 
-    handle: Handle
+    handle: Store
     place: str
     dtype: np.dtype[np.generic]
     shape: Shape
@@ -109,7 +109,7 @@ class Chunks:
 class Contiguous:
     """Where the values of a dataset without chunks lie: row after row from `offset`."""
 
-    handle: Handle
+    handle: Store
     dtype: np.dtype[np.generic]
     shape: Shape
     offset: int
@@ -127,7 +127,7 @@ class Contiguous:
         return replace(self, offset=self.offset + n_bytes)
 
 
-def open_chunks(handle: Handle, dataset: h5py.Dataset, *, n_rows: int | None = None) -> Chunks | Contiguous | None:
+def open_chunks(handle: Store, dataset: h5py.Dataset, *, n_rows: int | None = None) -> Chunks | Contiguous | None:
     """Return where the values of a dataset lie; `None` when HDF5 alone can read them.
 
     HDF5 alone knows texts of variable length, other filters than shuffle and gzip, chunks that skipped a filter
@@ -247,7 +247,7 @@ def _known_filters(dataset: h5py.Dataset) -> tuple[bool, int | None] | None:
 
 
 def _chunked(
-    handle: Handle, dataset: h5py.Dataset, n_rows: int | None, *, shuffled: bool, deflated: bool
+    handle: Store, dataset: h5py.Dataset, n_rows: int | None, *, shuffled: bool, deflated: bool
 ) -> Chunks | None:
     """Return where all chunks are, if every one is there and went through all filters."""
     size = dataset.chunks
@@ -275,7 +275,7 @@ def _chunked(
     return Chunks(handle, handle.place(dataset.name), dataset.dtype, shape, size, offsets, lengths, shuffled, deflated)
 
 
-def _contiguous(handle: Handle, dataset: h5py.Dataset) -> Contiguous | None:
+def _contiguous(handle: Store, dataset: h5py.Dataset) -> Contiguous | None:
     """Return where the values begin; `None` for those kept in the header or never written."""
     offset = dataset.id.get_offset()
     return Contiguous(handle, dataset.dtype, dataset.shape, int(offset)) if offset is not None else None

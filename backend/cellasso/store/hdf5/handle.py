@@ -7,43 +7,28 @@ import os
 import stat
 import threading
 import weakref
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
 from cellasso.core.errors import ElementError, FileChangedError, FileError, NotFoundError
 from cellasso.core.text import nearest
+from cellasso.store.base import Array, Fingerprint, Group, Node, Store
+from cellasso.store.hdf5.chunks import open_chunks
+from cellasso.store.hdf5.layout import layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Self
-
     from typing_extensions import Buffer
 
-Node: TypeAlias = "h5py.Group | h5py.Dataset"
+    from cellasso.store.base import Layout
+    from cellasso.store.hdf5.chunks import Chunks, Contiguous
+
+Group.register(h5py.Group)
+Array.register(h5py.Dataset)
 
 MAX_LINKS = 16
 """Soft links followed one after the other, HDF5's own limit; more are a loop."""
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Which file this is, and which state of it: what `stat` tells without reading a byte."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-    device: int
-
-    @classmethod
-    def of(cls, path: Path) -> Fingerprint:
-        """Fingerprint of the file at `path`."""
-        status = path.stat()
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
 
 
 class _Bytes(io.RawIOBase):
@@ -106,7 +91,7 @@ class _Bytes(io.RawIOBase):
         super().close()
 
 
-class Handle:
+class Hdf5Store(Store):
     """One HDF5 file, opened read-only, never locked.
 
     h5py serialises calls by a lock of its own, so threads may share a handle. A file that changes
@@ -117,13 +102,7 @@ class Handle:
     FileError
         The path is missing, no regular file (a FIFO would hang the server), not HDF5, or truncated.
 
-    Attributes
-    ----------
-    index_root
-        Folder below which the indexes of its matrices are looked for; `None`: they are not.
     """
-
-    index_root: Path | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser().absolute()
@@ -138,11 +117,6 @@ class Handle:
             raise FileError(_open_failure(self.path, error)) from error
         # left open at exit, HDF5 would close it through a Python that is gone, and crash
         self._close = weakref.finalize(self, _close, self._file, self._bytes)
-
-    @property
-    def name(self) -> str:
-        """The file's name without its folder."""
-        return self.path.name
 
     @property
     def is_open(self) -> bool:
@@ -188,13 +162,6 @@ class Handle:
         """Return the group or dataset at an absolute HDF5 `path`, each step guarded as in `child`."""
         return self._node(path, 0)
 
-    def group(self, path: str) -> h5py.Group:
-        """Return the group at `path`; raise `ElementError` when a dataset stands there."""
-        found = self.node(path)
-        if isinstance(found, h5py.Dataset):
-            raise ElementError(f"{self.place(path)} is a dataset; a group was expected.")
-        return found
-
     def child(self, parent: Node, name: str) -> Node:
         """Return one member of a group; a name with slashes is a path below it, each step guarded.
 
@@ -206,44 +173,6 @@ class Handle:
             It is a link out of the file or in circles, or its bytes are stored outside of the file.
         """
         return self._child(parent, name, 0)
-
-    def check_inside(self, group: h5py.Group, *, _found: dict[int, bool] | None = None) -> None:
-        """Look at all that is below a group before another library reads it, which looks at nothing.
-
-        Raises
-        ------
-        ElementError
-            Something below leads out of the file, or back to what contains it.
-        """
-        found = {} if _found is None else _found  # by address in the file: still inside of it, or done
-        address = h5py.h5o.get_info(group.id).addr
-        found[address] = True
-        for name in members(group):
-            member = self.child(group, name)
-            if isinstance(member, h5py.Group):
-                inside = found.get(h5py.h5o.get_info(member.id).addr)
-                if inside:
-                    raise ElementError(f"{self.place(f'{group.name}/{name}')} contains itself.")
-                if inside is None:
-                    self.check_inside(member, _found=found)
-        found[address] = False
-
-    def datasets(self, group: h5py.Group) -> Iterator[h5py.Dataset]:
-        """Yield each dataset below a group once; what cannot be reached or read is passed over."""
-        seen: set[int] = set()
-        waiting: list[Node] = [group]
-        while waiting:
-            node = waiting.pop()
-            address = h5py.h5o.get_info(node.id).addr
-            if address in seen:
-                continue
-            seen.add(address)
-            if isinstance(node, h5py.Dataset):
-                yield node
-                continue
-            for name in members(node):
-                with suppress(ElementError, NotFoundError):
-                    waiting.append(self.child(node, name))
 
     def read(self, dataset: h5py.Dataset, selection: Any = ..., *, field: str | None = None) -> Any:
         """Read `dataset[selection]`, or one field of a compound dataset.
@@ -263,6 +192,36 @@ class Handle:
         self.root()
         return values
 
+    def key(self, node: Node) -> int:
+        """Return the address of an object in the file."""
+        return int(h5py.h5o.get_info(node.id).addr)  # type: ignore[union-attr] # h5py's, as all of this store's
+
+    def is_own(self, group: Group, name: str) -> bool:
+        """Whether a group has a member of that name by a hard link."""
+        return bool(_link_type(group, name) == h5py.h5l.TYPE_HARD)
+
+    def referent(self, node: Node, attribute: str) -> Node | None:
+        """Return the object that an attribute refers to, each step to it guarded; `None` when it holds no reference."""
+        reference = node.attrs.get(attribute)
+        if not isinstance(reference, h5py.Reference):
+            return None
+        return self.node(self._file[reference].name)
+
+    def read_element(self, node: Node) -> Any:
+        """Read a whole element by anndata's own reader; what that raises goes on."""
+        from anndata.io import read_elem  # noqa: PLC0415 - takes more than a second, on a first page's way
+
+        element: Any = read_elem(node)
+        return element
+
+    def open_chunks(self, array: Array, *, n_rows: int | None = None) -> Chunks | Contiguous | None:
+        """Return where the values lie, to be read past HDF5; see `chunks.open_chunks`."""
+        return open_chunks(self, array, n_rows=n_rows)
+
+    def layout(self, array: Array) -> Layout:
+        """Return how a dataset lies in the file; reads its header."""
+        return layout_of(array)
+
     def _node(self, path: str, n_links: int) -> Node:
         found: Node = self.root()
         for part in filter(None, path.split("/")):
@@ -280,11 +239,12 @@ class Handle:
         if link == h5py.h5l.TYPE_SOFT:
             return self._follow(parent, name, n_links)
         try:
-            found = open_member(parent, name) if link == h5py.h5l.TYPE_HARD else None
+            found: Any = open_member(parent, name) if link == h5py.h5l.TYPE_HARD else None
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             raise ElementError(f"{self._place_of(parent, name)} cannot be read ({error}).") from error
         if isinstance(found, h5py.Group) or (isinstance(found, h5py.Dataset) and not _is_elsewhere(found)):
-            return found
+            node: Node = found
+            return node
         if found is None:
             what = "is a link to another file, which is not followed"
         elif isinstance(found, h5py.Dataset):
@@ -306,10 +266,6 @@ class Handle:
 
     def _place_of(self, parent: h5py.Group, name: str) -> str:
         return self.place(f"{(parent.name or '').rstrip('/')}/{name}")
-
-    def place(self, path: str) -> str:
-        """Return how messages name an element: file and HDF5 path."""
-        return f"{self.name}:{path}"
 
     def pread(self, offset: int, length: int) -> bytes:
         """Read bytes of the file past HDF5 and its lock; any thread may.
@@ -333,19 +289,6 @@ class Handle:
     def close(self) -> None:
         """Close the file; reading afterwards raises `FileChangedError`."""
         self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def members(group: h5py.Group) -> list[str]:
-    """Return the names in a group that are text; those that are not UTF-8 nobody can ask for."""
-    return [name for name in group if isinstance(name, str)]
 
 
 def _link_type(parent: Node, name: str) -> int | None:

@@ -7,6 +7,7 @@ that mean nothing there, and crash. So lists of groups are made anew, and take o
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,11 @@ from h5py import h5, h5a, h5d, h5g, h5o, h5p, h5s, h5t
 from cellasso.store.hdf5.stored_values import Known, attributes, refers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.handle import Node
+    from cellasso.store.hdf5.nodes import Node
 
 TEXTS = {
     cset: h5t.py_create(h5py.string_dtype(encoding))
@@ -63,6 +64,14 @@ def create_like(
     created = h5py.Dataset(made)
     copy_attributes(source, created, plist)
     return created
+
+
+@contextmanager
+def scratch_copies(sources: Sequence[h5py.Dataset], shapes: Sequence[tuple[int, ...]]) -> Iterator[list[h5py.Dataset]]:
+    """Lend empty datasets like others, of other shapes, in a file that is in memory alone."""
+    with h5py.File("scratch", "w", driver="core", backing_store=False) as file:
+        pairs = enumerate(zip(sources, shapes, strict=True))
+        yield [create_like(source, file, str(number), shape) for number, (source, shape) in pairs]
 
 
 class Templates:
