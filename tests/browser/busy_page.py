@@ -6,8 +6,8 @@ import panel as pn
 from bokeh.io import curdoc
 from panel.io.state import set_curdoc
 
+from cellasso_app.panels.selection.component import SelectionPanel
 from cellasso_app.runtime.jobs import Steps, together
-from cellasso_app.ui.components import SelectionPanel
 
 DELAYS = 6
 """Turns of the event loop between the two, at most."""

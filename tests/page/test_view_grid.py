@@ -10,17 +10,20 @@ from stepping import until
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_up_to_four_views_lie_side_by_side_in_the_order_they_were_made(dataset):
+def test_views_lie_in_rows_of_two_and_the_last_one_fills_its_row(dataset):
     views = Views(Session(dataset))
     until(lambda: not views.active.bar.busy)
-    for n in range(1, 5):
+    assert views.layout.ncols == 2
+    columns = {1: ["1 / -1"], 2: ["auto"] * 2, 3: ["auto", "auto", "1 / -1"], 4: ["auto"] * 4}
+    for expected in columns.values():
         assert list(views.layout) == [view.layout for view in views.views]
-        assert [view.number for view in views.views] == list(range(n))
+        assert [view.layout.styles["grid-column"] for view in views.views] == expected
         views.add()
     assert len(views.views) == 4
     views.remove(views.views[1])
     assert [view.number for view in views.views] == [0, 2, 3]
     assert list(views.layout) == [view.layout for view in views.views]
+    assert [view.layout.styles["grid-column"] for view in views.views] == columns[3]
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -18,11 +18,13 @@ from bokeh.server.contexts import ApplicationContext
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from cellasso_app.panels.opening.component import Notice
 from cellasso_app.runtime.jobs import UNEXPECTED
 from cellasso_app.server import guard as guarding
 from cellasso_app.server import serve as serving
 from cellasso_app.server.guard import Door
-from cellasso_app.ui.components import Notice
+from cellasso_app.server.open_files import Catalogue
+from cellasso_app.server.page import page_or_notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -484,7 +486,7 @@ def test_a_failing_page_tells_nothing_of_the_server(listening, monkeypatch, capl
         raise RuntimeError("/home/secret/path")
 
     monkeypatch.setattr(serving, "page", fail)
-    shown = serving.page_or_notice(serving.Catalogue([]), tmp_path)
+    shown = page_or_notice(Catalogue([]), tmp_path)
     assert shown.text == UNEXPECTED
     assert "/home/secret/path" in caplog.text
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from cellasso.color.palettes import Scale
-from cellasso_app.figures.dotplot import short_names
-from cellasso_app.render.labels import place
+from cellasso_app.render.labels import place, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 
-from cellasso_app.ui.components import CellsPanel
+from cellasso_app.panels.cells.component import CellsPanel
 from cellasso_app.views.embedding.view import EmbeddingView
 
 if TYPE_CHECKING:
@@ -15,18 +15,11 @@ if TYPE_CHECKING:
 
 MAX_VIEWS = 4
 
-LINES = {
-    "display": "grid",
-    "grid-template-columns": "repeat(2, minmax(0, 1fr))",
-    "grid-auto-rows": "minmax(0, 1fr)",
-    "min-width": "0",
-    "gap": "1px",
-    "background": "var(--line)",
-}
-"""Style of what views lie in: rows of two, a thin line between them."""
+LINES = {"min-width": "0", "gap": "1px", "background": "var(--line)"}
+"""Style of what views lie in: a thin line between them."""
 
-ALONE = ":host > :last-child:nth-child(odd) { grid-column: 1 / -1; }"
-"""One that is alone in its row takes all of it."""
+WHOLE_ROW = "1 / -1"
+"""The columns of one that is alone in its row."""
 
 
 class Views:
@@ -45,7 +38,7 @@ class Views:
         self.cells_panel = CellsPanel(
             on_message=self._receive, on_refused=self._refuse, sizing_mode="stretch_both", margin=0
         )
-        self.layout = pn.Column(sizing_mode="stretch_both", margin=0, styles=LINES, stylesheets=[ALONE])
+        self.layout = pn.GridBox(ncols=2, sizing_mode="stretch_both", margin=0, styles=LINES)
         self._add()
         session.param.watch(self._mark, ["active"])
 
@@ -104,6 +97,9 @@ class Views:
         self.active.status.warning = sentence
 
     def _arrange(self) -> None:
+        for view in self.views:
+            alone = view is self.views[-1] and len(self.views) % 2
+            view.layout.styles = {**view.layout.styles, "grid-column": WHOLE_ROW if alone else "auto"}
         self.layout.objects = [view.layout for view in self.views]
         self._mark()
 

@@ -21,15 +21,17 @@ from bokeh.server.server import BaseServer
 from bokeh.settings import settings
 
 from cellasso.core.errors import CellassoError
+from cellasso_app.panels.opening.component import Notice
 from cellasso_app.render import compiling
 from cellasso_app.runtime.jobs import stop as stop_work
 from cellasso_app.server.entrance import Entrance
 from cellasso_app.server.guard import Door, Keeper, guard, let_in, port_of, take_token
 from cellasso_app.server.index_option import add_index_options, index_option
-from cellasso_app.server.serve import STRETCHED, Catalogue, page_or_notice, reached, warm_up
+from cellasso_app.server.open_files import Catalogue
+from cellasso_app.server.page import WHOLE, page_or_notice
+from cellasso_app.server.serve import reached, warm_up
 from cellasso_app.server.shared_token import shared_token
 from cellasso_app.server.token import add_token_options, token_option
-from cellasso_app.ui.components import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,4 +165,4 @@ def _tornado(server: BaseServer) -> BokehTornado:
 
 
 def _show(sentence: str) -> None:
-    Notice(text=sentence, **STRETCHED).servable()
+    Notice(text=sentence, **WHOLE).servable()

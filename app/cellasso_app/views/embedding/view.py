@@ -20,8 +20,8 @@ from cellasso_app.render.legend import codes_of
 from cellasso_app.runtime.jobs import Lane, Turns, when_live
 from cellasso_app.state.axes import Axes
 from cellasso_app.state.drawing_options import SAID, offered
-from cellasso_app.ui.components import CellsLayer, CellsPanel, PlotBar, StatusLine
 from cellasso_app.views.embedding.choices import Choices
+from cellasso_app.views.embedding.component import CellsLayer, PlotBar, StatusLine
 from cellasso_app.views.embedding.figure import EmbeddingPlot
 from cellasso_app.views.embedding.loader import Asked, Loaded, load, n_cells, rescaled
 from cellasso_app.views.embedding.picking import Picking
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cellasso.selection.recipe import Operation
     from cellasso_app.runtime.jobs import Reports
     from cellasso_app.state.session import Session
+    from cellasso_app.ui.component import Component
 
 NO_EMBEDDING = (
     "This file has no embedding to draw: obsm holds no array of two or more columns with a row per cell."
@@ -89,7 +90,7 @@ class EmbeddingView:
     number
         Which of the views side by side it is.
     cells_panel
-        Where the legend is shown; a new one if there is none yet.
+        Where the columns and the legend of the view that is chosen are shown.
     picking
         Through which strokes and clicks select; that of the first view, for a further one.
     on_arrange
@@ -99,8 +100,8 @@ class EmbeddingView:
     def __init__(
         self,
         session: Session,
-        number: int = 0,
-        cells_panel: CellsPanel | None = None,
+        number: int,
+        cells_panel: Component,
         *,
         picking: Picking | None = None,
         on_arrange: Callable[[str], None] | None = None,
@@ -147,9 +148,7 @@ class EmbeddingView:
             margin=0,
         )
         self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0, text=self._awaited())
-        self.cells_panel = cells_panel or CellsPanel(
-            on_message=self._on_message, on_refused=self._fail_turn, sizing_mode="stretch_both", margin=0
-        )
+        self.cells_panel = cells_panel
         self.layout = self._lay_out()
         self._watched = [
             session.param.watch(
@@ -378,7 +377,7 @@ class EmbeddingView:
         self.bar.busy = False
         session, shown = self._session, self._complete
         if self.is_active:
-            self.cells_panel.busy = False
+            self.cells_panel.param.update(busy=False)
         if shown is None:
             if self.is_active:
                 self.cells_panel.param.update(active="", legend=None)
@@ -563,7 +562,7 @@ class EmbeddingView:
             allowed = cells.shown(style, states)
             found = cells.plane.nearest(x, y, reach, allowed)
             if found is None:
-                return {"type": "tip", "number": number}
+                return {"type": "tip", "number": number, "name": "", "rows": None, "x": 0.0, "y": 0.0}
             for name in columns:
                 if name not in told:
                     told[name] = dataset.read_obs(name)
@@ -721,7 +720,7 @@ class EmbeddingView:
         known = self._session.columns()
         names = {column["name"] for column in known}
         sums = [{"name": name, "kind": "sum"} for name in self._session.cell_sums() if name not in names]
-        self.cells_panel.columns = known + sums
+        self.cells_panel.param.update(columns=known + sums)
 
 
 def _too_many(n: int) -> str:

@@ -1,7 +1,7 @@
 // The cells on the page: a canvas under Bokeh's figure, which has the ranges, the axes and the tools. What the server
 // drew moves with the ranges at once, and is replaced when the next picture comes. Few cells come as they are and are
 // drawn here as dots at every zoom. Colours are a table: hiding or recolouring needs no new picture.
-export function render({ model }) {
+export function render({ model, el }) {
   const canvas = h("canvas", { class: "cells", "aria-hidden": "true" });
   const mark = h("div", { class: "mark", hidden: true });
   const tip = h("div", { class: "tip", role: "tooltip", "aria-label": "Cell", hidden: true });
@@ -295,21 +295,21 @@ export function render({ model }) {
     else if (message.type === "colors") { setColors(message.colors, message.hidden); recolor(); }
     else if (message.type === "clear") { newest = message.number; shown = null; labels = []; leave(); paint(); }
     else if (message.type === "view") setView(message);
-    else if (message.type === "tip") tell(message);
+    else if (message.type === "tip") describe(message);
     else if (message.type === "file") {
       const url = URL.createObjectURL(new Blob([message.bytes]));
       h("a", { href: url, download: message.name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60000);
     }
   });
-  listen(model, "cellasso-paint", (event) => {
+  listen(model, el, "cellasso-paint", (event) => {
     const { column, code, color: text, hidden } = event.detail;
     if (column !== model.column) return;
     if (text) table[code] = (table[code] & 0xff000000) | (opaque(text) & 0xffffff);
     if (hidden !== undefined) table[code] = hidden ? table[code] & 0xffffff : table[code] | 0xff000000;
     recolor();
   });
-  listen(model, "cellasso-light", (event) => {
+  listen(model, el, "cellasso-light", (event) => {
     const { column, codes } = event.detail;
     const next = codes && column === model.column ? new Set(codes) : null;
     if (!next && !lit) return;
@@ -346,7 +346,7 @@ export function render({ model }) {
     waiting = false;
     tip.hidden = mark.hidden = true;
   };
-  const tell = (message) => {
+  const describe = (message) => {
     if (message.number !== questions) return;
     waiting = false;
     ask();

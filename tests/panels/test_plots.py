@@ -16,11 +16,9 @@ from bokeh.models import Scatter
 import cellasso
 from cellasso.color.palettes import COLOR_MAPS
 from cellasso.stats.group_summary import summarise_groups
-from cellasso_app.figures.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
-from cellasso_app.panels import genes
-from cellasso_app.panels.genes import GenesView, _axis_names, _summarise
-from cellasso_app.render.coloring_cache import kept_colors as kept_of
-from cellasso_app.render.columns import ColorBy, Source
+from cellasso_app.panels.plots.controller import PlotsView, _axis_names, _summarise
+from cellasso_app.panels.plots.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
+from cellasso_app.render.columns import Source
 from cellasso_app.state.session import Session
 from conftest import make_mdata, write
 from stepping import run_steps, until
@@ -135,7 +133,7 @@ def test_genes_of_different_matrices_come_from_their_own(adata, path):
 
 
 def test_groups_beyond_what_fits_are_counted_and_their_cells_in_no_row(path, adata, monkeypatch):
-    monkeypatch.setattr("cellasso_app.panels.genes.MAX_GROUPS", 2)
+    monkeypatch.setattr("cellasso_app.panels.plots.controller.MAX_GROUPS", 2)
     with cellasso.open(path) as dataset:
         summed = _summarise(dataset, GENES[:2], [Source(None)] * 2, "kind", known={}, progress=lambda _: None)
     assert summed.groups == (HOSTILE, "T")
@@ -270,7 +268,7 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
     with cellasso.open(path) as dataset:
         session = Session(dataset)
         session.normalise = False
-        view = GenesView(session)
+        view = PlotsView(session)
         session.add_gene("alpha")
         session.add_gene("mid")
         until(lambda: not view.bar.busy and view._pane.visible)
@@ -285,26 +283,10 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("many", [True, False])
-def test_of_very_many_cells_the_first_gene_suggested_is_read_before_it_is_chosen(path, monkeypatch, many):
-    monkeypatch.setattr(genes, "READ_AHEAD", 1 if many else 10**9)
-    with cellasso.open(path) as dataset:
-        session, sent = Session(dataset), []
-        view = GenesView(session)
-        monkeypatch.setattr(view.panel, "_send_msg", sent.append)
-        column = session.resolve(ColorBy("gene", "alpha"))
-        monkeypatch.setattr(session, "needs_scan", lambda _: not many)
-        view._on_message({"type": "search", "text": "alph", "number": 1})
-        until(lambda: sent)
-        until(lambda: not view._reading_ahead._running)
-        assert (kept_of(dataset).get(column) is not None) == many
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_dots_wait_for_the_picture_of_the_cells(path):
     with cellasso.open(path) as dataset:
         session = Session(dataset)
-        view = GenesView(session)
+        view = PlotsView(session)
         session.settled = False
         session.add_gene("alpha")
         session.group_by = "kind"

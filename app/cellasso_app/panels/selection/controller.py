@@ -10,9 +10,9 @@ from cellasso.core.errors import ExportError
 from cellasso.stats.group_summary import count_groups
 from cellasso.write.export import Exported
 from cellasso.write.table import write_table
+from cellasso_app.panels.selection.component import SelectionPanel
 from cellasso_app.render.columns import color_by_obs
 from cellasso_app.runtime.jobs import Lane
-from cellasso_app.ui.components import SelectionPanel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

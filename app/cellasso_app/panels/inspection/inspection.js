@@ -1,5 +1,5 @@
 // What is in the file: problems first, then what it costs, then the tree. Opened from the app bar.
-export function render({ model }) {
+export function render({ model, el }) {
   const facts = h("p", { class: "facts" });
   const body = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Report" });
   const copy = h("button", { type: "button", class: "plain", onclick: async () => {
@@ -11,7 +11,7 @@ export function render({ model }) {
   const dialog = h("dialog", { class: "inspection", "aria-labelledby": "inspection-title", tabindex: "-1" },
     h("div", { class: "top" }, h("div", {}, title, facts), copy, iconButton("close", "Close", () => dialog.close(), "Esc")), body);
 
-  document.addEventListener("cellasso-inspect", () => {
+  listen(model, el, "cellasso-inspect", () => {
     showModal(dialog);
     if (!model.report.sections) model.send_msg({ type: "inspect" });
   });

@@ -1,4 +1,4 @@
-export function render({ model }) {
+export function render({ model, el }) {
   const list = h("div", { class: "scroll", role: "group", "aria-label": "Columns of obs" });
   const search = h("input", { type: "search", placeholder: "Find a column", "aria-label": "Find a column", oninput: () => show() });
   const bar = progressBar();
@@ -40,9 +40,9 @@ export function render({ model }) {
   const categories = (data) => {
     const largest = Math.max(1, ...data.rows.map((row) => row.count));
     const hidden = new Set(model.hidden[model.active] ?? []);
-    const light = (codes) => document.dispatchEvent(new CustomEvent("cellasso-light", { detail: { column: model.active, codes } }));
+    const light = (codes) => tell(el, "cellasso-light", { column: model.active, codes });
     // the layer has the colours: it need not wait for the server's answer
-    const paint = (row, change) => document.dispatchEvent(new CustomEvent("cellasso-paint", { detail: { column: model.active, code: row.code, ...change } }));
+    const paint = (row, change) => tell(el, "cellasso-paint", { column: model.active, code: row.code, ...change });
     const box = h("div", { class: "legend", role: "group", "aria-label": `Legend of ${model.active}`, onpointerleave: () => light(null) }, data.rows.map((row) => {
       const color = model.colors[row.label] ?? row.color, off = hidden.has(row.label);
       const swatch = h("input", { type: "color", class: "swatch", value: color, "aria-label": `Colour of ${row.label}`, title: "Change the colour",

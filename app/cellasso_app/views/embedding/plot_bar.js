@@ -1,5 +1,5 @@
 // The tools are Bokeh's, armed by name; the modifier keys at the start of a stroke say how it combines.
-export function render({ model }) {
+export function render({ model, el }) {
   const dims = ["x", "y"].map((axis, at) => select(`Dimension along ${axis}`, [], "", (value) => {
     const chosen = [...model.dims];
     chosen[at] = Number(value);
@@ -34,7 +34,7 @@ export function render({ model }) {
   };
   const zoom = (factor) => model.send_msg({ type: "zoom", factor });
 
-  listen(model, "pointerdown", (event) => {
+  listen(model, el, "pointerdown", (event) => {
     const operation = event.shiftKey && event.altKey ? "intersect" : event.shiftKey ? "add" : event.altKey ? "subtract" : "replace";
     const polygon = bokehModel(`${model.figure}-tool-polygon`);
     if (polygon?.active && Array.from(polygon.overlay.xs).length) return; // its first click has said it
@@ -42,7 +42,7 @@ export function render({ model }) {
     last = operation;
   }, { capture: true });
   let last = "replace";
-  listen(model, "keydown", (event) => {
+  listen(model, el, "keydown", (event) => {
     if (!model.active || typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!model.embedding && !model.pair.length) return;
     const action = { p: () => arm("pan"), l: () => arm("lasso"), b: () => arm("box"), g: () => arm("polygon"), f: () => model.send_msg({ type: "fit" }), "+": () => zoom(0.5), "-": () => zoom(2) }[event.key.toLowerCase()];
@@ -53,7 +53,7 @@ export function render({ model }) {
   const remove = iconButton("close", "Close this view", () => model.send_msg({ type: "remove" }));
   watch(model, ["several", "full"], () => { remove.hidden = !model.several; add.hidden = model.full; });
   const pair = pairDialog(model);
-  const options = drawingOptions(model);
+  const options = drawingOptions(model, el);
   const figures = figureMenu(model);
   const zoomed = [iconButton("plus", "Zoom in", () => zoom(0.5), "+"), iconButton("minus", "Zoom out", () => zoom(2), "-")];
   for (const button of zoomed) button.classList.add("zoom");
@@ -94,10 +94,10 @@ export function render({ model }) {
 }
 
 // How cells are drawn: size, order, colours of values, names, and what the pointer tells.
-function drawingOptions(model) {
+function drawingOptions(model, el) {
   const choose = (choice) => model.send_msg({ type: "drawing", choice });
   const { panel, button } = popover("options", "How cells are drawn", "O");
-  listen(model, "keydown", (event) => {
+  listen(model, el, "keydown", (event) => {
     if (model.active && !typing(event) && !event.ctrlKey && !event.metaKey && !event.altKey && event.key.toLowerCase() === "o") panel.togglePopover();
   });
   const pick = (label, choices, value, onchange) => {

@@ -1,24 +1,24 @@
-export function render({ model }) {
+export function render({ model, el }) {
   const file = h("span", { class: "file", title: "Open file" });
   const fileChoice = select("File", [], "", (name) => { location.search = `?file=${encodeURIComponent(name)}`; }, { class: "quiet" });
   const modality = select("Modality", [], "", (value) => model.send_msg({ type: "modality", value }), { class: "quiet" });
   const cells = h("span", { class: "cells", role: "status", "aria-label": "Cells" });
   const undo = iconButton("undo", "Undo", () => model.send_msg({ type: "undo" }), "Ctrl+Z");
   const redo = iconButton("redo", "Redo", () => model.send_msg({ type: "redo" }), "Ctrl+Shift+Z");
-  const theme = iconButton("theme", "Dark theme", () => setTheme(document.documentElement.dataset.theme !== "dark"), "D");
-  const inspect = iconButton("inspect", "Inspect this file", () => document.dispatchEvent(new CustomEvent("cellasso-inspect")), "I");
-  const panels = [panelButton("left", "Columns panel", "["), panelButton("right", "Genes panel", "]")];
+  const theme = iconButton("theme", "Dark theme", () => choose(homeOf(el).dataset.theme !== "dark"), "D");
+  const inspect = iconButton("inspect", "Inspect this file", () => tell(el, "cellasso-inspect"), "I");
+  const panels = [panelButton(model, el, "left", "Columns panel", "["), panelButton(model, el, "right", "Genes panel", "]")];
   const help = keysDialog();
   const helpButton = iconButton("help", "Keys", () => showModal(help), "?");
 
-  const setTheme = (dark) => {
-    document.documentElement.dataset.theme = dark ? "dark" : "light";
+  const show = (dark) => {
     theme.setAttribute("aria-pressed", String(dark));
     try { localStorage.setItem("cellasso-theme", dark ? "dark" : "light"); } catch { /* private window */ }
     model.send_msg({ type: "theme", dark });
   };
+  const choose = (dark) => { setTheme(homeOf(el), dark); show(dark); };
 
-  document.addEventListener("keydown", (event) => {
+  listen(model, el, "keydown", (event) => {
     if (typing(event)) return;
     const key = event.key.toLowerCase();
     if ((event.ctrlKey || event.metaKey) && key === "z") {
@@ -31,7 +31,7 @@ export function render({ model }) {
     else if (key === "[") panels[0].click();
     else if (key === "]") panels[1].click();
     else if (key === "i") inspect.click();
-    else if (key === "d") setTheme(document.documentElement.dataset.theme !== "dark");
+    else if (key === "d") theme.click();
   });
 
   watch(model, ["files", "file"], () => {
@@ -55,7 +55,10 @@ export function render({ model }) {
     undo.setAttribute("aria-disabled", String(!model.can_undo));
     redo.setAttribute("aria-disabled", String(!model.can_redo));
   });
-  setTheme(takeStoredTheme());
+  atHome(model, el, (home) => {
+    home.tabIndex = -1; // a click anywhere in the explorer gives it the keys
+    show(takeStoredTheme(home));
+  });
 
   return h("header", { class: "appbar" },
     h("h1", { class: "brand", style: { margin: 0 } }, icon("brand"), "cellasso"),
@@ -63,14 +66,14 @@ export function render({ model }) {
     h("span", { class: "end" }, undo, redo, h("span", { class: "gap" }), panels, inspect, theme, helpButton), help);
 }
 
-function panelButton(side, label, key) {
-  const button = iconButton(side, label, () => set(document.documentElement.dataset[side] === "hidden"), key);
+function panelButton(model, el, side, label, key) {
+  const button = iconButton(side, label, () => set(homeOf(el), homeOf(el).dataset[side] === "hidden"), key);
   button.classList.add("panel");
-  const set = (shown) => {
-    document.documentElement.dataset[side] = shown ? "shown" : "hidden";
+  const set = (home, shown) => {
+    home.dataset[side] = shown ? "shown" : "hidden";
     button.setAttribute("aria-pressed", String(shown));
   };
-  set(document.documentElement.dataset[side] !== "hidden");
+  atHome(model, el, (home) => set(home, home.dataset[side] !== "hidden"));
   return button;
 }
 

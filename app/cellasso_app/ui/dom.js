@@ -69,11 +69,27 @@ const release = (control, gone, next) => {
   const focused = control.getRootNode().activeElement;
   if (gone && focused && (focused === control || control.contains(focused))) next.focus({ preventScroll: true });
 };
-// Listens on the page for as long as the component is on it.
-const listen = (model, type, handler, options) => {
-  document.addEventListener(type, handler, options);
-  model.on("remove", () => document.removeEventListener(type, handler, options));
+// The explorer's outermost element, through all shadow roots; the page may hold other things, another explorer too.
+const homeOf = (node) => {
+  for (let at = node; at; at = at.parentNode ?? at.host) if (at.classList?.contains("cellasso")) return at;
+  return null;
 };
+const atHome = (model, el, then) => {
+  let gone = false;
+  model.on("remove", () => { gone = true; });
+  const look = () => {
+    const home = homeOf(el);
+    if (home) then(home);
+    else if (!gone) setTimeout(look, 10); // not on the page yet
+  };
+  look();
+};
+// Listens in the explorer for as long as the component is on it.
+const listen = (model, el, type, handler, options) => atHome(model, el, (home) => {
+  home.addEventListener(type, handler, options);
+  model.on("remove", () => home.removeEventListener(type, handler, options));
+});
+const tell = (el, type, detail) => homeOf(el)?.dispatchEvent(new CustomEvent(type, { detail }));
 const watch = (model, names, update) => {
   for (const name of names) model.on(name, update);
   update();
@@ -91,24 +107,29 @@ const progressBar = () => {
   };
   return bar;
 };
-// While a dialog is open the page behind it takes no keys, wherever in the dialog the focus is.
+// While a dialog is open the explorer behind it takes no keys, wherever in the dialog the focus is.
 const showModal = (dialog) => {
   if (dialog.open) return;
-  const page = document.documentElement;
-  page.toggleAttribute("data-modal", true);
-  dialog.addEventListener("close", () => page.toggleAttribute("data-modal", false), { once: true });
+  const home = homeOf(dialog);
+  home.toggleAttribute("data-modal", true);
+  dialog.addEventListener("close", () => home.toggleAttribute("data-modal", false), { once: true });
   dialog.showModal();
 };
 const typing = (event) => {
   const target = event.composedPath()[0];
-  if (document.documentElement.hasAttribute("data-modal")) return true;
+  if (event.currentTarget.hasAttribute("data-modal")) return true;
   return target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName));
 };
+// The served page around the explorer follows its theme.
+const setTheme = (home, dark) => {
+  home.dataset.theme = dark ? "dark" : "light";
+  home.dispatchEvent(new CustomEvent("cellasso-theme", { detail: home.dataset.theme, bubbles: true, composed: true }));
+};
 // Pages without an app bar look as the last one with it did.
-const takeStoredTheme = () => {
+const takeStoredTheme = (home) => {
   let stored = null;
   try { stored = localStorage.getItem("cellasso-theme"); } catch { /* private window */ }
   const dark = stored ? stored === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  setTheme(home, dark);
   return dark;
 };

@@ -9,6 +9,7 @@ from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LinearColorMa
 from bokeh.plotting import figure
 
 from cellasso.color.palettes import COLOR_MAPS
+from cellasso_app.render.labels import short_names
 from cellasso_app.ui.theme import FONT, INKS
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.stats.group_summary import GroupSummary
-
-LONGEST = 32
-"""Letters of a group's name on the axis; the whole name stands in the tooltip."""
 
 COLUMNS = ("gene", "group", "name", "mean", "fraction", "cells", "size")
 
@@ -115,12 +113,6 @@ class Dotplot:
             "size": dot_size(np.nan_to_num(fraction), largest_dot(len(genes))),
         }
         self.figure.update(min_height=_height(groups, genes, MIN_ROW), max_height=_height(groups, genes, MAX_ROW))
-
-
-def short_names(names: Sequence[str], longest: int = LONGEST) -> list[str]:
-    """Return names cut in the middle where they would push the dots aside, all different still."""
-    cut = [n if len(n) <= longest else f"{n[: longest - 11]}…{n[-10:]}" for n in names]
-    return [f"{short} ({i + 1})" if cut.count(short) > 1 else short for i, short in enumerate(cut)]
 
 
 def color_limits(summary: GroupSummary) -> tuple[float, float]:
