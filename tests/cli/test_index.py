@@ -243,11 +243,11 @@ atexit.register(end)
 import cellasso, h5py
 from cellasso.column_index import build
 from cellasso.core.errors import Cancelled
-from cellasso_app.runtime import jobs
+from cellasso_app.runtime import pools
 from cellasso_app.server import background, open_files, serve
 def read(_matrix):
     begun.set()
-    while not jobs.is_stopping():
+    while not pools.is_stopping():
         time.sleep(0.01)
     if ending.wait(0.5):  # nobody has waited for this thread
         with h5py._objects.phil:

@@ -10,7 +10,7 @@ import pytest
 import cellasso
 from cellasso_app.panels.genes import controller as genes
 from cellasso_app.panels.genes.controller import GenesView
-from cellasso_app.render.coloring_cache import kept_colors as kept_of
+from cellasso_app.render.coloring_cache import coloring_cache as cache_of
 from cellasso_app.render.columns import ColorBy
 from cellasso_app.state.session import Session
 from conftest import write
@@ -37,4 +37,4 @@ def test_of_very_many_cells_the_first_gene_suggested_is_read_before_it_is_chosen
         view._on_message({"type": "search", "text": "alph", "number": 1})
         until(lambda: sent)
         until(lambda: not view._reading_ahead._running)
-        assert (kept_of(dataset).get(column) is not None) == many
+        assert (cache_of(dataset).get(column) is not None) == many

@@ -23,7 +23,8 @@ from tornado.httpclient import AsyncHTTPClient
 
 from cellasso_app.server import incoming
 from cellasso_app.server import serve as serving
-from cellasso_app.server.guard import MAX_LOGGED, Door
+from cellasso_app.server.access_policy import AccessPolicy
+from cellasso_app.server.guard import MAX_LOGGED
 from cellasso_app.server.incoming import Incoming, Refused, Unreadable
 from cellasso_app.server.open_files import Catalogue
 from cellasso_app.server.page import page as page_of
@@ -94,7 +95,9 @@ def page(folder: Path) -> Iterator[tuple[Server, str]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     catalogue = Catalogue([folder / "cells.h5ad"], index=False)
-    server = serving._listen(lambda: page_of(catalogue, folder / "exports"), "127.0.0.1", [port], Door.of("127.0.0.1"))
+    server = serving._listen(
+        lambda: page_of(catalogue, folder / "exports"), "127.0.0.1", [port], AccessPolicy.of("127.0.0.1")
+    )
     server.start()
 
     async def fetched() -> str:

@@ -14,9 +14,9 @@ from cellasso_app.panels.inspection.controller import describe
 from cellasso_app.panels.plots.controller import PlotsView
 from cellasso_app.panels.problems.component import Problems
 from cellasso_app.panels.selection.controller import SelectionView
-from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
+from cellasso_app.render.coloring_cache import READ_AHEAD, coloring_cache
 from cellasso_app.render.columns import ColorBy
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.state.session import Session
 from cellasso_app.ui.component import ROOT, THEME
 
@@ -87,10 +87,10 @@ class Explorer(pn.viewable.Viewer):
         )
         self.problems = Problems(sizing_mode="stretch_width", margin=0, visible=False)
         self.inspection = Inspection(on_message=self._on_message, height=0, margin=0)
-        self._inspecting: Lane[dict[str, Any]] = Lane(
+        self._inspecting: LatestJob[dict[str, Any]] = LatestJob(
             self._show_report, lambda error: self._show_report({"error": error})
         )
-        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
+        self._reading_ahead: LatestJob[None] = LatestJob(lambda _: None, lambda _: None)
         self._is_ahead = dataset.n_obs < READ_AHEAD
         session.param.watch(self._read_ahead, ["settled"])
         session.param.watch(self._refresh, ["selection", "modality"])
@@ -148,7 +148,7 @@ class Explorer(pn.viewable.Viewer):
         kinds = ("category", "boolean", "number")  # these are read fast, the first ones fastest
         named = [(kinds.index(c["kind"]), c["name"]) for c in session.columns() if c["kind"] in kinds]
         columns = [session.resolve(ColorBy("obs", name)) for _, name in sorted(named, key=lambda each: each[0])]
-        kept = kept_colors(session.dataset)
+        kept = coloring_cache(session.dataset)
 
         def job(progress: Progress) -> None:
             for column in columns:

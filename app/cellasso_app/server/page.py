@@ -10,9 +10,11 @@ import panel as pn
 import param
 
 from cellasso_app.panels.opening.component import Notice, Opening
-from cellasso_app.runtime.jobs import UNEXPECTED, Lane, pool, when_live
+from cellasso_app.runtime.document_loop import when_live
+from cellasso_app.runtime.jobs import UNEXPECTED, LatestJob
+from cellasso_app.runtime.pools import pool
 from cellasso_app.server.open_files import shortened
-from cellasso_app.state.session import survey
+from cellasso_app.state.session import prefetch_metadata
 from cellasso_app.ui.component import Component, script
 
 if TYPE_CHECKING:
@@ -58,15 +60,15 @@ def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
         frame[:] = [explorer, tab]
         tab.title = f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso"
         _set_title(tab.title)
-        trying = Lane(explorer.tell_of, lambda _: None)
+        trying = LatestJob(explorer.tell_of, lambda _: None)
         trying.submit(lambda _: catalogue.problems())
 
     def say(sentence: str) -> None:
         others = [name for name in catalogue.names if name != asked]
         frame[:] = [Notice(text=sentence, files=others if asked else [], **STRETCHED), tab]
 
-    lane = Lane(fill, say)
-    when_live(lambda: lane.submit(lambda _: opened.result()))
+    waiting = LatestJob(fill, say)
+    when_live(lambda: waiting.submit(lambda _: opened.result()))
     return frame
 
 
@@ -84,7 +86,7 @@ def _open(catalogue: Catalogue, name: str | None) -> tuple[str, Dataset]:
     import cellasso_app.page.explorer  # noqa: F401, PLC0415 - takes a second, here beside the event loop
 
     name, dataset = catalogue.find(name)
-    survey(dataset)
+    prefetch_metadata(dataset)
     return name, dataset
 
 

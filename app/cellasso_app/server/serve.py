@@ -18,10 +18,11 @@ from panel.io.server import get_server
 
 from cellasso.core.errors import CellassoError
 from cellasso_app.render import compiling
-from cellasso_app.runtime.jobs import pool
-from cellasso_app.runtime.jobs import stop as stop_work
+from cellasso_app.runtime.pools import pool
+from cellasso_app.runtime.pools import stop as stop_work
+from cellasso_app.server.access_policy import AccessPolicy, is_unspecified
 from cellasso_app.server.entrance import Entrance
-from cellasso_app.server.guard import Door, guard, is_unspecified, port_of
+from cellasso_app.server.guard import guard, port_of
 from cellasso_app.server.open_files import Catalogue
 from cellasso_app.server.page import page_or_notice
 from cellasso_app.server.token import new_token
@@ -78,8 +79,8 @@ def serve(
         return page_or_notice(catalogue, export_dir)
 
     shown = new_token() if token is None else token
-    door = Door.of(address, allow_hosts, shown)
-    server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), door)
+    policy = AccessPolicy.of(address, allow_hosts, shown)
+    server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), policy)
     entrance = Entrance(reached(address), port_of(server), shown, is_chosen=token is not None)
     try:
         said = entrance.announced(sys.stdout, f" (Ctrl-C stops it); exported subsets go to {export_dir}")
@@ -153,8 +154,10 @@ def warm_up(*, many: bool) -> None:
     threading.Thread(target=compiling.load, args=(run,), daemon=True, name="cellasso-loading").start()
 
 
-def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int], door: Door) -> Server:
-    """Return a server behind a door that has taken the first port that is free."""
+def _listen(
+    build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int], policy: AccessPolicy
+) -> Server:
+    """Return a guarded server that has taken the first port that is free."""
     problem = ""
     for port in ports:
         try:
@@ -162,7 +165,7 @@ def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iter
         except OSError as error:
             problem = error.strerror or str(error)
         else:
-            guard(server, door)
+            guard(server, policy)
             return server
     raise ServeError(f"{address}:{port} cannot be listened at ({problem}); choose another with --port.")
 

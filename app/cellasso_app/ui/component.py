@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from panel.custom import JSComponent
 
-from cellasso_app.runtime.jobs import Steps
+from cellasso_app.runtime.document_loop import DocumentLoop
 from cellasso_app.ui.messages import lacking, problem
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Component(JSComponent):
         super().__init__(**params)  # type: ignore[no-untyped-call] # Panel's has no types
         self._on_message = on_message
         self._on_refused = on_refused
-        self._steps = Steps()
+        self._document_loop = DocumentLoop()
         self.on_msg(self._told)
 
     # The next three are Panel's own and not public: pyproject.toml bounds its version for them.
@@ -105,9 +105,9 @@ class Component(JSComponent):
             return
         refused = problem(message, self.says)
         if not refused:
-            self._steps.take(partial(self._on_message, message))  # Panel calls without the document's lock
+            self._document_loop.call(partial(self._on_message, message))  # Panel calls without the document's lock
         elif self._on_refused is not None:
-            self._steps.take(partial(self._on_refused, refused))
+            self._document_loop.call(partial(self._on_refused, refused))
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to this part in the browser.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cellasso.core.errors import CellassoError
 from cellasso_app.panels.genes.component import GenesPanel
-from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
+from cellasso_app.render.coloring_cache import READ_AHEAD, coloring_cache
 from cellasso_app.render.columns import ColorBy
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.state.gene_list import find_genes, not_found
 from cellasso_app.state.session import MAX_GENES
 
@@ -42,11 +42,11 @@ class GenesView:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
-        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
-        self._preparing: Lane[None] = Lane(lambda _: None, lambda _: None)
+        self._searching: LatestJob[dict[str, Any]] = LatestJob(self._suggest, self._fail_gene)
+        self._reading_ahead: LatestJob[None] = LatestJob(lambda _: None, lambda _: None)
+        self._preparing: LatestJob[None] = LatestJob(lambda _: None, lambda _: None)
         self._prepared: tuple[str, str] | None = None
-        self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
+        self._checking: LatestJob[_Found] = LatestJob(self._take, self._fail_gene)
         self.panel = GenesPanel(
             on_message=self._on_message, on_refused=self._fail_gene, sizing_mode="stretch_width", margin=0
         )
@@ -149,7 +149,7 @@ class GenesView:
 
         def job(progress: Progress) -> None:
             if not session.needs_scan(column):
-                kept_colors(dataset).guess(dataset, column, progress=progress)
+                coloring_cache(dataset).guess(dataset, column, progress=progress)
 
         self._reading_ahead.submit(job)  # while the user still looks at what is suggested
 

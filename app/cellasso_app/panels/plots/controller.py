@@ -14,7 +14,8 @@ from cellasso.stats.group_summary import GroupSummary, count_groups
 from cellasso_app.panels.plots.component import DotplotKey, PlotsBar
 from cellasso_app.panels.plots.dotplot import Dotplot, color_limits, largest_dot
 from cellasso_app.render.columns import color_by_obs
-from cellasso_app.runtime.jobs import Lane, Steps
+from cellasso_app.runtime.document_loop import DocumentLoop
+from cellasso_app.runtime.jobs import LatestJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
@@ -58,8 +59,8 @@ class PlotsView:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: LRUCache[tuple[str, Source, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
-        self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
-        self._steps = Steps()
+        self._summing: LatestJob[_Summed] = LatestJob(self._show, self._fail, self._show_progress)
+        self._document_loop = DocumentLoop()
         self._to_sum: Callable[[Progress], _Summed] | None = None
         self.bar = PlotsBar(on_message=self._on_message, on_refused=self._refuse, sizing_mode="stretch_width", margin=0)
         self.key = DotplotKey(
@@ -107,7 +108,7 @@ class PlotsView:
             return _summarise(dataset, genes, sources, group_by, known=known, progress=progress)
 
         self._to_sum = job
-        self._steps.take(self._start_summing)  # when the picture, too, has heard of the change
+        self._document_loop.call(self._start_summing)  # when the picture, too, has heard of the change
 
     def _start_summing(self) -> None:
         """Begin when the picture of the cells has come: it shall not wait for the dots."""

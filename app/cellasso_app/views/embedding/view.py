@@ -14,10 +14,11 @@ from cellasso.points.point_index import Viewport
 from cellasso.raster.draw import Canvas, Cells, Dots, Style, draw
 from cellasso_app.figures.sheet import render
 from cellasso_app.render import compiling
-from cellasso_app.render.coloring_cache import kept_colors
+from cellasso_app.render.coloring_cache import coloring_cache
 from cellasso_app.render.columns import ColorBy
 from cellasso_app.render.legend import codes_of
-from cellasso_app.runtime.jobs import Lane, Turns, when_live
+from cellasso_app.runtime.document_loop import when_live
+from cellasso_app.runtime.jobs import LatestJob, SerialQueue
 from cellasso_app.state.axes import Axes
 from cellasso_app.state.drawing_options import SAID, offered
 from cellasso_app.views.embedding.choices import Choices
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from cellasso.matrix.matrix import Progress
     from cellasso.selection.recipe import Operation
-    from cellasso_app.runtime.jobs import Reports
+    from cellasso_app.runtime.jobs import JobContext
     from cellasso_app.state.session import Session
     from cellasso_app.ui.component import Component
 
@@ -120,13 +121,13 @@ class EmbeddingView:
         self._ready = False
         self._n_sent = 0
         self._under_way: Asked | None = None  # what is being read
-        self._reading: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
-        self._finishing: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
-        self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail, finishes=True)
-        self._naming: Lane[None] = Lane(lambda _: self._draw(), self._fail)
-        self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
-        self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
-        self.picking = picking or Picking(session, Turns(self._fail_turn))
+        self._reading: LatestJob[Loaded] = LatestJob(self._show_loaded, self._fail, self._show_progress)
+        self._finishing: LatestJob[Loaded] = LatestJob(self._show_loaded, self._fail, self._show_progress)
+        self._drawing: LatestJob[_Drawn] = LatestJob(self._show_drawn, self._fail, finishes=True)
+        self._naming: LatestJob[None] = LatestJob(lambda _: self._draw(), self._fail)
+        self._pointing: LatestJob[dict[str, Any]] = LatestJob(self._tell, self._fail_turn)
+        self._saving: LatestJob[dict[str, Any]] = LatestJob(self._hand_over, self._fail)
+        self.picking = picking or Picking(session, SerialQueue(self._fail_turn))
         self._choices = Choices(session, self.picking)
         name = f"view{number}"
         self.plot = EmbeddingPlot(name, dark=session.dark, on_view=self._set_view)
@@ -205,8 +206,8 @@ class EmbeddingView:
         """Stop following the session: the view was taken off the page."""
         for watcher in self._watched:
             self._session.param.unwatch(watcher)
-        for lane in (self._reading, self._finishing, self._drawing, self._pointing, self._saving):
-            lane.cancel()
+        for jobs in (self._reading, self._finishing, self._drawing, self._pointing, self._saving):
+            jobs.cancel()
 
     def _activate(self, *_events: object) -> None:
         """Take the session's choices over, or leave them to another view."""
@@ -253,12 +254,12 @@ class EmbeddingView:
         dataset, scale, shown = self._session.dataset, self._scale, self._loaded
         plane = shown.plane if shown is not None and shown.asked.axes == asked.axes else None
 
-        def job(reports: Reports[Loaded]) -> Loaded:
+        def job(reports: JobContext[Loaded]) -> Loaded:
             return load(dataset, asked, scale, plane, reports)
 
         self._under_way = asked
         read = [*(asked.axes.columns or ())]
-        if asked.color is not None and kept_colors(dataset).get(asked.color) is None:
+        if asked.color is not None and coloring_cache(dataset).get(asked.color) is None:
             read.append(asked.color)
         self._reading.submit(job, long=any(map(self._session.needs_scan, read)))
 
