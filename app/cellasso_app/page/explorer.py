@@ -95,7 +95,10 @@ class Explorer(pn.viewable.Viewer):
         session.param.watch(self._read_ahead, ["settled"])
         session.param.watch(self._refresh, ["selection", "modality"])
         self._refresh()
-        self._layout = pn.Column(
+        self._layout = self._lay_out(height)
+
+    def _lay_out(self, height: str) -> pn.Column:
+        return pn.Column(
             self.app_bar,
             self.problems,
             self.inspection,

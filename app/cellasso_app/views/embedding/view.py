@@ -12,7 +12,7 @@ from cellasso.color.coloring import Categories, Values
 from cellasso.color.palettes import Scale, color_table
 from cellasso.points.point_index import Viewport
 from cellasso.raster.draw import Canvas, Cells, Dots, Style, draw
-from cellasso_app.figures.sheet import render
+from cellasso_app.figures.figure import render
 from cellasso_app.render import compiling
 from cellasso_app.render.coloring_cache import coloring_cache
 from cellasso_app.render.columns import ColorBy

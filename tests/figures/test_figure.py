@@ -17,7 +17,9 @@ from PIL import Image
 
 from cellasso.color.palettes import COLOR_MAPS
 from cellasso.points.point_index import Viewport
-from cellasso_app.figures.sheet import INKS, ColorBar, Design, Label, Legend, Row, clean, number, render
+from cellasso_app.figures.design import ColorBar, Design, Label, Legend, Row
+from cellasso_app.figures.figure import render
+from cellasso_app.figures.sheet import INKS, clean, number
 
 SVG = "{http://www.w3.org/2000/svg}"
 VIEW = Viewport(-10.0, 10.0, 0.0, 5_000.0)
@@ -218,7 +220,8 @@ def test_matplotlib_is_not_loaded_before_a_figure_is_asked_for():
 
 def test_pyplot_is_left_alone():
     check = (
-        "import sys, numpy as np; from cellasso_app.figures.sheet import *; d = Design(1, 1, 72);"
+        "import sys, numpy as np; from cellasso_app.figures.figure import render;"
+        "from cellasso_app.figures.design import Design; d = Design(1, 1, 72);"
         "render(np.zeros((72, 72, 4), dtype=np.uint8), (0, 1, 0, 1), d); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert (
