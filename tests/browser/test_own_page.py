@@ -32,7 +32,7 @@ def own(folder: Path) -> Iterator[str]:
 def open_own(page: Page, address: str) -> Locator:
     """Open the app and return the explorer's outermost element."""
     page.goto(address)
-    status(page).filter(has_text="in view").wait_for()
+    status(page).filter(has_text="in view").wait_for(timeout=120_000)  # the first one on a machine compiles
     return page.locator(".cellasso")
 
 

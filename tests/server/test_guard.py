@@ -488,7 +488,7 @@ def test_a_failing_page_tells_nothing_of_the_server(listening, monkeypatch, capl
     def fail(*_arguments: object) -> None:
         raise RuntimeError("/home/secret/path")
 
-    monkeypatch.setattr(serving, "page", fail)
+    monkeypatch.setattr("cellasso_app.server.page.page", fail)
     shown = page_or_notice(Catalogue([]), tmp_path)
     assert shown.text == UNEXPECTED
     assert "/home/secret/path" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import pkgutil
 import re
 import shutil
@@ -144,7 +145,7 @@ def test_a_script_handles_what_its_part_is_sent_and_nothing_else():
         assert ("msg:custom" in own) == bool(part.hears)
         handled = set(re.findall(r'message\.type [!=]== "(\w+)"', own))
         assert handled == set(part.hears), part.__name__
-        fields = set().union(*part.hears.values())
+        fields = {field.removesuffix("?") for fields in part.hears.values() for field in fields}
         read = set(re.findall(r"\bmessage\.(\w+)", own)) - {"type"}
         assert read <= fields, part.__name__
         rest = own.replace("message.", "")
@@ -160,7 +161,9 @@ def test_a_script_handles_what_its_part_is_sent_and_nothing_else():
 def test_what_a_part_does_not_hear_is_not_sent(message):
     with pytest.raises(ValueError, match="CellsLayer does not hear this"):
         CellsLayer().send(message)
-    assert lacking({"type": "clear", "number": 1}, CellsLayer.hears) == ""
+    told = {"type": "tip", "number": 1}
+    for fine in ({"type": "clear", "number": 1}, told, told | {"name": "x", "rows": [], "x": 0.0, "y": 0.0}):
+        assert lacking(fine, CellsLayer.hears) == ""
 
 
 def test_what_a_part_says_is_dealt_with_somewhere():
@@ -175,6 +178,17 @@ def test_what_a_part_says_is_dealt_with_somewhere():
     for part in PARTS:
         said = {(kind, frozenset(fields)) for kind, fields in part.says.items()} - {("touched", frozenset())}
         assert said <= cases, part.__name__
+
+
+def test_the_served_page_knows_all_parts_and_imports_no_explorer():
+    """A browser cannot show what it was not told of with the page."""
+    script = (
+        "import sys, cellasso_app.server.page; from cellasso_app.ui.component import Component;"
+        "print('cellasso_app.page.explorer' in sys.modules, *sorted(p.__name__ for p in Component.__subclasses__()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert said.stdout.split() == ["False", *(part.__name__ for part in PARTS)]
 
 
 def test_all_parts_say_what_they_are_for():

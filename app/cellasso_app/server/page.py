@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import param
 
+import cellasso_app.page.components  # noqa: F401 - a browser must know them before it gets the page
 from cellasso_app.panels.opening.component import Notice, Opening
 from cellasso_app.runtime.document_loop import when_live
 from cellasso_app.runtime.jobs import UNEXPECTED, LatestJob

@@ -114,7 +114,10 @@ Says = Mapping[str, Mapping[str, Kind]]
 """The messages of a part: by their type the fields beside it, each of which must be there."""
 
 Hears = Mapping[str, Collection[str]]
-"""The messages to a part, which are the server's own and need no check of their values: by their type the fields."""
+"""The messages to a part, which are the server's own and need no check of their values: by their type the fields.
+
+One that ends in `?` may be left out.
+"""
 
 
 def lacking(message: Mapping[str, Any], hears: Hears) -> str:
@@ -122,7 +125,9 @@ def lacking(message: Mapping[str, Any], hears: Hears) -> str:
     kind = message.get("type", "")
     if kind not in hears:
         return f"a message of the type {kind!r}"
-    wrong = set(message) ^ {"type", *hears[kind]}
+    known = {"type", *(field.removesuffix("?") for field in hears[kind])}
+    optional = {field.removesuffix("?") for field in hears[kind] if field.endswith("?")}
+    wrong = (set(message) ^ known) - (optional - set(message))
     return f"{kind} with or without {', '.join(sorted(wrong))}" if wrong else ""
 
 

@@ -89,7 +89,7 @@ class CellsLayer(Component):
         "colors": ("colors", "hidden"),
         "clear": ("number",),
         "view": ("view", "number"),
-        "tip": ("number", "name", "rows", "x", "y"),
+        "tip": ("number", "name?", "rows?", "x?", "y?"),
         "file": ("name", "bytes"),
     }
 

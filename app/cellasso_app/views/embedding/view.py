@@ -563,7 +563,7 @@ class EmbeddingView:
             allowed = cells.shown(style, states)
             found = cells.plane.nearest(x, y, reach, allowed)
             if found is None:
-                return {"type": "tip", "number": number, "name": "", "rows": None, "x": 0.0, "y": 0.0}
+                return {"type": "tip", "number": number}
             for name in columns:
                 if name not in told:
                     told[name] = dataset.read_obs(name)
