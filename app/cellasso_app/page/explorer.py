@@ -113,7 +113,7 @@ class Explorer(pn.viewable.Viewer):
             sizing_mode="stretch_both",
             margin=0,
             css_classes=[ROOT],
-            styles={"height": height, "width": "100%"},
+            styles={"flex": "none", "height": height, "width": "100%"},
             stylesheets=[THEME, f":host {{ --height: {height}; }}"],
         )
 
