@@ -743,7 +743,8 @@ def test_names_go_with_their_cells_and_come_back(page: Page, server: str) -> Non
     assert 0 < count_ink(page) < of_all / 10  # the one name of what is still there
     for hidden in (True, False):  # what the legend does at once, before the server has drawn anything
         detail = {"column": "cell_type", "code": 23, "hidden": hidden}
-        page.evaluate("(detail) => document.dispatchEvent(new CustomEvent('cellasso-paint', {detail}))", detail)
+        paint = "(home, detail) => home.dispatchEvent(new CustomEvent('cellasso-paint', {detail}))"
+        page.locator(".cellasso").evaluate(paint, detail)
         until_pixels(page, INK, some=not hidden)
     page.get_by_role("button", name="Hide CD8-positive, alpha-beta T cell 23").click()
     until_pixels(page, INK, some=False)

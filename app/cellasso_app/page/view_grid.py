@@ -18,9 +18,6 @@ MAX_VIEWS = 4
 LINES = {"min-width": "0", "gap": "1px", "background": "var(--line)"}
 """Style of what views lie in: a thin line between them."""
 
-WHOLE_ROW = "1 / -1"
-"""The columns of one that is alone in its row."""
-
 
 class Views:
     """Embeddings side by side; the one touched last takes the choices.
@@ -38,7 +35,7 @@ class Views:
         self.cells_panel = CellsPanel(
             on_message=self._receive, on_refused=self._refuse, sizing_mode="stretch_both", margin=0
         )
-        self.layout = pn.GridBox(ncols=2, sizing_mode="stretch_both", margin=0, styles=LINES)
+        self.layout = pn.GridSpec(sizing_mode="stretch_both", margin=0, styles=LINES)
         self._add()
         session.param.watch(self._mark, ["active"])
 
@@ -97,10 +94,7 @@ class Views:
         self.active.status.warning = sentence
 
     def _arrange(self) -> None:
-        for view in self.views:
-            alone = view is self.views[-1] and len(self.views) % 2
-            view.layout.styles = {**view.layout.styles, "grid-column": WHOLE_ROW if alone else "auto"}
-        self.layout.objects = [view.layout for view in self.views]
+        self.layout.objects = dict(zip(_places(len(self.views)), [view.layout for view in self.views], strict=True))
         self._mark()
 
     def _mark(self, *_events: object) -> None:
@@ -109,3 +103,11 @@ class Views:
             if not view.has_begun:
                 continue
             view.bar.param.update(several=n > 1, active=view.is_active, full=n == MAX_VIEWS)
+
+
+def _places(n: int) -> list[tuple[int, int, int, int]]:
+    """Return top, left, bottom and right of `n` views in rows of two; one that is alone in its row takes all of it."""
+    places = [(i // 2, i % 2, i // 2 + 1, i % 2 + 1) for i in range(n)]
+    if n > 1 and n % 2:
+        places[-1] = (n // 2, 0, n // 2 + 1, 2)
+    return places
