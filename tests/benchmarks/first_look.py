@@ -109,7 +109,8 @@ def pages(meter: Meter, path: Path, *, read: bool) -> None:
     from bokeh.document import Document  # the other children do without the app
     from panel.io.state import set_curdoc
 
-    from cellasso_app.server.serve import Catalogue, page
+    from cellasso_app.server.open_files import Catalogue
+    from cellasso_app.server.page import page
 
     catalogue, kept = Catalogue([path]), []
     for _ in range(PAGES + 1):

@@ -16,8 +16,9 @@ import cellasso
 from cellasso.column_index import build
 from cellasso_app.cli import main as cli
 from cellasso_app.cli.main import main
-from cellasso_app.server import background, serve
+from cellasso_app.server import background, open_files, serve
 from cellasso_app.server.index_option import add_index_options, index_option
+from cellasso_app.server.open_files import Catalogue
 from served import ROOT
 
 
@@ -202,10 +203,10 @@ def test_a_damaged_matrix_does_not_keep_the_next_one_from_its_index(plain, tmp_p
 
 def test_a_catalogue_indexes_what_it_opens_unless_told_not_to(plain, monkeypatch):
     begun = []
-    monkeypatch.setattr(serve, "index_in_background", begun.append)
-    serve.Catalogue([plain.path], index=False).open().close()
+    monkeypatch.setattr(open_files, "index_in_background", begun.append)
+    Catalogue([plain.path], index=False).open().close()
     assert not begun
-    with serve.Catalogue([plain.path]).open() as dataset:
+    with Catalogue([plain.path]).open() as dataset:
         assert begun == [dataset]
 
 
@@ -242,11 +243,11 @@ atexit.register(end)
 import cellasso, h5py
 from cellasso.column_index import build
 from cellasso.core.errors import Cancelled
-from cellasso_app.runtime import jobs
-from cellasso_app.server import background
+from cellasso_app.runtime import pools
+from cellasso_app.server import background, open_files, serve
 def read(_matrix):
     begun.set()
-    while not jobs.is_stopping():
+    while not pools.is_stopping():
         time.sleep(0.01)
     if ending.wait(0.5):  # nobody has waited for this thread
         with h5py._objects.phil:

@@ -148,7 +148,7 @@ def test_a_clone_starts_with_the_demo_unless_a_file_is_named(monkeypatch, served
     monkeypatch.syspath_prepend(ROOT / "app")
     start = importlib.import_module("start")
     demos = []
-    monkeypatch.setattr(cli, "_demo", demos.append)
+    monkeypatch.setattr("cellasso_app.cli.demo._demo", demos.append)
     monkeypatch.setattr(sys, "argv", ["-c", *(str(h5ad) if word == "FILE" else word for word in arguments)])
     with pytest.raises(SystemExit) as ended:
         exec(start.COMMAND, {})

@@ -10,17 +10,23 @@ from stepping import until
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_up_to_four_views_lie_side_by_side_in_the_order_they_were_made(dataset):
+def test_views_lie_in_rows_of_two_and_the_last_one_fills_its_row(dataset):
     views = Views(Session(dataset))
     until(lambda: not views.active.bar.busy)
-    for n in range(1, 5):
-        assert list(views.layout) == [view.layout for view in views.views]
-        assert [view.number for view in views.views] == list(range(n))
+    places = {
+        1: [(0, 0, 1, 1)],
+        2: [(0, 0, 1, 1), (0, 1, 1, 1)],
+        3: [(0, 0, 1, 1), (0, 1, 1, 1), (1, 0, 1, 2)],
+        4: [(0, 0, 1, 1), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 1, 1)],
+    }
+    root = views.layout.get_root()
+    for expected in places.values():
+        assert [tuple(place) for _, *place in root.children] == expected
         views.add()
+        root = views.layout.get_root()
     assert len(views.views) == 4
     views.remove(views.views[1])
-    assert [view.number for view in views.views] == [0, 2, 3]
-    assert list(views.layout) == [view.layout for view in views.views]
+    assert [tuple(place) for _, *place in views.layout.get_root().children] == places[3]
 
 
 @pytest.mark.usefixtures("one_thread")

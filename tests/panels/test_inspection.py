@@ -10,9 +10,9 @@ import pytest
 import cellasso
 from cellasso.inspect.inspection import inspect
 from cellasso_app.page.explorer import Explorer
-from cellasso_app.panels import inspection
-from cellasso_app.panels.inspection import describe
-from cellasso_app.ui.components import Inspection
+from cellasso_app.panels.inspection import controller as inspection
+from cellasso_app.panels.inspection.component import Inspection
+from cellasso_app.panels.inspection.controller import describe
 from stepping import until
 
 

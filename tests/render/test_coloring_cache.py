@@ -12,8 +12,8 @@ from cellasso.color.coloring import Categories, Raw, Values
 from cellasso_app.page import explorer
 from cellasso_app.page.explorer import Explorer
 from cellasso_app.render import coloring_cache
-from cellasso_app.render.coloring_cache import KeptColors
-from cellasso_app.render.coloring_cache import kept_colors as kept_of
+from cellasso_app.render.coloring_cache import ColoringCache
+from cellasso_app.render.coloring_cache import coloring_cache as cache_of
 from cellasso_app.render.columns import Column, Source, read_column
 from stepping import until
 
@@ -29,7 +29,7 @@ def numbers(n: int = N) -> Raw:
 
 
 def test_every_sixteenth_value_is_kept():
-    kept = KeptColors(MANY)
+    kept = ColoringCache(MANY)
     raw = numbers()
     sketch = kept.keep(Column("obs", "a"), raw)
     assert isinstance(sketch, Values)
@@ -41,7 +41,7 @@ def test_every_sixteenth_value_is_kept():
 
 
 def test_of_fewer_cells_all_are_kept():
-    kept, raw = KeptColors(N), numbers()
+    kept, raw = ColoringCache(N), numbers()
     found = kept.keep(Column("obs", "a"), raw)
     assert kept.get(Column("obs", "a")) is found
     assert isinstance(found, Values)
@@ -50,7 +50,7 @@ def test_of_fewer_cells_all_are_kept():
 
 def test_the_least_recently_used_goes_first(monkeypatch):
     monkeypatch.setattr(coloring_cache, "MAX_BYTES", 100)
-    kept = KeptColors(MANY)
+    kept = ColoringCache(MANY)
     columns = [Column("obs", name) for name in "abc"]
     for column in columns[:2]:
         kept.keep(column, numbers())  # 40 bytes
@@ -64,8 +64,8 @@ def test_the_least_recently_used_goes_first(monkeypatch):
 
 def test_the_sessions_of_a_file_share_them(plain):
     with cellasso.open(plain.path) as dataset, cellasso.open(plain.path) as other:
-        assert kept_of(dataset) is kept_of(dataset)
-        assert kept_of(dataset) is not kept_of(other)
+        assert cache_of(dataset) is cache_of(dataset)
+        assert cache_of(dataset) is not cache_of(other)
     n_known = len(coloring_cache._of)
     del dataset, other
     gc.collect()
@@ -73,7 +73,7 @@ def test_the_sessions_of_a_file_share_them(plain):
 
 
 def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, monkeypatch):
-    kept, column = KeptColors(MANY), Column("obs", "float32")
+    kept, column = ColoringCache(MANY), Column("obs", "float32")
     read: list[str] = []
     read_obs = dataset.read_obs
     monkeypatch.setattr(dataset, "read_obs", lambda name: (read.append(name), read_obs(name))[1])
@@ -91,7 +91,7 @@ def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, mon
 @pytest.mark.parametrize("column", ["ordered", "gaps", "numbered", "bool", "maybe_bool", "text"])
 def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
     raw = read_column(dataset, Column("obs", column), progress=quiet)
-    kept = KeptColors(MANY)
+    kept = ColoringCache(MANY)
     some, whole = kept.keep(Column("obs", column), raw), raw.coloring
     assert kept.get(Column("obs", column)) is some
     assert isinstance(some, Categories)
@@ -107,7 +107,7 @@ def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
 def test_of_many_cells_the_columns_are_read_ahead_once_there_is_a_picture(dataset, tmp_path, monkeypatch, many):
     monkeypatch.setattr(explorer, "READ_AHEAD", 1 if many else 10**9)
     page = Explorer(dataset, export_dir=tmp_path)
-    kept = kept_of(dataset)
+    kept = cache_of(dataset)
     until(lambda: not page.views.active.bar.busy)
     until(lambda: not page._reading_ahead._running)
     shown = [Column("obs", page.session.color.name)]
@@ -123,6 +123,6 @@ def test_reading_ahead_takes_categories_first_and_leaves_room_for_what_is_looked
     page = Explorer(dataset, export_dir=tmp_path)
     until(lambda: not page.views.active.bar.busy)
     until(lambda: not page._reading_ahead._running)
-    kept = kept_of(dataset)
+    kept = cache_of(dataset)
     assert [column.name for column in kept._kept] == ["ordered", "gaps"]  # 2 bytes each of 60 cells
     assert kept._kept.currsize >= coloring_cache.MAX_BYTES // 2

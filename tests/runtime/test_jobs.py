@@ -1,4 +1,4 @@
-"""Lanes: the newest job wins, what is no longer wanted stops, and nothing of it is reported."""
+"""Latest jobs: the newest wins, what is no longer wanted stops, and nothing of it is reported."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from bokeh.document import Document
 
 from cellasso.core.errors import Cancelled, ElementError
-from cellasso_app.runtime import jobs
-from cellasso_app.runtime.jobs import UNEXPECTED, Lane, Turns, long_pool, pool
+from cellasso_app.runtime import jobs, pools
+from cellasso_app.runtime.jobs import UNEXPECTED, LatestJob, SerialQueue
+from cellasso_app.runtime.pools import long_pool, pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 PATIENCE = 20  # seconds; only a failing test waits so long
 
 
-class Reports:
-    """What a lane reported, in order."""
+class Told:
+    """What a latest reported, in order."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, Any]] = []
@@ -34,8 +35,10 @@ class Reports:
             self.all.append((kind, value))
             self._changed.notify_all()
 
-    def lane(self) -> Lane:
-        return Lane(*(lambda value, kind=kind: self._add(kind, value) for kind in ("done", "failed", "progressed")))
+    def latest(self) -> LatestJob:
+        return LatestJob(
+            *(lambda value, kind=kind: self._add(kind, value) for kind in ("done", "failed", "progressed"))
+        )
 
     def wait_for(self, kind: str, value: Any) -> None:
         with self._changed:
@@ -64,20 +67,20 @@ class Gate:
 
 
 @pytest.fixture
-def reports() -> Reports:
-    return Reports()
+def reports() -> Told:
+    return Told()
 
 
-def start(lane: Lane) -> Gate:
+def start(latest: LatestJob) -> Gate:
     gate = Gate()
-    lane.submit(gate)
+    latest.submit(gate)
     assert gate.started.wait(PATIENCE)
     return gate
 
 
-def settle(lane: Lane, reports: Reports) -> None:
+def settle(latest: LatestJob, reports: Told) -> None:
     """Wait until all that was submitted is through."""
-    lane.submit(lambda _: "settled")
+    latest.submit(lambda _: "settled")
     reports.wait_for("done", "settled")
 
 
@@ -90,7 +93,7 @@ def test_a_result_and_its_progress_are_reported_in_order(reports, monkeypatch):
         progress(1.0)
         return "result"
 
-    reports.lane().submit(job)
+    reports.latest().submit(job)
     reports.wait_for("done", "result")
     assert reports.all == [("progressed", 0.25), ("progressed", 0.75), ("progressed", 1.0), ("done", "result")]
 
@@ -104,35 +107,35 @@ def test_progress_is_told_at_a_pace(reports):
         progress(0.6)
         return "result"
 
-    reports.lane().submit(job)
+    reports.latest().submit(job)
     reports.wait_for("done", "result")
     assert ("progressed", 0.5) in reports.all
     assert len(reports.all) < 50
 
 
 def test_jobs_run_off_the_callers_thread(reports):
-    lane = reports.lane()
+    latest = reports.latest()
     ran_in: list[str] = []
-    lane.submit(lambda _: ran_in.append(threading.current_thread().name))
+    latest.submit(lambda _: ran_in.append(threading.current_thread().name))
     reports.wait_for("done", None)
     assert ran_in[0].startswith("cellasso")
 
 
-def test_a_lane_without_progress_still_cancels():
+def test_a_latest_job_without_progress_still_cancels():
     done: list[str] = []
-    lane: Lane[str] = Lane(done.append, done.append)
-    gate = start(lane)
-    lane.cancel()
+    latest: LatestJob[str] = LatestJob(done.append, done.append)
+    gate = start(latest)
+    latest.cancel()
     gate.open.set()
     assert gate.ended.wait(PATIENCE)
     assert gate.cancelled
 
 
 def test_the_newest_wins_those_waiting_are_dropped_and_the_running_one_is_cancelled(reports):
-    lane, ran = reports.lane(), []
-    gate = start(lane)
+    latest, ran = reports.latest(), []
+    gate = start(latest)
     for number in range(10):
-        lane.submit(lambda _, number=number: ran.append(number) or number)
+        latest.submit(lambda _, number=number: ran.append(number) or number)
     assert ran == []  # one at a time
     gate.open.set()
     reports.wait_for("done", 9)
@@ -142,7 +145,7 @@ def test_the_newest_wins_those_waiting_are_dropped_and_the_running_one_is_cancel
 
 
 def test_what_an_outdated_job_still_brings_back_or_raises_is_not_reported(reports, caplog):
-    lane = reports.lane()
+    latest = reports.latest()
     for outcome in (lambda: "late", lambda: 1 / 0, lambda: (_ for _ in ()).throw(ElementError("late"))):
         started, go = threading.Event(), threading.Event()
 
@@ -152,44 +155,44 @@ def test_what_an_outdated_job_still_brings_back_or_raises_is_not_reported(report
             value = outcome()
             return value if isinstance(value, str) else next(value)
 
-        lane.submit(job)
+        latest.submit(job)
         assert started.wait(PATIENCE)
-        lane.submit(lambda _: "newer")
+        latest.submit(lambda _: "newer")
         go.set()
-        settle(lane, reports)
+        settle(latest, reports)
     assert {value for _, value in reports.all} <= {"newer", "settled"}
 
 
 def test_cancel_stops_what_runs_drops_what_waits_and_reports_nothing(reports):
-    lane, ran = reports.lane(), []
-    gate = start(lane)
-    lane.submit(lambda _: ran.append("waiting"))
-    lane.cancel()
+    latest, ran = reports.latest(), []
+    gate = start(latest)
+    latest.submit(lambda _: ran.append("waiting"))
+    latest.cancel()
     gate.open.set()
     assert gate.ended.wait(PATIENCE)
-    settle(lane, reports)
+    settle(latest, reports)
     assert gate.cancelled
     assert ran == []
     assert reports.all == [("done", "settled")]
 
 
-def test_a_lane_works_again_after_a_cancel_while_idle(reports):
-    lane = reports.lane()
-    lane.cancel()
-    settle(lane, reports)
+def test_a_latest_job_works_again_after_a_cancel_while_idle(reports):
+    latest = reports.latest()
+    latest.cancel()
+    settle(latest, reports)
 
 
 def test_a_job_that_cancels_itself_reports_nothing(reports):
-    lane = reports.lane()
+    latest = reports.latest()
     ended = threading.Event()
 
     def job(_progress: object) -> None:
         ended.set()
         raise Cancelled("by itself")
 
-    lane.submit(job)
+    latest.submit(job)
     assert ended.wait(PATIENCE)
-    settle(lane, reports)
+    settle(latest, reports)
     assert reports.all == [("done", "settled")]
 
 
@@ -197,25 +200,25 @@ def test_our_errors_are_their_sentence(reports, caplog):
     def job(_progress: object) -> None:
         raise ElementError("X of cells.h5ad is damaged.")
 
-    reports.lane().submit(job)
+    reports.latest().submit(job)
     reports.wait_for("failed", "X of cells.h5ad is damaged.")
     assert reports.all == [("failed", "X of cells.h5ad is damaged.")]
     assert not caplog.records
 
 
 def test_any_other_error_is_one_general_sentence_and_logged_in_full(reports, caplog):
-    lane = reports.lane()
+    latest = reports.latest()
     with caplog.at_level(logging.ERROR, "cellasso_app.runtime.jobs"):
-        lane.submit(lambda _: {}["/home/secret/path"])
+        latest.submit(lambda _: {}["/home/secret/path"])
         reports.wait_for("failed", UNEXPECTED)
     assert "secret" not in UNEXPECTED
     (record,) = caplog.records
     assert record.exc_info[0] is KeyError
     assert "/home/secret/path" in caplog.text
-    settle(lane, reports)
+    settle(latest, reports)
 
 
-def test_a_lane_goes_on_after_a_result_that_could_not_be_shown(reports, caplog):
+def test_a_latest_job_goes_on_after_a_result_that_could_not_be_shown(reports, caplog):
     shown: list[str] = []
     settled = threading.Event()
 
@@ -225,15 +228,15 @@ def test_a_lane_goes_on_after_a_result_that_could_not_be_shown(reports, caplog):
         shown.append(value)
         settled.set()
 
-    lane: Lane[str] = Lane(show, shown.append)
-    gate = start(lane)
-    lane.submit(lambda _: "bad")
+    latest: LatestJob[str] = LatestJob(show, shown.append)
+    gate = start(latest)
+    latest.submit(lambda _: "bad")
     gate.open.set()
     end = time.monotonic() + PATIENCE
     while not caplog.records:
         assert time.monotonic() < end
         time.sleep(0.005)
-    lane.submit(lambda _: "good")
+    latest.submit(lambda _: "good")
     assert settled.wait(PATIENCE)
     assert shown == ["good"]
 
@@ -245,18 +248,18 @@ def test_a_report_may_submit_the_next_job():
     def done(number: int) -> None:
         results.append(number)
         if number < 5:
-            lane.submit(lambda _: number + 1)
+            latest.submit(lambda _: number + 1)
         else:
             finished.set()
 
-    lane: Lane[int] = Lane(done, lambda _: None)
-    lane.submit(lambda _: 0)
+    latest: LatestJob[int] = LatestJob(done, lambda _: None)
+    latest.submit(lambda _: 0)
     assert finished.wait(PATIENCE)
     assert results == list(range(6))
 
 
 def test_many_submits_from_many_threads_end_with_the_newest_one_at_a_time(reports):
-    lane = reports.lane()
+    latest = reports.latest()
     running, overlaps = threading.Lock(), []
 
     def job(progress: Callable[[float], None]) -> str:
@@ -273,13 +276,13 @@ def test_many_submits_from_many_threads_end_with_the_newest_one_at_a_time(report
     def hammer(seed: int) -> None:
         for i in range(200):
             if (seed + i) % 7:
-                lane.submit(job)
+                latest.submit(job)
             else:
-                lane.cancel()
+                latest.cancel()
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(hammer, range(8)))
-    settle(lane, reports)
+    settle(latest, reports)
     assert not overlaps
     assert reports.all[-1] == ("done", "settled")
     assert not [value for kind, value in reports.all if kind == "failed"]
@@ -291,10 +294,10 @@ def test_all_sessions_share_two_pools():
 
 
 def test_what_takes_long_does_not_hold_up_what_is_done_at_once(reports):
-    gates, lanes = [Gate() for _ in range(40)], [reports.lane() for _ in range(40)]
-    for lane, gate in zip(lanes, gates, strict=True):
-        lane.submit(gate, long=True)
-    quick = reports.lane()
+    gates, latest_jobs = [Gate() for _ in range(40)], [reports.latest() for _ in range(40)]
+    for latest, gate in zip(latest_jobs, gates, strict=True):
+        latest.submit(gate, long=True)
+    quick = reports.latest()
     quick.submit(lambda _: threading.current_thread().name)
     end = time.monotonic() + PATIENCE
     while not reports.all:
@@ -302,34 +305,34 @@ def test_what_takes_long_does_not_hold_up_what_is_done_at_once(reports):
         time.sleep(0.005)
     assert not reports.all[0][1].startswith("cellasso-long")
     assert sum(gate.started.is_set() for gate in gates) < 40  # the others wait for their turn
-    for lane, gate in zip(lanes, gates, strict=True):
-        lane.cancel()
+    for latest, gate in zip(latest_jobs, gates, strict=True):
+        latest.cancel()
         gate.open.set()
-    for lane in lanes:
-        settle(lane, reports)
+    for latest in latest_jobs:
+        settle(latest, reports)
 
 
-def test_a_lane_that_finishes_reports_what_ran_and_then_the_newest(reports):
-    lane = Lane(lambda value: reports._add("done", value), lambda _: None, finishes=True)
-    gate = start(lane)
+def test_a_latest_job_that_finishes_reports_what_ran_and_then_the_newest(reports):
+    latest = LatestJob(lambda value: reports._add("done", value), lambda _: None, finishes=True)
+    gate = start(latest)
     for value in ("dropped", "newest"):
-        lane.submit(lambda _, value=value: value)
+        latest.submit(lambda _, value=value: value)
     gate.open.set()
     reports.wait_for("done", "newest")
     assert reports.all == [("done", "slow"), ("done", "newest")]
-    gate = start(lane)
-    lane.cancel()
+    gate = start(latest)
+    latest.cancel()
     gate.open.set()
-    settle(lane, reports)
+    settle(latest, reports)
     assert ("done", "slow") not in reports.all[2:]
 
 
-def test_a_lane_changes_its_pool_with_its_job(reports):
-    lane = reports.lane()
+def test_a_latest_job_changes_its_pool_with_its_job(reports):
+    latest = reports.latest()
     gate = Gate()
-    lane.submit(gate, long=True)
+    latest.submit(gate, long=True)
     assert gate.started.wait(PATIENCE)
-    lane.submit(lambda _: threading.current_thread().name)
+    latest.submit(lambda _: threading.current_thread().name)
     gate.open.set()
     end = time.monotonic() + PATIENCE
     while not reports.all:
@@ -346,7 +349,7 @@ def session(monkeypatch):
     context = SimpleNamespace(server_context=SimpleNamespace(application_context=SimpleNamespace(io_loop=loop)))
     document._session_context = lambda: context
     monkeypatch.setattr(document, "add_next_tick_callback", lambda callback: callback())
-    monkeypatch.setattr("cellasso_app.runtime.jobs.curdoc", lambda: document)
+    monkeypatch.setattr("cellasso_app.runtime.document_loop.curdoc", lambda: document)
     return document
 
 
@@ -355,12 +358,12 @@ def end(document) -> None:
         callback(None)
 
 
-def test_when_the_browser_goes_away_its_lanes_are_cancelled_but_not_what_is_written(session, reports):
-    lane = reports.lane()
-    writing = Lane(lambda value: reports._add("written", value), lambda _: None, outlives_session=True)
-    gate, file = start(lane), start(writing)
+def test_when_the_browser_goes_away_its_jobs_are_cancelled_but_not_what_is_written(session, reports):
+    latest = reports.latest()
+    writing = LatestJob(lambda value: reports._add("written", value), lambda _: None, outlives_session=True)
+    gate, file = start(latest), start(writing)
     ran: list[str] = []
-    lane.submit(lambda _: ran.append("waiting"))
+    latest.submit(lambda _: ran.append("waiting"))
     end(session)
     gate.open.set()
     file.open.set()
@@ -368,13 +371,13 @@ def test_when_the_browser_goes_away_its_lanes_are_cancelled_but_not_what_is_writ
     assert gate.ended.wait(PATIENCE)
     assert gate.cancelled
     assert not file.cancelled
-    settle(lane, reports)
+    settle(latest, reports)
     assert ran == []
 
 
 def test_when_the_browser_goes_away_its_turns_end(session):
     taken: list[str] = []
-    turns = Turns(taken.append)
+    turns = SerialQueue(taken.append)
     gate = Gate()
     turns.take(lambda progress: lambda: taken.append(gate(progress)))
     turns.take(lambda progress: gate(progress) and (lambda: taken.append("late")))
@@ -389,7 +392,7 @@ def test_when_the_browser_goes_away_its_turns_end(session):
 def test_every_turn_is_taken_in_its_order_also_after_one_that_fails():
     taken: list[object] = []
     finished = threading.Event()
-    turns = Turns(taken.append)
+    turns = SerialQueue(taken.append)
 
     def slow_then(value: object) -> Callable[[], None]:
         time.sleep(0.002 * (7 - int(value) % 7))
@@ -407,7 +410,7 @@ def test_every_turn_is_taken_in_its_order_also_after_one_that_fails():
 
 
 def test_when_the_process_is_to_end_nothing_goes_on(monkeypatch):
-    monkeypatch.setattr(jobs, "_stopping", threading.Event())
+    monkeypatch.setattr(pools, "_stopping", threading.Event())
     started, ended = threading.Event(), threading.Event()
 
     def endless(progress) -> None:
@@ -419,8 +422,8 @@ def test_when_the_process_is_to_end_nothing_goes_on(monkeypatch):
         finally:
             ended.set()
 
-    lane = Lane(lambda _: None, lambda _: None, outlives_session=True)
-    lane.submit(endless, long=True)
+    latest = LatestJob(lambda _: None, lambda _: None, outlives_session=True)
+    latest.submit(endless, long=True)
     assert started.wait(30)
-    jobs.stop()
+    pools.stop()
     assert ended.wait(30)

@@ -23,9 +23,12 @@ from tornado.httpclient import AsyncHTTPClient
 
 from cellasso_app.server import incoming
 from cellasso_app.server import serve as serving
-from cellasso_app.server.guard import MAX_LOGGED, Door
+from cellasso_app.server.access_policy import AccessPolicy
+from cellasso_app.server.guard import MAX_LOGGED
 from cellasso_app.server.incoming import Incoming, Refused, Unreadable
-from cellasso_app.ui.components import Part
+from cellasso_app.server.open_files import Catalogue
+from cellasso_app.server.page import page as page_of
+from cellasso_app.ui.component import Component
 from cellasso_app.ui.theme import INKS
 from served import write_h5ad
 from wire import Wire, changed, event, page_token, told, written
@@ -91,9 +94,9 @@ def page(folder: Path) -> Iterator[tuple[Server, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    catalogue = serving.Catalogue([folder / "cells.h5ad"], index=False)
+    catalogue = Catalogue([folder / "cells.h5ad"], index=False)
     server = serving._listen(
-        lambda: serving.page(catalogue, folder / "exports"), "127.0.0.1", [port], Door.of("127.0.0.1")
+        lambda: page_of(catalogue, folder / "exports"), "127.0.0.1", [port], AccessPolicy.of("127.0.0.1")
     )
     server.start()
 
@@ -261,7 +264,7 @@ def hostile_events(part: str, figure: str) -> dict[str, Any]:
 @pytest.mark.parametrize("what", sorted(hostile_events("", "")))
 def test_what_bokeh_would_stumble_over_changes_nothing(session, caplog, monkeypatch, what):
     heard: list[Any] = []
-    monkeypatch.setattr(Part, "_handle_msg", lambda _part, data: heard.append(data))
+    monkeypatch.setattr(Component, "receive", lambda _part, data: heard.append(data))
     figure = next(plot for plot in session.models(Plot) if plot.name == "view0")
     before = session.seen()
     change = hostile_events(session.part("AppBar").id, figure.id)[what]

@@ -31,11 +31,13 @@ from tornado.httpclient import AsyncHTTPClient
 import cellasso
 from cellasso.core.errors import CellassoError, FileError, NotFoundError
 from cellasso.store.hdf5.handle import Hdf5Store
+from cellasso_app.panels.opening.component import Notice, Opening
 from cellasso_app.server import serve as serving
-from cellasso_app.server.guard import Door
-from cellasso_app.server.serve import Catalogue, ServeError, page, serve
-from cellasso_app.state.session import Session, survey
-from cellasso_app.ui.components import Notice, Opening
+from cellasso_app.server.access_policy import AccessPolicy
+from cellasso_app.server.open_files import Catalogue, shortened
+from cellasso_app.server.page import page
+from cellasso_app.server.serve import ServeError, serve
+from cellasso_app.state.session import Session, prefetch_metadata
 from conftest import make_adata, write
 from served import ROOT
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from bokeh.document import Document
     from bokeh.server.server import Server
 
-LOCAL = Door.of("127.0.0.1")
+LOCAL = AccessPolicy.of("127.0.0.1")
 PATIENCE = 30  # seconds; only a failing test waits so long
 
 
@@ -59,7 +61,7 @@ def _closed(monkeypatch) -> Iterator[None]:
         opened.append(reading(path, **options))
         return opened[-1]
 
-    monkeypatch.setattr(serving.cellasso, "open", remembered)
+    monkeypatch.setattr(cellasso, "open", remembered)
     yield
     _drain()
     for dataset in opened:
@@ -90,8 +92,8 @@ def two(plain, tmp_path) -> list[Path]:
 
 def test_a_file_is_opened_when_first_asked_for_and_then_shared(plain, monkeypatch):
     calls: list[Path] = []
-    reading = serving.cellasso.open
-    monkeypatch.setattr(serving.cellasso, "open", lambda path, **_: calls.append(path) or reading(path))
+    reading = cellasso.open
+    monkeypatch.setattr(cellasso, "open", lambda path, **_: calls.append(path) or reading(path))
     catalogue = Catalogue([plain.path])
     assert calls == []
     with ThreadPoolExecutor(8) as threads:
@@ -157,7 +159,7 @@ def test_what_cannot_be_opened_is_said_without_the_folders_of_this_machine(plain
 def test_a_file_that_is_fine_is_not_read_again_to_say_so(plain, two, monkeypatch):
     catalogue = Catalogue([plain.path, two[0]])
     assert catalogue.problems() == []
-    monkeypatch.setattr(serving.cellasso, "open", lambda *_arguments, **_options: pytest.fail("was opened"))
+    monkeypatch.setattr(cellasso, "open", lambda *_arguments, **_options: pytest.fail("was opened"))
     assert catalogue.problems() == []
 
 
@@ -264,7 +266,7 @@ def test_a_file_that_is_not_there_is_said_so_and_those_that_are_offered(plain, t
     asked(name)
     shown = page(Catalogue([plain.path, two[0]]), tmp_path)
     assert isinstance(shown, Notice)
-    assert shown.text == f"No file is called {serving.shortened(name)!r} here."
+    assert shown.text == f"No file is called {shortened(name)!r} here."
     assert shown.files == ["plain.h5ad", "cells.h5ad"]
     assert len(shown.text) < 120
 
@@ -276,7 +278,7 @@ def test_no_file_is_a_notice_too(tmp_path):
 def test_a_good_file_is_the_explorer(plain, tmp_path):
     frame = page(Catalogue([plain.path]), tmp_path)
     filled(frame)
-    parts = {type(part).__name__ for part in frame.select(serving.pn.custom.JSComponent)}
+    parts = {type(part).__name__ for part in frame.select(pn.custom.JSComponent)}
     assert {"AppBar", "CellsPanel", "GenesPanel", "SelectionPanel", "PlotBar", "StatusLine"} <= parts
 
 
@@ -306,9 +308,9 @@ def running(tmp_path, loop) -> Iterator[Callable[[list[Path]], Server]]:
     """The server of some files, in this process; its loop runs while a test asks for something."""
     started: list[Server] = []
 
-    def start(paths: list[Path], door: Door = LOCAL) -> Server:
+    def start(paths: list[Path], policy: AccessPolicy = LOCAL) -> Server:
         catalogue = Catalogue(paths)
-        server = serving._listen(lambda: page(catalogue, tmp_path), "127.0.0.1", [free_port()], door)
+        server = serving._listen(lambda: page(catalogue, tmp_path), "127.0.0.1", [free_port()], policy)
         started.append(server)
         server.start()
         return server
@@ -455,7 +457,7 @@ def test_the_event_loop_reads_nothing_of_a_file(multimodal, running, monkeypatch
 
 def test_kinds_of_columns_are_looked_up_once_for_all_sessions(multimodal, monkeypatch):
     with cellasso.open(multimodal.path) as dataset:
-        survey(dataset)
+        prefetch_metadata(dataset)
         n_read = dataset.handle.bytes_read
         monkeypatch.setattr(Hdf5Store, "check", lambda _: pytest.fail("the file was asked again"))
         for _ in range(3):

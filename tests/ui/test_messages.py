@@ -6,8 +6,10 @@ import math
 
 import pytest
 
-from cellasso_app.ui.components import CellsLayer, GenesPanel, PlotBar, SelectionPanel
+from cellasso_app.panels.genes.component import GenesPanel
+from cellasso_app.panels.selection.component import SelectionPanel
 from cellasso_app.ui.messages import MAX_TEXT, NOT_UNDERSTOOD, Flag, Items, Number, OneOf, Text, Whole, problem
+from cellasso_app.views.embedding.component import CellsLayer, PlotBar
 
 KINDS = [
     (Text(), ["", "x", "µ", "x" * MAX_TEXT], [None, 1, b"x", ["x"], {}]),

@@ -17,13 +17,14 @@ from cellasso.color.palettes import named_colors, rgb
 from cellasso.core.errors import ElementError
 from cellasso.raster import draw
 from cellasso.selection.recipe import WhereRecipe, dump, load
+from cellasso_app.panels.cells.component import CellsPanel
 from cellasso_app.render import coloring_cache
 from cellasso_app.render.columns import ColorBy
 from cellasso_app.render.legend import legend
 from cellasso_app.state.session import Session
-from cellasso_app.ui.components import CellsLayer
 from cellasso_app.ui.messages import NOT_UNDERSTOOD
 from cellasso_app.views.embedding import loader
+from cellasso_app.views.embedding.component import CellsLayer
 from cellasso_app.views.embedding.view import EmbeddingView
 from conftest import write
 from stepping import PATIENCE, run_steps, until
@@ -50,8 +51,12 @@ def make(tmp_path: Path, points: np.ndarray | None = None) -> cellasso.dataset.D
     return cellasso.open(write(adata, tmp_path / "view.h5ad"))
 
 
+def view_of(session: Session, number: int = 0) -> EmbeddingView:
+    return EmbeddingView(session, number, CellsPanel())
+
+
 def show(dataset: cellasso.dataset.Dataset) -> EmbeddingView:
-    view = EmbeddingView(Session(dataset))
+    view = view_of(Session(dataset))
     until(lambda: not view.bar.busy)
     return view
 
@@ -121,7 +126,7 @@ def test_what_waits_for_the_first_picture_goes_on_when_that_is_cancelled(dataset
         return reading(*arguments, **options)
 
     monkeypatch.setattr(dataset, "plane", slow)
-    view = EmbeddingView(Session(dataset))
+    view = view_of(Session(dataset))
     assert started.wait(PATIENCE)
     assert not view._session.settled
     view._on_message({"type": "cancel"})
@@ -697,7 +702,7 @@ def test_what_is_no_number_moves_nothing(dataset, screen, value):
         (view.bar, {"type": "drawing", "choice": {"size": value}}) if value is not None else (view.bar, {}),
     ):
         view.status.warning = ""
-        part._handle_msg(message)
+        part.receive(message)
         assert view.status.warning == NOT_UNDERSTOOD
     assert (view.plot.viewport, view._session.dims) == before
     assert view._session.selection is None
@@ -910,9 +915,9 @@ def test_a_figure_names_what_is_shown_and_counts_it(named, screen):
 def test_each_view_names_what_it_shows(named, screen):
     """What the legend of one view hides is another column's in the next."""
     session = Session(named)
-    first = drawn(EmbeddingView(session), screen)
+    first = drawn(view_of(session), screen)
     assert set(names(screen)) == {"T", "B", "NK"}
-    second = EmbeddingView(session, 1)
+    second = view_of(session, 1)
     lay_out(second)
     second._ready = True
     second.start()
@@ -947,7 +952,7 @@ def held(monkeypatch) -> threading.Event:
 
 
 def coarse(dataset: cellasso.dataset.Dataset, screen: Screen) -> EmbeddingView:
-    view = EmbeddingView(Session(dataset))
+    view = view_of(Session(dataset))
     until(lambda: view._loaded is not None)
     return drawn(view, screen)
 

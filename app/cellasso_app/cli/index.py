@@ -1,26 +1,22 @@
-"""The commands `cellasso index` and `cellasso cache`."""
+"""The command `cellasso index`."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellasso.core.errors import CellassoError
+from cellasso_app.cli.cache import megabytes
+from cellasso_app.cli.progress import shown_progress
 from cellasso_app.server.index_option import add_index_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from concurrent.futures import Executor
-    from contextlib import AbstractContextManager
 
-    from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset, Modality
-
-    ShownProgress = Callable[[str], AbstractContextManager[Progress | None]]
 
 # h5py and numba are imported where a command needs them: `cellasso --help` answers at once.
 # ruff: noqa: PLC0415
@@ -40,10 +36,8 @@ class ClusterError(CellassoError, OSError):
     """The Dask cluster cannot be reached, or Dask is not installed."""
 
 
-def add_commands(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], *, shown_progress: ShownProgress
-) -> None:
-    """Add `index` and `cache` to the commands of `cellasso`."""
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `index` to the commands."""
     text = "Build the column index of a file ahead of time, so that every gene takes milliseconds."
     parser = commands.add_parser(
         "index",
@@ -59,22 +53,16 @@ def add_commands(
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="build on a Dask cluster whose workers reach the file and DIR"
     )
-    parser.set_defaults(run=partial(_index, shown_progress))
-
-    text = "List the column indexes in this user's cache, or remove them."
-    parser = commands.add_parser("cache", help=text, description=text)
-    parser.add_argument("--clear", action="store_true", help="remove them")
-    add_index_dir(parser)
-    parser.set_defaults(run=_cache)
+    parser.set_defaults(run=_index)
 
 
-def _index(shown_progress: ShownProgress, options: argparse.Namespace) -> None:
+def _index(options: argparse.Namespace) -> None:
     import cellasso
 
     index = True if options.index_dir is None else options.index_dir
     with cellasso.open(options.file, index=index) as dataset, _executor(options.scheduler) as executor:
         for modality in _modalities(dataset, options.modality):
-            _index_matrix(modality, options.layer, executor, shown_progress)
+            _index_matrix(modality, options.layer, executor)
 
 
 def _modalities(dataset: Dataset, name: str | None) -> list[Modality]:
@@ -83,9 +71,7 @@ def _modalities(dataset: Dataset, name: str | None) -> list[Modality]:
     return list(dataset.modalities.values()) or [dataset.root]
 
 
-def _index_matrix(
-    modality: Modality, layer: str | None, executor: Executor | None, shown_progress: ShownProgress
-) -> None:
+def _index_matrix(modality: Modality, layer: str | None, executor: Executor | None) -> None:
     matrix = modality.matrix(layer)
     if matrix.storage == "csc":
         print(f"{matrix.place} is stored feature by feature and needs no index.")
@@ -93,7 +79,7 @@ def _index_matrix(
     with shown_progress(f"indexing {matrix.place}") as progress:
         index = modality.build_index(layer, check=True, executor=executor, progress=progress)
     n_bytes = sum(path.stat().st_size for path in index.folder.iterdir())
-    print(f"{matrix.place}: indexed, {_megabytes(n_bytes)} in {index.folder}")
+    print(f"{matrix.place}: indexed, {megabytes(n_bytes)} in {index.folder}")
 
 
 @contextmanager
@@ -112,23 +98,3 @@ def _executor(address: str | None) -> Iterator[Executor | None]:
         raise ClusterError(f"No Dask scheduler answers at {address} ({error}).") from error
     with client:
         yield client.get_executor()
-
-
-def _cache(options: argparse.Namespace) -> None:
-    from cellasso.core import derived_cache as cache
-
-    root = cache.default_root() if options.index_dir is None else options.index_dir
-    if options.clear:
-        print(f"{_megabytes(cache.clear(root))} removed from {root}")
-        return
-    found = cache.entries(root)
-    for entry in found:
-        opened = time.strftime("%Y-%m-%d", time.localtime(entry.opened))
-        print(f"{_megabytes(entry.n_bytes):>12}  {entry.fraction:4.0%}  {opened}  {entry.file}:{entry.matrix}")
-    total = _megabytes(sum(entry.n_bytes for entry in found))
-    most = f", at most {_megabytes(cache.cap())}" if options.index_dir is None else ""
-    print(f"{total:>12}  in {root}{most}")
-
-
-def _megabytes(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:,.1f} MB"

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 
 from cellasso_app.page.view_grid import Views
-from cellasso_app.panels.genes import GenesView
-from cellasso_app.panels.inspection import describe
-from cellasso_app.panels.selection import SelectionView
-from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
+from cellasso_app.panels.app_bar.component import AppBar
+from cellasso_app.panels.genes.controller import GenesView
+from cellasso_app.panels.inspection.component import Inspection
+from cellasso_app.panels.inspection.controller import describe
+from cellasso_app.panels.plots.controller import PlotsView
+from cellasso_app.panels.problems.component import Problems
+from cellasso_app.panels.selection.controller import SelectionView
+from cellasso_app.render.coloring_cache import READ_AHEAD, coloring_cache
 from cellasso_app.render.columns import ColorBy
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.state.session import Session
-from cellasso_app.ui.components import AppBar, Inspection, Problems
+from cellasso_app.ui.component import ROOT, THEME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,13 +56,24 @@ class Explorer(pn.viewable.Viewer):
         Names of all files of this server, to switch between.
     file
         Which of them this one is.
+    height
+        In CSS: it takes all the width that there is, and this much of whatever page it is put into.
     """
 
-    def __init__(self, dataset: Dataset, *, export_dir: Path, files: Sequence[str] = (), file: str = "") -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        export_dir: Path,
+        files: Sequence[str] = (),
+        file: str = "",
+        height: str = "720px",
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # param's has no types
         self.session = session = Session(dataset)
         self.views = Views(session)
         self.genes = GenesView(session)
+        self.plots = PlotsView(session)
         self.selecting = SelectionView(session, export_dir, picking=self.views.picking)
         self.app_bar = AppBar(
             on_message=self._on_message,
@@ -72,30 +87,40 @@ class Explorer(pn.viewable.Viewer):
         )
         self.problems = Problems(sizing_mode="stretch_width", margin=0, visible=False)
         self.inspection = Inspection(on_message=self._on_message, height=0, margin=0)
-        self._inspecting: Lane[dict[str, Any]] = Lane(
+        self._inspecting: LatestJob[dict[str, Any]] = LatestJob(
             self._show_report, lambda error: self._show_report({"error": error})
         )
-        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
+        self._reading_ahead: LatestJob[None] = LatestJob(lambda _: None, lambda _: None)
         self._is_ahead = dataset.n_obs < READ_AHEAD
         session.param.watch(self._read_ahead, ["settled"])
         session.param.watch(self._refresh, ["selection", "modality"])
         self._refresh()
-        self._layout = pn.Column(
+        self._layout = self._lay_out(height)
+
+    def _lay_out(self, height: str) -> pn.Column:
+        return pn.Column(
             self.app_bar,
             self.problems,
             self.inspection,
             pn.Row(
                 pn.Column(self.views.cells_panel, **_side("left")),
                 self.views.layout,
-                pn.Column(self.genes.layout, self.selecting.panel, **_side("right")),
+                pn.Column(self._at_the_right(), self.selecting.panel, **_side("right")),
                 sizing_mode="stretch_both",
                 margin=0,
                 styles={"min-height": "0"},
             ),
             sizing_mode="stretch_both",
             margin=0,
-            styles={"height": "100vh", "width": "100vw"},
+            css_classes=[ROOT],
+            styles={"flex": "none", "height": height, "width": "100%"},
+            stylesheets=[THEME, f":host {{ --height: {height}; }}"],
         )
+
+    def _at_the_right(self) -> pn.Column:
+        # never less than its parts: in a low window the whole side scrolls
+        styles = {"flex": "1 0 auto", "height": "auto"}
+        return pn.Column(self.genes.panel, *self.plots.parts, sizing_mode="stretch_both", margin=0, styles=styles)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
@@ -126,7 +151,7 @@ class Explorer(pn.viewable.Viewer):
         kinds = ("category", "boolean", "number")  # these are read fast, the first ones fastest
         named = [(kinds.index(c["kind"]), c["name"]) for c in session.columns() if c["kind"] in kinds]
         columns = [session.resolve(ColorBy("obs", name)) for _, name in sorted(named, key=lambda each: each[0])]
-        kept = kept_colors(session.dataset)
+        kept = coloring_cache(session.dataset)
 
         def job(progress: Progress) -> None:
             for column in columns:

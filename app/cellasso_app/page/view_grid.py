@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 
-from cellasso_app.ui.components import CellsPanel
+from cellasso_app.panels.cells.component import CellsPanel
 from cellasso_app.views.embedding.view import EmbeddingView
 
 if TYPE_CHECKING:
@@ -15,18 +15,8 @@ if TYPE_CHECKING:
 
 MAX_VIEWS = 4
 
-LINES = {
-    "display": "grid",
-    "grid-template-columns": "repeat(2, minmax(0, 1fr))",
-    "grid-auto-rows": "minmax(0, 1fr)",
-    "min-width": "0",
-    "gap": "1px",
-    "background": "var(--line)",
-}
-"""Style of what views lie in: rows of two, a thin line between them."""
-
-ALONE = ":host > :last-child:nth-child(odd) { grid-column: 1 / -1; }"
-"""One that is alone in its row takes all of it."""
+LINES = {"min-width": "0", "gap": "1px", "background": "var(--line)"}
+"""Style of what views lie in: a thin line between them."""
 
 
 class Views:
@@ -45,7 +35,7 @@ class Views:
         self.cells_panel = CellsPanel(
             on_message=self._receive, on_refused=self._refuse, sizing_mode="stretch_both", margin=0
         )
-        self.layout = pn.Column(sizing_mode="stretch_both", margin=0, styles=LINES, stylesheets=[ALONE])
+        self.layout = pn.GridSpec(sizing_mode="stretch_both", margin=0, styles=LINES)
         self._add()
         session.param.watch(self._mark, ["active"])
 
@@ -104,7 +94,7 @@ class Views:
         self.active.status.warning = sentence
 
     def _arrange(self) -> None:
-        self.layout.objects = [view.layout for view in self.views]
+        self.layout.objects = dict(zip(_places(len(self.views)), [view.layout for view in self.views], strict=True))
         self._mark()
 
     def _mark(self, *_events: object) -> None:
@@ -113,3 +103,11 @@ class Views:
             if not view.has_begun:
                 continue
             view.bar.param.update(several=n > 1, active=view.is_active, full=n == MAX_VIEWS)
+
+
+def _places(n: int) -> list[tuple[int, int, int, int]]:
+    """Return top, left, bottom and right of `n` views in rows of two; one that is alone in its row takes all of it."""
+    places = [(i // 2, i % 2, i // 2 + 1, i % 2 + 1) for i in range(n)]
+    if n > 1 and n % 2:
+        places[-1] = (n // 2, 0, n // 2 + 1, 2)
+    return places

@@ -12,10 +12,15 @@ import numpy as np
 from cellasso.core.compiled import njit_or_python
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 NEARER = 1e-3
 """Pixels by which another place must be nearer to be better: of two as near, rounding must not choose."""
+
+LONGEST = 32
+"""Letters of a name on an axis or in a picture; the whole name stands in the tooltip or the legend."""
 
 
 def medians(
@@ -206,3 +211,9 @@ def _next_free(x: float, y: float, last: float, boxes: NDArray[np.float64]) -> f
         if boxes[k, 0] < x < boxes[k, 1] and y < boxes[k, 3]:
             y = boxes[k, 3]
     return y
+
+
+def short_names(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """Return names cut in the middle where they would push the dots aside, all different still."""
+    cut = [n if len(n) <= longest else f"{n[: longest - 11]}…{n[-10:]}" for n in names]
+    return [f"{short} ({i + 1})" if cut.count(short) > 1 else short for i, short in enumerate(cut)]

@@ -1,29 +1,23 @@
-"""Work off the event loop: two pools of threads per process, one lane per concern of a session."""
+"""Work off the event loop, one queue per concern of a session: the latest job alone, or one after the other."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import deque
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache, partial
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
-
-import panel as pn
-from bokeh.io import curdoc
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cellasso.core.errors import Cancelled, CellassoError, FileChangedError
+from cellasso_app.runtime.document_loop import DocumentLoop
+from cellasso_app.runtime.pools import is_stopping, long_pool, pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from concurrent.futures import Executor
 
     from bokeh.application.application import SessionContext
-    from bokeh.document import Document
-    from bokeh.server.contexts import BokehServerContext
-    from tornado.ioloop import IOLoop
 
     from cellasso.core.progress import Progress
 
@@ -44,108 +38,12 @@ def sentence_of(error: CellassoError) -> str:
     return str(error)
 
 
-_stopping = threading.Event()
-
-
-def stop() -> None:
-    """Cancel what runs for anybody, exports too: the process is about to end, and would wait for it."""
-    _stopping.set()
-
-
-def is_stopping() -> bool:
-    """Whether the process is about to end: it was told to stop, or its main thread is done and waits for the others."""
-    return _stopping.is_set() or not threading.main_thread().is_alive()
-
-
-@cache
-def pool() -> Executor:
-    """Return the pool for what is done at once (drawing, suggesting, opening), which all sessions share.
-
-    More threads than cores: one waiting for a disk must not hold up another session's drawing.
-    """
-    return ThreadPoolExecutor(max_workers=2 + 2 * (os.cpu_count() or 1), thread_name_prefix="cellasso")
-
-
-@cache
-def long_pool() -> Executor:
-    """Return the pool for what takes long (scans, exports): however much of it waits, drawing does not.
-
-    A scan keeps every core busy by itself; two at a time bound memory, and one alone would let a single
-    export hold up everybody's genes.
-    """
-    return ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="cellasso-long")
-
-
-def when_live(callback: Callable[[], None]) -> None:
-    """Run `callback` when the browser has the page, at once if it has it already, or if there is no browser.
-
-    What a thread hands to a session that is still being made is lost.
-    """
-    if curdoc().session_context is None:
-        callback()
-    else:
-        pn.state.onload(partial(Steps().take, callback))
-
-
-@contextmanager
-def together(document: Document) -> Iterator[None]:
-    """Send the browser what a document changes by in here when it is left, as one, by Bokeh's own way.
-
-    Panel writes each change to the socket at once, or, when Bokeh is writing, later; of those for later the last
-    can stay behind (Panel 1.9: `_dispatch_msgs` ends a block that a newer message relies on). While a document is
-    held Panel leaves the writing to Bokeh, which waits its turn and keeps the order.
-    """
-    if document.session_context is None or document.callbacks.hold_value is not None:
-        yield
-        return
-    document.hold()
-    try:
-        yield
-    finally:
-        document.unhold()
-
-
-class Steps:
-    """Runs steps of a session on its event loop, in the order they are given, document locked; from any thread.
-
-    Must be made inside a session. Without one (a notebook's or a test's document) a step runs at once.
-    """
-
-    def __init__(self) -> None:
-        self.document = curdoc()
-        self._loop = _loop_of(self.document)
-
-    def take(self, step: Callable[[], None]) -> None:
-        """Run `step()` on the loop; what it changes reaches the browser together."""
-        if self._loop is None:
-            step()
-        else:  # the document itself is for the loop alone: what a thread adds while it is held can be lost
-            self._loop.add_callback(self._schedule, step)
-
-    def _schedule(self, step: Callable[[], None]) -> None:
-        if self.document.session_context is not None:  # else the browser went away meanwhile
-            self.document.add_next_tick_callback(partial(self._run, step))
-
-    def _run(self, step: Callable[[], None]) -> None:
-        with together(self.document):
-            step()
-
-
-def _loop_of(document: Document) -> IOLoop | None:
-    """Return the event loop of a document's session; `None` without one."""
-    if document.session_context is None:
-        return None
-    server = cast("BokehServerContext", document.session_context.server_context)  # the only one that Bokeh makes
-    application = server.application_context
-    return None if application is None else application.io_loop
-
-
 class _Ends:
     """Ends with its session: the browser went away, nobody waits for what it still had to do."""
 
     def __init__(self) -> None:
-        self._steps = Steps()
-        document = self._steps.document
+        self._document_loop = DocumentLoop()
+        document = self._document_loop.document
         if document.session_context is not None:
             document.on_session_destroyed(self._end)
 
@@ -153,7 +51,7 @@ class _Ends:
         raise NotImplementedError
 
 
-class Turns(_Ends):
+class SerialQueue(_Ends):
     """Runs every step it is given, one after the other: of what a hand does nothing may be dropped or overtaken.
 
     Must be made inside a session, and ends with it. A step is prepared off the event loop; what that returns
@@ -202,7 +100,7 @@ class Turns(_Ends):
                 if not is_stopping():  # else its pool ended with the process
                     logger.exception("A step failed")
                 step = partial(self._failed, UNEXPECTED)
-            self._steps.take(step)
+            self._document_loop.call(step)
 
     def _progress(self, _fraction: float) -> None:
         if self._ended or is_stopping():
@@ -214,7 +112,7 @@ class Turns(_Ends):
             self._waiting.clear()
 
 
-class Reports(Generic[Result]):
+class JobContext(Generic[Result]):
     """What a job tells while it runs: `reports(fraction)`, and `reports.show(result)` before its last word.
 
     Both raise `Cancelled` once the job is no longer wanted.
@@ -229,7 +127,7 @@ class Reports(Generic[Result]):
         self._tell(fraction)
 
 
-class Lane(_Ends, Generic[Result]):
+class LatestJob(_Ends, Generic[Result]):
     """Runs the newest of the jobs it is given: an older one still waiting is dropped, one that runs is cancelled.
 
     Must be made inside a session, and given work once the session is live; what it reports arrives
@@ -268,10 +166,10 @@ class Lane(_Ends, Generic[Result]):
         self._lock = threading.Lock()
         self._newest = 0
         self._told = 0.0  # when progress was last told
-        self._waiting: tuple[Callable[[Reports[Result]], Result], Executor] | None = None
+        self._waiting: tuple[Callable[[JobContext[Result]], Result], Executor] | None = None
         self._running = False
 
-    def submit(self, job: Callable[[Reports[Result]], Result], *, long: bool = False) -> None:
+    def submit(self, job: Callable[[JobContext[Result]], Result], *, long: bool = False) -> None:
         """Run `job(progress)` in a pool; its `progress` raises `Cancelled` once it is no longer wanted.
 
         Parameters
@@ -309,15 +207,15 @@ class Lane(_Ends, Generic[Result]):
             if self._waiting is not None:
                 self._waiting[1].submit(self._run)
 
-    def _run_one(self, job: Callable[[Reports[Result]], Result], number: int) -> None:
+    def _run_one(self, job: Callable[[JobContext[Result]], Result], number: int) -> None:
         self._told = time.monotonic()  # what takes less than that has no progress to tell
         try:
-            result = job(Reports(partial(self._progress, number), partial(self._show, number)))
+            result = job(JobContext(partial(self._progress, number), partial(self._show, number)))
         except Cancelled:
             return
         except CellassoError as error:
             self._report(number, partial(self._failed, sentence_of(error)))
-        except Exception:  # a job must not end the lane; what is not ours is logged in full
+        except Exception:  # a job must not end those after it; what is not ours is logged in full
             if not is_stopping():  # else its pool ended with the process
                 logger.exception("A job failed")
             self._report(number, partial(self._failed, UNEXPECTED))
@@ -343,6 +241,6 @@ class Lane(_Ends, Generic[Result]):
                 callback()
 
         try:
-            self._steps.take(on_loop)
-        except Exception:  # as Tornado does with what fails on its loop: the lane goes on
+            self._document_loop.call(on_loop)
+        except Exception:  # as Tornado does with what fails on its loop: the next job is run
             logger.exception("A result could not be shown")

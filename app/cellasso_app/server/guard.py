@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import logging
-import re
-import socket
 import time
 from asyncio import sleep
-from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, urlencode
 from weakref import WeakSet
 
@@ -30,6 +26,7 @@ from panel.io.server import ComponentResourceHandler
 from tornado.web import ErrorHandler, RequestHandler, StaticFileHandler
 from tornado.websocket import WebSocketHandler
 
+from cellasso_app.server.access_policy import AccessPolicy, Host
 from cellasso_app.server.incoming import MAX_BYTES, Incoming, Refused, Unreadable
 
 if TYPE_CHECKING:
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 answers = logging.getLogger("tornado.access")
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # script-src: Bokeh's page has a script of its own, and compiles what a component is made of;
 # script-src-attr: what HTML in a name from a file could bring along
@@ -68,12 +63,6 @@ NEEDS_TOKEN = (
     " that the server printed, or wrote into the file that it named."
 )
 
-HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.*-]+)(?::(\d{1,5}))?", re.ASCII)
-"""A host as browsers write it, with its port; what else URLs allow there is for those who want to be mistaken."""
-
-PORTS = {"http": 80, "https": 443}
-"""The port that an address without one means."""
-
 ROUNDS = 100_000
 """Of hashing between token and cookie, 40 ms once: who has a cookie shall not find out a token that people chose."""
 
@@ -98,121 +87,8 @@ let_in: WeakSet[HTTPServerRequest] = WeakSet()
 PAGE = (Path(__file__).with_name("refusal.html")).read_text()
 
 
-class Host(NamedTuple):
-    """A name or an address in its one spelling, and a port if there is one; in a pattern `*` stands for a part."""
-
-    name: str
-    port: int | None = None
-
-    @classmethod
-    def of(cls, text: str) -> Host | None:
-        """Return what a `Host` header, or an option, names; `None` for anything else."""
-        found = HOST.fullmatch(text)
-        if found is None or not int(found[2] or 1) < 1 << 16:
-            return None
-        name, port = found[1].lower().rstrip("."), int(found[2]) if found[2] else None
-        if not name.startswith("["):
-            return cls(name, port)
-        try:
-            return cls(ipaddress.IPv6Address(name[1:-1]).compressed, port)
-        except ValueError:
-            return None
-
-    def covers(self, name: str) -> bool:
-        """Whether a name is this one, or of this pattern."""
-        parts, own = name.split("."), self.name.split(".")
-        return own == ["*"] or (
-            len(parts) == len(own) and all(mine in {"*", part} for mine, part in zip(own, parts, strict=True))
-        )
-
-
-@dataclass(frozen=True)
-class Door:
-    """Who is let in.
-
-    Attributes
-    ----------
-    hosts
-        Names under which the server may be addressed, in lower case.
-    any_address
-        Whether any IP address will do as well: those cannot be made to resolve elsewhere.
-    token
-        What a browser must show once; empty lets everybody in who reaches the server.
-    allowed
-        Further names, as of a proxy, with the port of its pages; without one that is the usual one of their scheme.
-    option
-        By which such a name is given.
-    """
-
-    hosts: frozenset[str]
-    any_address: bool = False
-    token: str = ""
-    allowed: frozenset[Host] = frozenset()
-    option: str = "--allow-host"
-
-    @classmethod
-    def of(cls, address: str, allowed: Iterable[str] = (), token: str = "", option: str = "--allow-host") -> Door:
-        """Return the door of a server that listens at an address, and is also called by `allowed` names."""
-        own = Host.of(_bracketed(address))
-        hosts = {*LOOPBACK, *([own.name] if own is not None else [])}
-        everywhere = is_unspecified(address)
-        if everywhere:
-            hosts.add(socket.gethostname().lower())
-        further = frozenset(filter(None, (Host.of(_bracketed(name)) for name in allowed)))
-        return cls(frozenset(hosts), everywhere, token, further, option)
-
-    def knows(self, host: str) -> bool:
-        """Whether a `Host` header names this server; the port does not matter."""
-        found = Host.of(host)
-        return (
-            found is not None
-            and "*" not in found.name
-            and (
-                found.name in self.hosts
-                or (self.any_address and _is_address(found.name))
-                or any(known.covers(found.name) for known in self.allowed)
-            )
-        )
-
-    def takes(self, origin: str, scheme: str, host: str) -> bool:
-        """Whether a page of an origin may open a websocket by a request for `scheme://host`."""
-        page_scheme, _, page_host = origin.partition("://")
-        there, here = Host.of(page_host), Host.of(host)
-        if there is None or here is None or page_scheme not in PORTS or not self.knows(host):
-            return False
-        usual = PORTS[page_scheme]
-        name, port = there.name, there.port or usual
-        if (page_scheme, name, port) == (scheme, here.name, here.port or PORTS[scheme]):
-            return True
-        # a proxy may have taken TLS off, and may have called us by our own name
-        ports = {usual, here.port or usual} if name == here.name else {usual}
-        return any(
-            known.covers(name) and (port in ports or known.name == "*" if known.port is None else port == known.port)
-            for known in self.allowed
-        )
-
-
-def is_unspecified(address: str) -> bool:
-    """Whether an address stands for all interfaces of this machine."""
-    return address in {"", "0.0.0.0", "::"}  # noqa: S104 - asked, not bound to
-
-
-def _bracketed(address: str) -> str:
-    """Return an address as a `Host` header has it."""
-    address = address.strip("[]") if address.endswith("]") else address
-    return f"[{address}]" if _is_address(address) and ":" in address else address
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 class Keeper:
-    """Keeps the door of one server: knows its cookie, and lets wrong tokens wait.
+    """Applies the policy of one server: knows its cookie, and lets wrong tokens wait.
 
     Parameters
     ----------
@@ -220,11 +96,11 @@ class Keeper:
         At which the server listens. The cookie is bound to it: that of a server with the same token is another one.
     """
 
-    def __init__(self, door: Door, port: int) -> None:
-        self.door = door
-        self._token = door.token.encode()
+    def __init__(self, policy: AccessPolicy, port: int) -> None:
+        self.policy = policy
+        self._token = policy.token.encode()
         salt = f"cellasso cookie of port {port}".encode()
-        self.cookie = hashlib.pbkdf2_hmac("sha256", self._token, salt, ROUNDS).hex() if door.token else ""
+        self.cookie = hashlib.pbkdf2_hmac("sha256", self._token, salt, ROUNDS).hex() if policy.token else ""
         self._n_waiting = 0
         self._n_refused = 0
 
@@ -240,9 +116,9 @@ class Keeper:
         """Whether a request for a websocket that has come past the guard would have been let in by it."""
         cookies, origin = _take_cookies(request), request.headers.get("Origin")
         return (
-            self.door.knows(request.host)
-            and (not self.door.token or self.is_cookie(cookies))
-            and (origin is None or self.door.takes(origin, request.protocol, request.host))
+            self.policy.knows(request.host)
+            and (not self.policy.token or self.is_cookie(cookies))
+            and (origin is None or self.policy.takes(origin, request.protocol, request.host))
         )
 
     async def slow_down(self) -> bool:
@@ -288,16 +164,16 @@ class _Guarded(RequestHandler):
     async def prepare(self) -> None:
         request, keeper = self.request, self.keeper
         shown, cookies = take_token(request), _take_cookies(request)
-        if not keeper.door.knows(request.host):
+        if not keeper.policy.knows(request.host):
             self._refuse(
                 f"This server is not called {request.host[:100]!r}. If it should be, start it with"
-                f" {keeper.door.option} and that name."
+                f" {keeper.policy.option} and that name."
             )
         elif request.method == "OPTIONS":  # asks whether other pages may; none may
             self._refuse(SENTENCES[405], 405)
         elif _is_of_another_page(request):
             self._refuse(SENTENCES[403])
-        elif not keeper.door.token or keeper.is_cookie(cookies):
+        elif not keeper.policy.token or keeper.is_cookie(cookies):
             await self._let_in(shown)
         elif shown is not None and keeper.is_token(shown) and not isinstance(self, WebSocketHandler):
             self._give_cookie()
@@ -325,7 +201,7 @@ class _Guarded(RequestHandler):
 
     def check_origin(self, origin: str) -> bool:
         """Compare scheme, host and port: of several pages on one machine only one is ours."""
-        return self.keeper.door.takes(origin, self.request.protocol, self.request.host)
+        return self.keeper.policy.takes(origin, self.request.protocol, self.request.host)
 
     def _has_session(self) -> bool:
         """Whether a websocket names a session that this server began: Bokeh looks after it has been opened."""
@@ -404,8 +280,8 @@ class _Nothing(ErrorHandler):
     """What stands where there is no page."""
 
 
-def guard(server: BaseServer, door: Door, *, pages: Collection[ApplicationContext] | None = None) -> Keeper:
-    """Let nobody pass to a server's handlers but through a door; return who keeps it.
+def guard(server: BaseServer, policy: AccessPolicy, *, pages: Collection[ApplicationContext] | None = None) -> Keeper:
+    """Let nobody pass to a server's handlers but whom a policy lets in; return its keeper.
 
     Parameters
     ----------
@@ -413,7 +289,7 @@ def guard(server: BaseServer, door: Door, *, pages: Collection[ApplicationContex
         Which of its applications are ours, if not all: to those of others no policy for scripts is given.
     """
     application = server._tornado  # noqa: SLF001 - Bokeh makes its handlers itself and offers no place before them
-    keeper = Keeper(door, port_of(server))
+    keeper = Keeper(policy, port_of(server))
     for rule in application.wildcard_router.rules:
         if isinstance(rule.target, type) and issubclass(rule.target, RequestHandler):
             ours = pages is None or rule.target_kwargs.get("application_context") in pages

@@ -21,15 +21,18 @@ from bokeh.server.server import BaseServer
 from bokeh.settings import settings
 
 from cellasso.core.errors import CellassoError
+from cellasso_app.panels.opening.component import Notice
 from cellasso_app.render import compiling
-from cellasso_app.runtime.jobs import stop as stop_work
+from cellasso_app.runtime.pools import stop as stop_work
+from cellasso_app.server.access_policy import AccessPolicy
 from cellasso_app.server.entrance import Entrance
-from cellasso_app.server.guard import Door, Keeper, guard, let_in, port_of, take_token
+from cellasso_app.server.guard import Keeper, guard, let_in, port_of, take_token
 from cellasso_app.server.index_option import add_index_options, index_option
-from cellasso_app.server.serve import STRETCHED, Catalogue, page_or_notice, reached, warm_up
+from cellasso_app.server.open_files import Catalogue
+from cellasso_app.server.page import WHOLE, page_or_notice
+from cellasso_app.server.serve import reached, warm_up
 from cellasso_app.server.shared_token import shared_token
 from cellasso_app.server.token import add_token_options, token_option
-from cellasso_app.ui.components import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +112,7 @@ def _server_of(context: ApplicationContext | None) -> BaseServer | None:
 
 
 def _keeper_of(page: ApplicationContext | None, chosen: str | None) -> Keeper:
-    """Return who keeps the door of a page's server; the first time puts up the guard and says how its owner gets in.
+    """Return who guards a page's server; the first time puts up the guard and says how its owner gets in.
 
     Raises
     ------
@@ -129,8 +132,10 @@ def _keeper_of(page: ApplicationContext | None, chosen: str | None) -> Keeper:
     atexit.register(entrance.close)
     origins = {*application.websocket_origins, *(settings.allowed_ws_origin() or ())}
     # Bokeh writes port 80 where none was given, whatever the scheme
-    door = Door.of(address, {origin.removesuffix(":80") for origin in origins}, token, "--allow-websocket-origin")
-    keeper = _keepers[server] = guard(server, door, pages={page})
+    policy = AccessPolicy.of(
+        address, {origin.removesuffix(":80") for origin in origins}, token, "--allow-websocket-origin"
+    )
+    keeper = _keepers[server] = guard(server, policy, pages={page})
     page.application.add(_End())
     print(*said, sep="\n", end="\n" if said else "", flush=True)
     return keeper
@@ -163,4 +168,4 @@ def _tornado(server: BaseServer) -> BokehTornado:
 
 
 def _show(sentence: str) -> None:
-    Notice(text=sentence, **STRETCHED).servable()
+    Notice(text=sentence, **WHOLE).servable()

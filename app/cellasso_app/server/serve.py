@@ -1,8 +1,7 @@
-"""Serving the explorer: the files of this process, opened once, and a page for each visitor."""
+"""Serving the explorer until somebody stops it."""
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import signal
@@ -10,189 +9,34 @@ import socket
 import sys
 import threading
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import panel as pn
 from panel.io.server import get_server
 
-import cellasso
-from cellasso.core.errors import CellassoError, FileChangedError, NotFoundError
+from cellasso.core.errors import CellassoError
 from cellasso_app.render import compiling
-from cellasso_app.runtime.jobs import UNEXPECTED, Lane, pool, when_live
-from cellasso_app.runtime.jobs import stop as stop_work
-from cellasso_app.server.background import index_in_background
+from cellasso_app.runtime.pools import pool
+from cellasso_app.runtime.pools import stop as stop_work
+from cellasso_app.server.access_policy import AccessPolicy, is_unspecified
 from cellasso_app.server.entrance import Entrance
-from cellasso_app.server.guard import Door, guard, is_unspecified, port_of
+from cellasso_app.server.guard import guard, port_of
+from cellasso_app.server.open_files import Catalogue
+from cellasso_app.server.page import page_or_notice
 from cellasso_app.server.token import new_token
-from cellasso_app.state.session import survey
-from cellasso_app.ui.components import PAGE_STYLE, Notice, Opening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    import panel as pn
     from bokeh.server.server import Server
     from tornado.ioloop import IOLoop
 
-    from cellasso.dataset import Dataset
-
-logger = logging.getLogger(__name__)
 
 FIRST_PORT = 5006
-
-
-class Catalogue:
-    """The files that this process serves, each opened when first asked for and then shared by all sessions."""
-
-    def __init__(self, paths: Sequence[Path], *, index: bool | Path = True) -> None:
-        self._index = index
-        self._paths = {path.name if _unique(path, paths) else str(path): path for path in paths}
-        self._open: dict[str, Dataset] = {}
-        self._problems: dict[str, str] = {}  # why a file could not be opened when it was last tried; empty: it could
-        self._locks = {name: threading.Lock() for name in self._paths}  # a file on a slow disk holds up no other
-
-    @property
-    def names(self) -> list[str]:
-        """How the files are called on the page."""
-        return list(self._paths)
-
-    def open(self, name: str | None = None) -> Dataset:
-        """Return an open file by its name on the page; without one the first that can be opened."""
-        return self.find(name)[1]
-
-    def find(self, name: str | None = None) -> tuple[str, Dataset]:
-        """Return the same with its name; opened anew when it has changed.
-
-        Raises
-        ------
-        NotFoundError
-            No file is called so.
-        CellassoError
-            It cannot be opened; the sentence names it as the page does, without its folder.
-        """
-        if name is not None and name not in self._paths:
-            raise NotFoundError(f"No file is called {shortened(name)!r} here.")
-        problems = []
-        for each in [name] if name is not None else self.names:
-            try:
-                return each, self._open_one(each)
-            except CellassoError as error:
-                problems.append(error)
-        raise problems[0] if problems else CellassoError("No file was given; start it as `cellasso FILE`.")
-
-    def problems(self) -> list[str]:
-        """Return why files cannot be opened; reads those that were not opened yet, and those that could not be."""
-        for name, path in self._paths.items():
-            if name in self._open or self._problems.get(name) == "":
-                continue
-            with suppress(CellassoError), self._trying(name):
-                cellasso.open(path).close()
-        return [problem for problem in map(self._problems.get, self.names) if problem]
-
-    def _open_one(self, name: str) -> Dataset:
-        with self._trying(name):
-            return self._current(name)
-
-    @contextmanager
-    def _trying(self, name: str) -> Iterator[None]:
-        """Keep what becomes of a file, and say it without the folders of this machine."""
-        with self._locks[name]:
-            try:
-                yield
-            except CellassoError as error:
-                self._problems[name] = _on_the_page(error, self._paths[name], name)
-                error.args = (self._problems[name],)
-                raise
-            self._problems[name] = ""
-
-    def _current(self, name: str) -> Dataset:
-        dataset = self._open.get(name)
-        if dataset is not None:
-            try:
-                dataset.handle.root()
-            except FileChangedError:  # sessions that have the old one are told so when they next read
-                del self._open[name]
-            else:
-                return dataset
-        dataset = self._open[name] = cellasso.open(self._paths[name], index=self._index)
-        if self._index:
-            index_in_background(dataset)
-        return dataset
-
-
-def _on_the_page(error: CellassoError, path: Path, name: str) -> str:
-    """Return a sentence about a file without its folder, and without the other files that are in there."""
-    if not os.path.lexists(path):
-        return f"{name} does not exist; it was moved or removed."
-    return str(error).replace(str(path.absolute()), name).replace(str(path), name)
-
-
-def shortened(name: str) -> str:
-    """Return a name that came from an address as a sentence repeats it."""
-    return name if len(name) <= 80 else f"{name[:79]}…"
-
-
-def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
-    """Return the page for one visitor: its frame at once, filled when the file is open, or with a sentence why not."""
-    pn.config.raw_css = [PAGE_STYLE]
-    asked = pn.state.session_args.get("file", [b""])[0].decode(errors="replace")  # Tornado has undone the quoting
-    _set_title("cellasso")
-    if asked and asked not in catalogue.names:
-        return Notice(text=f"No file is called {shortened(asked)!r} here.", files=catalogue.names, **STRETCHED)
-    frame = pn.Column(
-        Opening(name="opening", file=asked or next(iter(catalogue.names), ""), **STRETCHED),
-        **STRETCHED,
-        styles={"height": "100vh", "width": "100vw"},
-    )
-    # the event loop reads nothing, not even a file's structure: on a slow disk all sessions would stand still
-    opened = pool().submit(_open, catalogue, asked or None)
-
-    def fill(found: tuple[str, Dataset]) -> None:
-        from cellasso_app.page.explorer import Explorer  # noqa: PLC0415 - imported by _open already
-
-        name, dataset = found
-        explorer = Explorer(dataset, export_dir=export_dir, files=catalogue.names, file=name)
-        frame[:] = [explorer]
-        _set_title(f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso")
-        trying = Lane(explorer.tell_of, lambda _: None)
-        trying.submit(lambda _: catalogue.problems())
-
-    def say(sentence: str) -> None:
-        others = [name for name in catalogue.names if name != asked]
-        frame[:] = [Notice(text=sentence, files=others if asked else [], **STRETCHED)]
-
-    opening = Lane(fill, say)
-    when_live(lambda: opening.submit(lambda _: opened.result()))
-    return frame
-
-
-def page_or_notice(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
-    """Return a page, or one sentence: Panel would show the traceback, with all its paths."""
-    try:
-        return page(catalogue, export_dir)
-    except Exception:
-        logger.exception("A page could not be built")
-        return Notice(text=UNEXPECTED, **STRETCHED)
-
-
-STRETCHED: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0}
-
-
-def _open(catalogue: Catalogue, name: str | None) -> tuple[str, Dataset]:
-    """Return an open file of which all that a page lists has been looked up, and its name."""
-    import cellasso_app.page.explorer  # noqa: F401, PLC0415 - takes a second, here beside the event loop
-
-    name, dataset = catalogue.find(name)
-    survey(dataset)
-    return name, dataset
-
-
-def _set_title(title: str) -> None:
-    if pn.state.curdoc is not None:
-        pn.state.curdoc.title = title
 
 
 def serve(
@@ -235,8 +79,8 @@ def serve(
         return page_or_notice(catalogue, export_dir)
 
     shown = new_token() if token is None else token
-    door = Door.of(address, allow_hosts, shown)
-    server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), door)
+    policy = AccessPolicy.of(address, allow_hosts, shown)
+    server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), policy)
     entrance = Entrance(reached(address), port_of(server), shown, is_chosen=token is not None)
     try:
         said = entrance.announced(sys.stdout, f" (Ctrl-C stops it); exported subsets go to {export_dir}")
@@ -310,12 +154,10 @@ def warm_up(*, many: bool) -> None:
     threading.Thread(target=compiling.load, args=(run,), daemon=True, name="cellasso-loading").start()
 
 
-def _unique(path: Path, paths: Sequence[Path]) -> bool:
-    return sum(other.name == path.name for other in paths) == 1
-
-
-def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int], door: Door) -> Server:
-    """Return a server behind a door that has taken the first port that is free."""
+def _listen(
+    build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int], policy: AccessPolicy
+) -> Server:
+    """Return a guarded server that has taken the first port that is free."""
     problem = ""
     for port in ports:
         try:
@@ -323,7 +165,7 @@ def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iter
         except OSError as error:
             problem = error.strerror or str(error)
         else:
-            guard(server, door)
+            guard(server, policy)
             return server
     raise ServeError(f"{address}:{port} cannot be listened at ({problem}); choose another with --port.")
 

@@ -1,4 +1,6 @@
-"""What the parts of the page may tell: messages of known fields, each of a known kind and a bounded size.
+"""What the parts of the page may tell, and be told: messages of known fields.
+
+What they tell is each of a known kind and a bounded size.
 
 A message is a value that came over the network; whoever sent it need not have been our script. What is no such
 message, or too long, is refused in a sentence before anything is made of it.
@@ -6,7 +8,7 @@ message, or too long, is refused in a sentence before anything is made of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -110,6 +112,23 @@ class OneOf:
 
 Says = Mapping[str, Mapping[str, Kind]]
 """The messages of a part: by their type the fields beside it, each of which must be there."""
+
+Hears = Mapping[str, Collection[str]]
+"""The messages to a part, which are the server's own and need no check of their values: by their type the fields.
+
+One that ends in `?` may be left out.
+"""
+
+
+def lacking(message: Mapping[str, Any], hears: Hears) -> str:
+    """Return what is wrong with the type or the fields of a message to a part; empty when nothing is."""
+    kind = message.get("type", "")
+    if kind not in hears:
+        return f"a message of the type {kind!r}"
+    known = {"type", *(field.removesuffix("?") for field in hears[kind])}
+    optional = {field.removesuffix("?") for field in hears[kind] if field.endswith("?")}
+    wrong = (set(message) ^ known) - (optional - set(message))
+    return f"{kind} with or without {', '.join(sorted(wrong))}" if wrong else ""
 
 
 def problem(message: Any, says: Says) -> str:

@@ -88,7 +88,7 @@ class Choices:
 
             return take
 
-        self._picking.turns.take(prepare)
+        self._picking.queue.take(prepare)
 
     def _select_category(self, loaded: Loaded | None, label: str, operation: Operation) -> None:
         if loaded is not None and isinstance(loaded.cells.coloring, Categories):

@@ -12,7 +12,7 @@ from cellasso.color.coloring import MISSING_CODE, Categories, Values
 from cellasso.raster.draw import HIDDEN, Dots
 from cellasso.selection.recipe import Combined, WhereRecipe
 from cellasso.stats.group_summary import count_groups
-from cellasso_app.figures.sheet import ColorBar, Design, Label, Legend, Row
+from cellasso_app.figures.design import ColorBar, Design, Label, Legend, Row
 from cellasso_app.render.columns import ColorBy, read_column
 from cellasso_app.render.labels import medians, place
 from cellasso_app.render.legend import codes_of, missing_label, visible_expression

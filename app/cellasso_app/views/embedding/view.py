@@ -12,16 +12,17 @@ from cellasso.color.coloring import Categories, Values
 from cellasso.color.palettes import Scale, color_table
 from cellasso.points.point_index import Viewport
 from cellasso.raster.draw import Canvas, Cells, Dots, Style, draw
-from cellasso_app.figures.sheet import render
+from cellasso_app.figures.figure import render
 from cellasso_app.render import compiling
-from cellasso_app.render.coloring_cache import kept_colors
+from cellasso_app.render.coloring_cache import coloring_cache
 from cellasso_app.render.columns import ColorBy
 from cellasso_app.render.legend import codes_of
-from cellasso_app.runtime.jobs import Lane, Turns, when_live
+from cellasso_app.runtime.document_loop import when_live
+from cellasso_app.runtime.jobs import LatestJob, SerialQueue
 from cellasso_app.state.axes import Axes
 from cellasso_app.state.drawing_options import SAID, offered
-from cellasso_app.ui.components import CellsLayer, CellsPanel, PlotBar, StatusLine
 from cellasso_app.views.embedding.choices import Choices
+from cellasso_app.views.embedding.component import CellsLayer, PlotBar, StatusLine
 from cellasso_app.views.embedding.figure import EmbeddingPlot
 from cellasso_app.views.embedding.loader import Asked, Loaded, load, n_cells, rescaled
 from cellasso_app.views.embedding.picking import Picking
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
 
     from cellasso.core.progress import Progress
     from cellasso.selection.recipe import Operation
-    from cellasso_app.runtime.jobs import Reports
+    from cellasso_app.runtime.jobs import JobContext
     from cellasso_app.state.session import Session
+    from cellasso_app.ui.component import Component
 
 NO_EMBEDDING = (
     "This file has no embedding to draw: obsm holds no array of two or more columns with a row per cell."
@@ -89,7 +91,7 @@ class EmbeddingView:
     number
         Which of the views side by side it is.
     cells_panel
-        Where the legend is shown; a new one if there is none yet.
+        Where the columns and the legend of the view that is chosen are shown.
     picking
         Through which strokes and clicks select; that of the first view, for a further one.
     on_arrange
@@ -99,8 +101,8 @@ class EmbeddingView:
     def __init__(
         self,
         session: Session,
-        number: int = 0,
-        cells_panel: CellsPanel | None = None,
+        number: int,
+        cells_panel: Component,
         *,
         picking: Picking | None = None,
         on_arrange: Callable[[str], None] | None = None,
@@ -119,13 +121,13 @@ class EmbeddingView:
         self._ready = False
         self._n_sent = 0
         self._under_way: Asked | None = None  # what is being read
-        self._reading: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
-        self._finishing: Lane[Loaded] = Lane(self._show_loaded, self._fail, self._show_progress)
-        self._drawing: Lane[_Drawn] = Lane(self._show_drawn, self._fail, finishes=True)
-        self._naming: Lane[None] = Lane(lambda _: self._draw(), self._fail)
-        self._pointing: Lane[dict[str, Any]] = Lane(self._tell, self._fail_turn)
-        self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, self._fail)
-        self.picking = picking or Picking(session, Turns(self._fail_turn))
+        self._reading: LatestJob[Loaded] = LatestJob(self._show_loaded, self._fail, self._show_progress)
+        self._finishing: LatestJob[Loaded] = LatestJob(self._show_loaded, self._fail, self._show_progress)
+        self._drawing: LatestJob[_Drawn] = LatestJob(self._show_drawn, self._fail, finishes=True)
+        self._naming: LatestJob[None] = LatestJob(lambda _: self._draw(), self._fail)
+        self._pointing: LatestJob[dict[str, Any]] = LatestJob(self._tell, self._fail_turn)
+        self._saving: LatestJob[dict[str, Any]] = LatestJob(self._hand_over, self._fail)
+        self.picking = picking or Picking(session, SerialQueue(self._fail_turn))
         self._choices = Choices(session, self.picking)
         name = f"view{number}"
         self.plot = EmbeddingPlot(name, dark=session.dark, on_view=self._set_view)
@@ -147,9 +149,7 @@ class EmbeddingView:
             margin=0,
         )
         self.status = StatusLine(sizing_mode="stretch_width", height=26, margin=0, text=self._awaited())
-        self.cells_panel = cells_panel or CellsPanel(
-            on_message=self._on_message, on_refused=self._fail_turn, sizing_mode="stretch_both", margin=0
-        )
+        self.cells_panel = cells_panel
         self.layout = self._lay_out()
         self._watched = [
             session.param.watch(
@@ -206,8 +206,8 @@ class EmbeddingView:
         """Stop following the session: the view was taken off the page."""
         for watcher in self._watched:
             self._session.param.unwatch(watcher)
-        for lane in (self._reading, self._finishing, self._drawing, self._pointing, self._saving):
-            lane.cancel()
+        for jobs in (self._reading, self._finishing, self._drawing, self._pointing, self._saving):
+            jobs.cancel()
 
     def _activate(self, *_events: object) -> None:
         """Take the session's choices over, or leave them to another view."""
@@ -254,12 +254,12 @@ class EmbeddingView:
         dataset, scale, shown = self._session.dataset, self._scale, self._loaded
         plane = shown.plane if shown is not None and shown.asked.axes == asked.axes else None
 
-        def job(reports: Reports[Loaded]) -> Loaded:
+        def job(reports: JobContext[Loaded]) -> Loaded:
             return load(dataset, asked, scale, plane, reports)
 
         self._under_way = asked
         read = [*(asked.axes.columns or ())]
-        if asked.color is not None and kept_colors(dataset).get(asked.color) is None:
+        if asked.color is not None and coloring_cache(dataset).get(asked.color) is None:
             read.append(asked.color)
         self._reading.submit(job, long=any(map(self._session.needs_scan, read)))
 
@@ -378,7 +378,7 @@ class EmbeddingView:
         self.bar.busy = False
         session, shown = self._session, self._complete
         if self.is_active:
-            self.cells_panel.busy = False
+            self.cells_panel.param.update(busy=False)
         if shown is None:
             if self.is_active:
                 self.cells_panel.param.update(active="", legend=None)
@@ -721,7 +721,7 @@ class EmbeddingView:
         known = self._session.columns()
         names = {column["name"] for column in known}
         sums = [{"name": name, "kind": "sum"} for name in self._session.cell_sums() if name not in names]
-        self.cells_panel.columns = known + sums
+        self.cells_panel.param.update(columns=known + sums)
 
 
 def _too_many(n: int) -> str:
