@@ -8,7 +8,7 @@ import numpy as np
 
 from cellasso.core.errors import AmbiguousNameError, ElementError, NotFoundError
 from cellasso.core.text import nearest
-from cellasso.model.vector import GENE, OBS, OBS_NAMES, SUMS, Vector, VectorError
+from cellasso.model.vector import GENE, OBS, OBS_NAMES, SUMS, Vector, VectorError, VectorText, split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,10 +111,21 @@ class Cells:
             There is nothing of that name; the message lists the nearest.
         """
         container = self._container
-        modality, inner = container.owner(name, own=container.obs)
+        if isinstance(name, VectorText):
+            full = self._find_full(name)
+            if full is not None:
+                return full
+            *before, last = split(name)
+            modality, inner = container[":".join(each.name for each in before)], last.name
+        else:
+            modality, inner = container.owner(name, own=container.obs)
         kind, plain = self._kind_of(modality, inner)
         if kind == "obs":
-            return Vector("obs", plain, container.name_of(modality))
+            found = Vector("obs", plain, container.name_of(modality))
+            other = self._find_full(name) if name == inner else None
+            if other is not None and other != found:
+                raise AmbiguousNameError(f"{name!r} is a column of obs and more; write {found} or {other}.")
+            return found
         if inner == plain and not self._is_feature(modality, plain):
             full = self._find_full(name)
             if full is not None:
@@ -169,7 +180,8 @@ class Cells:
         if vector.kind == "obsm":
             return vector if vector.name in modality.obsm else None
         if vector.kind == "obs":
-            return vector if vector.name in modality.obs else None
+            is_there = vector.name in modality.obs or vector.name in {modality.obs.index_name, OBS_NAMES}
+            return vector if is_there else None
         if vector.layer is not None and vector.layer not in modality.matrices:
             return None
         return vector if vector.kind == "sum" or modality.has_feature(vector.name, vector.layer) else None

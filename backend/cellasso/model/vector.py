@@ -44,6 +44,12 @@ _WORDS: Final = {"obs", "gene", "lognorm", "sum"}
 _PIECE: Final = re.compile(r"`((?:``|[^`])*)`|([^`:/]+)|([:/])")
 
 
+class VectorText(str):
+    """The text of a vector, or of a part of one, as it is written: with backticks around names that need them."""
+
+    __slots__ = ()
+
+
 class VectorError(CellassoError, ValueError):
     """A text that names no vector."""
 

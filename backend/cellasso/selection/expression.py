@@ -1,10 +1,12 @@
 r"""The where-expression: a small, safe grammar over obs columns and features (``n_genes >= 200 and CD4 > 1``).
 
 Names
-    Bare words: letters of any script, digits, ``_ . :`` and inner ``-``, not starting with a digit (``HLA-A``,
-    ``rna:leiden``, ``chr1:100-200``). Any other name stands in backticks, a backtick in it doubled; so does a
-    name that is a word of the grammar (``and or not in is null true false``, in any case). A name that is both a
-    column of obs and a feature is refused: ``obs:CD4`` and ``gene:CD4`` tell them apart.
+    Bare words: letters of any script, digits, ``_ . : /`` and inner ``-``, not starting with a digit (``HLA-A``,
+    ``rna:leiden``, ``chr1:100-200``, ``raw/CD4``). Any other name stands in backticks, a backtick in it doubled; so
+    does a name that is a word of the grammar (``and or not in is null true false``, in any case). A name that is both
+    a column of obs and a feature is refused: ``obs:CD4`` and ``gene:CD4`` tell them apart. Whatever
+    `cellasso.model.vector` prints is a name, too: ``counts/CD4``, ``lognorm:CD4``, ``sum:total``, ``X_umap:0``,
+    ``rna:gene:`my gene` ``.
 Values
     Numbers, ``true`` and ``false`` (in any case), text in single or double quotes. A backslash takes the next
     character as it is; ``\n`` and ``\t`` are the newline and the tab.
@@ -39,6 +41,7 @@ import pandas as pd
 
 from cellasso.core.errors import ElementError, ExpressionError
 from cellasso.core.numeric import MIRRORED, parsed_number
+from cellasso.model.vector import VectorText
 from cellasso.selection.predicates import (
     Literal,
     Mask,
@@ -79,31 +82,32 @@ _GRAMMAR: Final = r"""
 ?test: (NOT | TILDE)+ atom -> negation
      | atom
 ?atom: "(" either ")"
-     | (BARE | BACKTICK) -> flag
+     | (BARE | BACKTICK | VECTOR) -> flag
      | operand (OPERATOR operand)+ -> comparison
      | subject [NOT] _IN values -> member
      | subject _IS [NOT] _NULL -> null
-?operand: BARE | BACKTICK | STRING | NUMBER | BOOL
-?subject: BARE | BACKTICK | STRING
+?operand: BARE | BACKTICK | VECTOR | STRING | NUMBER | BOOL
+?subject: BARE | BACKTICK | VECTOR | STRING
 values: "[" (_literal ("," _literal)* ","?)? "]"
       | "(" (_literal ("," _literal)* ","?)? ")"
 _literal: STRING | NUMBER | BOOL
 
-_OR.2: /or(?![\w.:-])|\|/i
-_AND.2: /and(?![\w.:-])|&/i
-NOT.2: /not(?![\w.:-])/i
-_IN.2: /in(?![\w.:-])/i
-_IS.2: /is(?![\w.:-])/i
-_NULL.2: /null(?![\w.:-])/i
-BOOL.2: /(?:true|false)(?![\w.:-])/i
+_OR.2: /or(?![\w.:\/-])|\|/i
+_AND.2: /and(?![\w.:\/-])|&/i
+NOT.2: /not(?![\w.:\/-])/i
+_IN.2: /in(?![\w.:\/-])/i
+_IS.2: /is(?![\w.:\/-])/i
+_NULL.2: /null(?![\w.:\/-])/i
+BOOL.2: /(?:true|false)(?![\w.:\/-])/i
 TILDE: "~"
 OPERATOR: /==|!=|<=|>=|[=<>]/
-BARE: /[^\W\d][\w.:]*(?:-+[\w.:]+)*/
+VECTOR: /(?:WORD[:\/])?QUOTED(?:[:\/](?:QUOTED|[\w.-]+))+|WORD[:\/]QUOTED/
+BARE: /[^\W\d][\w.:\/]*(?:-+[\w.:\/]+)*/
 BACKTICK: /`(?:``|[^`])+`/
 STRING: /'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"/s
 NUMBER: /-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?(?![\w.:])/i
 %ignore /\s+/
-"""
+""".replace("WORD", r"[^\W\d][\w.\/:-]*").replace("QUOTED", r"`(?:``|[^`])+`")
 
 # What a message calls the terminals that could stand at the mistake, in this order.
 _EXPECTED: Final = {
@@ -255,6 +259,9 @@ class _Builder:
 
     def BACKTICK(self, token: Token) -> Name:  # noqa: N802
         return Name(token[1:-1].replace("``", "`"), _position(token))
+
+    def VECTOR(self, token: Token) -> Name:  # noqa: N802
+        return Name(VectorText(token), _position(token))
 
     def STRING(self, token: Token) -> Literal:  # noqa: N802
         controls = {"n": "\n", "t": "\t"}
