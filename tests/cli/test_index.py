@@ -213,7 +213,7 @@ def test_a_catalogue_indexes_what_it_opens_unless_told_not_to(plain, monkeypatch
 @pytest.mark.parametrize("ends", ["file", "process"])
 def test_the_indexing_ends_with_the_file_and_the_process(tmp_path, monkeypatch, caplog, ends):
     everything_is_worth_it(monkeypatch)
-    monkeypatch.setattr(build, "MAX_ROWS", 1)
+    monkeypatch.setattr("cellasso.column_index.plan.MAX_ROWS", 1)
     path = tmp_path / "x.h5ad"
     import anndata
 

@@ -28,12 +28,12 @@ ROWS_A_BLOCK = 40
 BUILD = """
 import os, signal, sys, time
 from pathlib import Path
-from cellasso.column_index import block, build
+from cellasso.column_index import block, build, plan
 from cellasso.store.hdf5.handle import Hdf5Store
 from cellasso.matrix.open import open_matrix
 
 path, root, moment, number, marker = sys.argv[1:]
-build.MAX_ROWS = 40
+plan.MAX_ROWS = 40
 calls = 0
 
 def die(call):
@@ -62,7 +62,7 @@ with Hdf5Store(path) as handle:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr("cellasso.column_index.build.MAX_ROWS", ROWS_A_BLOCK)
+    monkeypatch.setattr("cellasso.column_index.plan.MAX_ROWS", ROWS_A_BLOCK)
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_a_disk_without_room_is_said_before(tmp_path, path, monkeypatch):
 def test_a_cluster_that_loses_a_worker_builds_the_same_index(tmp_path, path, monkeypatch):
     from distributed import Client, LocalCluster
 
-    monkeypatch.setattr("cellasso.column_index.build.MAX_ROWS", 4)
+    monkeypatch.setattr("cellasso.column_index.plan.MAX_ROWS", 4)
     build(path, tmp_path / "local")
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with LocalCluster(**options, local_directory=str(tmp_path)) as cluster, Client(cluster) as client:

@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 from cellasso.column_index import block as index_block
-from cellasso.column_index import build as indexing
+from cellasso.column_index import plan as planning
 from cellasso.column_index.build import IndexingError, build_index
 from cellasso.column_index.index import IncompleteIndexError
 from cellasso.column_index.indexed_matrix import IndexedMatrix
@@ -27,7 +27,7 @@ DTYPES = ("f2", "f4", "f8", "i1", "i4", "i8", "u1", "u2", "u8", "?", ">f4", ">i8
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Seven blocks of a few pieces each."""
-    monkeypatch.setattr("cellasso.column_index.build.MAX_ROWS", 47)
+    monkeypatch.setattr("cellasso.column_index.plan.MAX_ROWS", 47)
     monkeypatch.setattr("cellasso.column_index.build_block.PIECE", 50)
 
 
@@ -218,7 +218,7 @@ def test_a_block_of_counts_whose_last_value_is_none_is_kept_bit_for_bit(tmp_path
 
 
 def test_chunks_that_pieces_share_are_read_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("cellasso.column_index.build.MAX_ROWS", N_ROWS)  # one block
+    monkeypatch.setattr("cellasso.column_index.plan.MAX_ROWS", N_ROWS)  # one block
     monkeypatch.setattr("cellasso.column_index.build_block.STRETCH", 1)
     counts = np.random.default_rng(5).poisson(1, (N_ROWS, N_COLUMNS)).astype("f4")
     path = write_matrix(tmp_path / "x.h5", csr(counts), chunks=(64,), compression="gzip")
@@ -497,11 +497,11 @@ def test_a_damaged_matrix_is_not_indexed(tmp_path, bad):
 
 
 def test_the_plan_is_bounded_in_rows_and_values(tmp_path, monkeypatch):
-    monkeypatch.setattr("cellasso.column_index.build.MAX_ROWS", 100)
-    monkeypatch.setattr("cellasso.column_index.build.MAX_VALUES", 2600)
+    monkeypatch.setattr("cellasso.column_index.plan.MAX_ROWS", 100)
+    monkeypatch.setattr("cellasso.column_index.plan.MAX_VALUES", 2600)
     matrix = sparse.csr_matrix(np.repeat([[1.0] * 40, [1.0] * 40, [0.0] * 40], 100, axis=0))
     with Hdf5Store(write_matrix(tmp_path / "x.h5", matrix)) as handle:
-        starts = indexing.plan(open_matrix(handle, "/X"))
+        starts = planning.plan(open_matrix(handle, "/X"))
     assert starts == [0, 65, 130, 195, 295, 300]
 
 

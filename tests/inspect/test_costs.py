@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import anndata as ad
+import numpy as np
 import pytest
+from scipy import sparse
 
+import cellasso
+from cellasso.column_index import plan
 from cellasso.inspect.costs import START_SECONDS, Stored, Timed, Volume, export_cost, gene_costs
 
 RATE, LATENCY = 1e6, 0.001  # bytes a second; seconds
@@ -35,8 +40,8 @@ def test_a_scan_takes_all_values_and_all_bytes():
 
 def test_an_index_takes_a_read_per_segment_and_the_genes_own_values():
     _, index = costs(stored("csr"))
-    assert (index.way, index.n_reads, index.bytes_read) == ("index", 4, 4 * 2_000)
-    assert index.seconds == pytest.approx(4 * 0.001 + 0.008)
+    assert (index.way, index.n_reads, index.bytes_read) == ("index", 4, 2_000)
+    assert index.seconds == pytest.approx(4 * 0.001 + 0.002)
 
 
 def test_a_column_of_csc_takes_its_own_values_and_needs_no_index():
@@ -47,9 +52,10 @@ def test_a_column_of_csc_takes_its_own_values_and_needs_no_index():
 
 @pytest.mark.parametrize(("chunks", "n_reads"), [(None, 200_000), ((1_000, 10), 200), ((150_000, 50), 2)])
 def test_a_column_of_a_dense_matrix_takes_a_read_for_each_row_or_chunk(chunks, n_reads):
-    (now,) = costs(stored("dense", chunks))
+    now, index = costs(stored("dense", chunks))
     assert now.n_reads == n_reads
     assert now.seconds == pytest.approx(200 * 0.01 + 0.5)
+    assert (index.n_reads, index.bytes_read) == (4, 200_000)  # every value at most
 
 
 def test_what_was_not_timed_has_no_seconds():
@@ -80,3 +86,15 @@ def test_what_is_no_matrix_is_exported_at_the_matrices_speed():
 def test_an_export_of_matrices_none_of_which_was_timed_has_no_seconds():
     assert export_cost([stored("csr")], {}, Volume(disk=9), bytes_per_second=RATE).seconds is None
     assert export_cost([], {}, Volume(disk=9), bytes_per_second=RATE).seconds == pytest.approx(START_SECONDS, abs=1e-3)
+
+
+def test_an_index_has_as_many_blocks_as_are_planned(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "MAX_VALUES", 1_000)
+    monkeypatch.setattr(plan, "MAX_ROWS", 64)
+    rng = np.random.default_rng(0)
+    for n_rows, density in ((500, 0.01), (500, 0.5), (40, 0.5)):
+        matrix = sparse.random(n_rows, 20, density=density, format="csr", random_state=rng)
+        ad.AnnData(matrix).write_h5ad(tmp_path / "x.h5ad")
+        with cellasso.open(tmp_path / "x.h5ad", index=False) as dataset:
+            planned = len(plan.plan(dataset.matrix().matrix)) - 1
+        assert abs(plan.n_blocks(n_rows, matrix.nnz) - planned) <= 1

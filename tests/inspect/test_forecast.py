@@ -50,7 +50,7 @@ def test_every_matrix_of_every_storage_and_filter_is_timed(h5ad):
     assert report.problems == ()
     assert all(cost.seconds > 0 for cost in report.forecast.costs)
     ways = {(cost.matrix, cost.way) for cost in report.forecast.costs if cost.task == "gene"}
-    assert (("X", "index") in ways) == h5ad.path.name.startswith("csr")
+    assert (("X", "index") in ways) != h5ad.path.name.startswith("csc")
     assert report.forecast.costs[-1].task == "export"
 
 
@@ -68,7 +68,7 @@ def test_little_is_read_of_a_large_file(tmp_path, monkeypatch, storage):
 def test_an_index_reads_the_values_of_an_average_gene(tmp_path):
     matrix = large()
     costs = {cost.way: cost for cost in report_of(write(tmp_path / "x.h5ad", matrix)).forecast.costs[:-1]}
-    assert costs["index"].bytes_read == 4 * matrix.nnz // 200
+    assert costs["index"].bytes_read == -(-matrix.nnz // 200)
     assert costs["index"].n_reads == 1
     assert costs["now"].bytes_read >= 8 * matrix.nnz
 

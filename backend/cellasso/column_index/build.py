@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cellasso.column_index.build_block import BlockBuilder, open_source
 from cellasso.column_index.index import Index, begin_index
+from cellasso.column_index.plan import MAX_VALUES, plan
 from cellasso.core import derived_cache
 from cellasso.core.errors import CellassoError
 from cellasso.core.executors import run_blocks
@@ -35,14 +34,6 @@ if TYPE_CHECKING:
     from cellasso.column_index.block import Extent
     from cellasso.core.progress import Progress
     from cellasso.matrix.base import Matrix
-
-MAX_ROWS = 1 << 16
-"""Rows of a block at most: a row's number takes 16 bits."""
-
-MAX_VALUES = 1 << 25
-"""Values of a block at most: 134 MB of counts while it is built (200 MB of other float32), 31 MB on the disk. Two
-blocks are under way, so that one is read while the other is brought to the disk. 1M cells by 30,000 genes are 41
-blocks; their median gene reads in 1.1 ms."""
 
 N_BLOCKS_AT_A_TIME = 2
 
@@ -141,23 +132,6 @@ def is_worthwhile(matrix: Matrix) -> bool:
         return False
     chunk = (matrix.part("indices").chunks or (1,))[0]
     return matrix.n_stored * (4 + matrix.dtype.itemsize) >= WORTH_BYTES and chunk <= MAX_VALUES
-
-
-def plan(matrix: Matrix) -> list[int]:
-    """Return where each block begins among the rows, and the number of rows: the same for the same matrix, anywhere."""
-    n_rows, n_columns = matrix.shape
-    most = max(MAX_VALUES, 64 * n_columns)  # with a million peaks the table of a block has 36 MB
-    if isinstance(matrix, SparseMatrix):
-        indptr = matrix.indptr
-    else:
-        most //= 2  # the rows of a dense block are in memory twice
-        indptr = np.arange(n_rows + 1, dtype=np.int64) * n_columns
-    starts = [0]
-    while starts[-1] < n_rows:
-        start = starts[-1]
-        full = int(np.searchsorted(indptr, indptr[start] + most, side="right")) - 1
-        starts.append(min(max(full, start + 1), start + MAX_ROWS, n_rows))
-    return starts
 
 
 def build_block(task: BlockTask) -> Extent:

@@ -185,7 +185,7 @@ class Frame:
             return next(iter(node.dtype.names or ()), None)
         members = tuple(node)
         stated = node.attrs.get("_index")
-        candidates = [stated.decode() if isinstance(stated, bytes) else stated, "_index", "index"]
+        candidates = [None if stated is None else elements.text(stated), "_index", "index"]
         return next((name for name in candidates if name in members), None)
 
     @cached_property

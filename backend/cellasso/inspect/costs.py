@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from cellasso.column_index.plan import VALUE_BYTES, n_blocks
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -15,9 +17,6 @@ Way: TypeAlias = Literal["now", "index"]
 
 EXPORTED = 0.1
 """The part of the cells whose export is forecast."""
-
-SEGMENT_ROWS, INDEXED_BYTES = 65_536, 4
-"""A column index keeps a gene of so many cells in one place, and takes about so many bytes for each stored value."""
 
 START_SECONDS = 0.7
 """What an export takes besides its values: a process begins, the file is checked and flushed. The median of 20 exports
@@ -151,13 +150,13 @@ def gene_costs(stored: Stored, timed: Timed | None, *, bytes_per_second: float, 
     if timed is not None:
         seconds = n_values / timed.gene_values * timed.gene_seconds + stored.gene_bytes / bytes_per_second
     now = Cost("gene", stored.name, "now", method, stored.gene_bytes, n_reads, seconds=seconds)
-    if stored.storage != "csr":
+    if stored.storage == "csc":
         return [now]
-    n_segments = -(-stored.shape[0] // SEGMENT_ROWS)
-    n_bytes = INDEXED_BYTES * stored.column_values
+    n_segments = n_blocks(stored.shape[0], stored.n_stored)
+    n_bytes = VALUE_BYTES * stored.column_values  # of a dense matrix at most: zeros are not kept
     method = "reads the gene's own values"
     if n_segments > 1:
-        method += f", {n_segments:,} runs of {SEGMENT_ROWS:,} cells"
+        method += f" in {n_segments:,} blocks of cells"
     seconds = n_segments * seconds_per_read + n_bytes / bytes_per_second
     return [now, Cost("gene", stored.name, "index", method, n_bytes, n_segments, seconds=seconds)]
 

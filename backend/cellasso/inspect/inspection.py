@@ -306,7 +306,7 @@ class _Walk:
         """Read the index as it is stored: that suffices to see repetitions, and spares importing anndata."""
         node = self._handle.node(frame.path)
         stated = node.attrs.get("_index", "index")
-        name = stated.decode() if isinstance(stated, bytes) else str(stated)
+        name = elements.text(stated)
         if isinstance(node, Array):
             return (
                 list(self._handle.read(node, field=name))
