@@ -311,6 +311,7 @@ def test_neither_token_nor_cookie_is_where_scripts_or_logs_have_it(listening, ca
     from bokeh.util.token import get_token_payload
 
     caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", "tornado.access")  # which Dask, once imported by another test, silences
     server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     cookie = cookie_of(server)
     for path in (f"/?token={TOKEN}", f"/nothing?token={TOKEN}", f"/ws?token={TOKEN}", f"/?file=a&%74oken={TOKEN}x"):
