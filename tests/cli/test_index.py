@@ -181,7 +181,7 @@ def test_a_small_matrix_and_one_by_feature_are_not_indexed(tmp_path):
             group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": (1, size)})
             group["data"], group["indices"] = np.zeros(size, "f4"), np.zeros(size, "i4")
             group["indptr"] = [0, size]
-    with cellasso.store.hdf5.handle.Handle(tmp_path / "x.h5") as handle:
+    with cellasso.store.hdf5.handle.Hdf5Store(tmp_path / "x.h5") as handle:
         worth = {
             name: build.is_worthwhile(cellasso.matrix.open.open_matrix(handle, f"/{name}")) for name in handle.root()
         }
