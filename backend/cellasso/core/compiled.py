@@ -97,6 +97,8 @@ def njit_or_python(
 
     Parameters
     ----------
+    function
+        The loop; `None` when it is given options, and returns a decorator.
     inline
         As for `numba.njit`.
     """

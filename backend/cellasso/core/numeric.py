@@ -45,7 +45,22 @@ def parsed_number(text: str) -> Number | None:
 
 
 def compare_with(values: NDArray[Any], sign: str, number: Number) -> Mask:
-    """Compare numbers `(n,)` with one: whole ones exactly, floats with the float of their precision that is nearest."""
+    """Compare numbers with one number: whole ones exactly, floats with the nearest float of their precision.
+
+    Parameters
+    ----------
+    values
+        `(n,)`, integers or floats; a NaN compares as false.
+    sign
+        A key of `SIGNS`; the values stand on its left.
+    number
+        As of `parsed_number`. With integers it may be a fraction, or beyond what their dtype holds: the comparison
+        comes to what it would for the numbers themselves.
+
+    Returns
+    -------
+    `(n,)`.
+    """
     if values.dtype.kind not in "iu":
         return np.asarray(SIGNS[sign](values, values.dtype.type(float(number))))
     if isinstance(number, Decimal):  # between two whole numbers: no value is it, and those up to the lower are less
@@ -61,7 +76,20 @@ def compare_with(values: NDArray[Any], sign: str, number: Number) -> Mask:
 
 
 def compare_pairs(left: NDArray[Any], sign: str, right: NDArray[Any]) -> Mask:
-    """Compare values `(n,)` pair by pair; a pair with a NaN may come to anything."""
+    """Compare two columns pair by pair; integers with floats, and signed with unsigned ones, exactly.
+
+    Parameters
+    ----------
+    left, right
+        `(n,)` each, of numbers or of anything that NumPy compares. The result of a pair with a NaN is undefined where
+        one side is whole: callers mask such pairs.
+    sign
+        A key of `SIGNS`, which stands between them.
+
+    Returns
+    -------
+    `(n,)`.
+    """
     kinds = left.dtype.kind, right.dtype.kind
     if kinds in {("i", "f"), ("u", "f")}:
         return _compare_with_floats(left, sign, right)
@@ -112,5 +140,8 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def foreign_order(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """Return the type of numbers in this machine's byte order, in which alone pandas selects rows; `None` if it is."""
+    """Return a dtype of numbers in this machine's byte order, the only one in which pandas selects rows.
+
+    `None` where it is in that order already, or holds no numbers.
+    """
     return dtype.newbyteorder("=") if dtype.kind in "iufc" and not dtype.isnative else None
