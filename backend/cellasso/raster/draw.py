@@ -206,7 +206,15 @@ class Cells:
         return wanted if wanted in offered else offered[0]
 
     def shown(self, style: Style, states: NDArray[np.uint8] | None) -> NDArray[np.bool_] | None:
-        """Return which points are drawn at all, `(n,)`; `None`: all."""
+        """Return which points are drawn at all, `(n,)` in the order of the plane; `None`: all.
+
+        Parameters
+        ----------
+        style
+            Its `hidden` categories are not drawn.
+        states
+            As of `draw`; cells that are `HIDDEN` are not drawn.
+        """
         shown = None if states is None else states != HIDDEN
         if style.hidden and len(self.codes):
             drawn = np.ones(256, dtype=np.bool_)
@@ -216,7 +224,17 @@ class Cells:
         return shown
 
     def shows_selected(self, style: Style, states: NDArray[np.uint8] | None) -> bool:
-        """Whether a cell that is drawn, in view or not, is selected; of a sample, which may lack them, always."""
+        """Whether a cell that is drawn, in view or not, is selected; of a sample, which may lack them, always.
+
+        A pass over all cells, unless the states (the same array) and the hidden categories are those of the last call.
+
+        Parameters
+        ----------
+        style
+            Its `hidden` categories are not drawn.
+        states
+            As of `draw`; `None`: none is selected.
+        """
         if states is None:
             return False
         if self.plane.step > 1:
@@ -259,6 +277,14 @@ def draw(
 
     Parameters
     ----------
+    cells
+        The cells, their colouring and its scale.
+    viewport
+        The part of the plane that the picture shows.
+    canvas
+        Its size and ground.
+    style
+        Size and order of the dots, what is hidden or faded.
     states
         Of each point of the plane: `SELECTED` lies above all others, `HIDDEN` is not drawn, `PLAIN` is the rest;
         `(n,)`; `None`: all are plain.
@@ -397,7 +423,7 @@ def _opacity_by_count(drawing: _Drawing, words: NDArray[np.int64]) -> NDArray[np
     """Return the opacity of a pixel by its number of cells, 0 to 255, where a cell is no larger than that."""
     strips = _run(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), drawing.strips)
     n_pixels: NDArray[np.int64] = np.sum(strips, axis=0)
-    # of 16 steps: more of them nobody sees, but they take twice the bytes
+    # of 16 steps: the eye tells no more apart, and they would take twice the bytes
     opacity = np.rint(opacities(_crowd(n_pixels)) * 15) * 17
     opacity[0] = 0
     return opacity
