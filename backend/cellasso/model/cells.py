@@ -74,6 +74,11 @@ class Cells:
     def read_numbers(self, vector: Vector, *, progress: Progress | None = None) -> NDArray[np.float32]:
         """Read a vector as what stands along an axis, `(n_obs,)` float32; NaN for a cell that has no number.
 
+        Parameters
+        ----------
+        vector, progress
+            As of `read`.
+
         Raises
         ------
         NotFoundError, ElementError

@@ -135,7 +135,16 @@ class NoCoordinates(Coordinates):
 
 
 def open_coordinates(handle: Store, obsm: Node, name: str) -> Coordinates:
-    """Return a member of `obsm` of two dimensions as coordinates; reads headers.
+    """Return a member of `obsm` as coordinates; reads headers.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    obsm
+        The group, or the compound dataset that it was before anndata 0.7.
+    name
+        Of a member of two dimensions, its field in a compound dataset; one with slashes is a path below the group.
 
     Raises
     ------

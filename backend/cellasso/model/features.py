@@ -73,7 +73,7 @@ class Features:
         import pandas as pd  # noqa: PLC0415
         from anndata.utils import make_index_unique  # noqa: PLC0415
 
-        with warnings.catch_warnings():  # a name that ends in -1 already is no concern of who looks at cells
+        with warnings.catch_warnings():  # anndata warns of names that end in -1 already: users cannot change them here
             warnings.simplefilter("ignore", UserWarning)
             return np.asarray(make_index_unique(pd.Index(names)), dtype=object)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_MATCHES = 2_000
-"""Matches looked at for one question; what a letter or two matches beyond them is nobody's answer."""
+"""Matches looked at for one search; of one or two letters there may be many more, too many to read through."""
 
 
 class NameIndex:
