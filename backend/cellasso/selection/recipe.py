@@ -152,7 +152,16 @@ def _steps_to_dict(recipe: Recipe) -> dict[str, Any]:
 
 
 def combine(operation: Operation, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the mask that an operation makes of two masks of one shape."""
+    """Return the mask that an operation makes of two masks.
+
+    Parameters
+    ----------
+    operation
+        `"add"`: in either; `"subtract"`: in the first, not in the second; `"intersect"`: in both; `"replace"`: the
+        second.
+    first, second
+        `(n_obs,)` each.
+    """
     if operation == "add":
         return first | second
     if operation == "subtract":
