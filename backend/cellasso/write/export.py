@@ -55,7 +55,7 @@ class Exported:
     Attributes
     ----------
     left_out
-        One sentence for each element that nobody here could subset; the export keeps them in
+        One sentence for each element that could not be written; the export keeps them in
         `uns["cellasso"]["left_out"]`. Empty when the export is whole.
     """
 
@@ -83,6 +83,10 @@ def export(
 
     Parameters
     ----------
+    dataset
+        The source, open; it is read again by the child process.
+    mask
+        Which cells are written, `(n_obs,)` bool.
     path
         Ends in the source's `.h5ad` or `.h5mu`.
     recipe

@@ -1,6 +1,6 @@
 """An export held against its source, element by element, before it gets its name.
 
-Whoever exports may delete the source one day: a letter that is lost on the way is lost for good, and nobody is told.
+The source may be deleted one day: a letter that an export lost without a word is then lost for good.
 So what was written is read back and compared, by code that shares with the code that wrote it no more than the table
 of what runs along which axis. Names, categories, colours, attributes, uns and all that is small is compared whole; of
 what is large some rows, drawn for each element from a seed.
