@@ -302,7 +302,7 @@ class Dataset(Container[Modality]):
         Raises
         ------
         NotFoundError
-            There is no such matrix; of an h5mu, whose matrices are those of `modalities`, never one.
+            There is no such matrix; those of an h5mu belong to its `modalities`.
         IndexingError, ElementError, FileChangedError
             As `Modality.build_index`.
         """

@@ -224,7 +224,7 @@ class Block:
 
     def _file(self) -> _Descriptor:
         file = _descriptors.open(self.path)
-        if file.identity != self._identity:  # built anew since; its book may have another order
+        if file.identity != self._identity:  # built again since then: its codes may mean other values
             raise BlockError(f"{self.path} was replaced")
         return file
 

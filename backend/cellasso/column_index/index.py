@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SAMPLES, SAMPLE = 16, 256
-"""Stretches of `indptr` that go into the key, and their length: a file rewritten within the clock's step differs."""
+"""Stretches of `indptr` that go into the key, and their length: they differ where a file was rewritten within one step
+of the clock."""
 
 
 class IncompleteIndexError(CellassoError, LookupError):
@@ -78,14 +79,20 @@ class Index:
         return done / self.shape[0] if self.shape[0] else 1.0
 
     def read_columns(self, columns: Sequence[int], out: Sequence[NDArray[np.generic]]) -> list[tuple[int, int]]:
-        """Put the finished parts of columns into arrays `(n_obs,)` of zeros, of the stored dtype.
+        """Put the finished parts of columns into arrays of zeros.
 
         Reads the columns' segments, nothing else. A damaged block is removed, so that it is built again.
 
+        Parameters
+        ----------
+        columns
+            Their positions.
+        out
+            An array `(n_obs,)` of zeros for each, of the stored dtype.
+
         Returns
         -------
-        list of (start, stop)
-            The rows that are not indexed, or no longer.
+        Start and stop of the rows that are not indexed, or no longer; there `out` stays as it is.
         """
         missing: list[tuple[int, int]] = []
         self._expect(columns)
@@ -135,6 +142,8 @@ class Index:
 
         Parameters
         ----------
+        extent
+            The block.
         thoroughly
             Read all of it, not only its header.
         """

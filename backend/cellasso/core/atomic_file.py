@@ -54,7 +54,7 @@ class Partial:
             while True:
                 self.path = target.with_name(f".{kept}.cellasso-{_machine()}-{secrets.token_hex(4)}.part")
                 self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                # between the two a sweeper may have come by
+                # a sweep by another process may have removed it before it was locked
                 if _lock(self.descriptor) is not False and _is_at(self.path, self.descriptor):
                     return
                 os.close(self.descriptor)

@@ -162,7 +162,7 @@ def _try_to_lock(descriptor: int) -> bool:
 def _entry(folder: Path) -> Entry | None:
     try:
         about = parse_json_with_crc((folder / ABOUT).read_bytes())
-        if about is None or about.get("key") != folder.name:  # somebody else's folder, whatever it holds
+        if about is None or about.get("key") != folder.name:  # no index: left alone, whatever it holds
             return None
         opened = (folder / ABOUT).stat().st_mtime
         files = [path.stat().st_size for path in folder.iterdir()]

@@ -35,7 +35,7 @@ def threads() -> Executor:
 
 @cache
 def quick_threads() -> Executor:
-    """Return the pool for work that a hand waits for: milliseconds, never behind the blocks of a scan."""
+    """Return the pool for work that a user waits for: milliseconds, never behind the blocks of a scan."""
     return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="cellasso-quick")
 
 

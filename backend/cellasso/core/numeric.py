@@ -63,7 +63,7 @@ def compare_with(values: NDArray[Any], sign: str, number: Number) -> Mask:
     """
     if values.dtype.kind not in "iu":
         return np.asarray(SIGNS[sign](values, values.dtype.type(float(number))))
-    if isinstance(number, Decimal):  # between two whole numbers: no value is it, and those up to the lower are less
+    if isinstance(number, Decimal):  # no whole number equals a fraction; those up to its floor are less
         if sign == "==":
             return np.zeros(values.shape, dtype=np.bool_)
         sign, number = "<=" if sign in {"<", "<="} else ">", math.floor(number)
@@ -112,7 +112,7 @@ def _compare_with_floats(whole: NDArray[Any], sign: str, floats: NDArray[Any]) -
     wide = np.dtype(np.int64 if whole.dtype.kind == "i" else np.uint64)
     floats = floats.astype(np.float64)
     near = np.ceil(floats) if sign in {"<", ">="} else np.floor(floats)
-    low, high = float(np.iinfo(wide).min), float(np.iinfo(wide).max)  # the higher is rounded up to a power of two
+    low, high = float(np.iinfo(wide).min), float(np.iinfo(wide).max)  # as a float `high` is one above the largest
     above, below = near >= high, near < low
     known = ~(above | below | np.isnan(near))
     nearest = np.where(known, near, 0).astype(wide)

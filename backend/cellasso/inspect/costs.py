@@ -75,7 +75,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one wish will cost.
+    """What one task will cost.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Cost:
     method
         How it is done, in words.
     n_reads
-        Into how many places of the file it has to reach; 1 where it goes through from front to back.
+        How many places of the file are read; 1 where it is read from front to back.
     seconds
         `None` where nothing could be timed.
     """

@@ -192,7 +192,7 @@ def _side_by_side(job: Callable[[int], list[NDArray[Any]]], *, alone: bool) -> t
         return _seconds(lambda: found.extend(job(0))), found
     found.extend(next(run_blocks(job, [0])))  # starts the pool of threads
     numbers = range(_threads())
-    # of two rounds the quicker one had less of other work beside it
+    # the quicker of two rounds was disturbed less by other work
     return min(_seconds(lambda: list(run_blocks(job, numbers))) for _ in range(2)) / len(numbers), found
 
 

@@ -115,6 +115,8 @@ def render_text(report: Report, *, width: int | None = None) -> str:
 
     Parameters
     ----------
+    report
+        As `inspect` returns it.
     width
         Columns that the terminal has, into which it is fitted by shorter words; `None` for no limit.
     """

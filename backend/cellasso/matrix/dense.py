@@ -167,13 +167,13 @@ class DenseMatrix(Matrix):
         rows, columns = step
         first = columns[0]
         read = self._read(stored, rows, slice(first, columns[-1] + 1))
-        return read[:, [column - first for column in columns]]  # a copy: the rest of the chunks goes
+        return read[:, [column - first for column in columns]]  # a copy, so that the rest of the chunks is freed
 
     def _read(self, stored: Stretches | None, rows: slice, columns: slice) -> NDArray[Any]:
         if stored is not None:
             return stored.read(rows, columns)
         dataset = self._dataset()
-        if dataset.chunks is None:  # whole rows: of a part of each HDF5 would ask row by row, a call of Python each
+        if dataset.chunks is None:  # whole rows: for a part of each HDF5 would call Python once a row
             return np.asarray(self.handle.read(dataset, rows))[:, columns]
         return np.asarray(self.handle.read(dataset, (rows, columns)))
 

@@ -60,7 +60,7 @@ class Coordinates(ABC):
                 raise ElementError(f"{place}, which {self._lack(dim)}{self._alternatives}")
         return np.ascontiguousarray(self._read(dims), dtype=np.float32)
 
-    def _lack(self, dim: int) -> str:  # noqa: ARG002 - a data frame says it of each column
+    def _lack(self, dim: int) -> str:  # noqa: ARG002 - of a data frame it depends on the column
         """Return what is wrong with a column that cannot be drawn."""
         return "holds no numbers"
 

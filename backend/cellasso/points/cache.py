@@ -110,7 +110,7 @@ def write_plane(root: Path, key: str, plane: Plane, about: dict[str, Any]) -> No
         folder.mkdir(parents=True, exist_ok=True)
         trim(root, keep=folder, room=sum(part.nbytes for part in parts))
         partial_about.write_bytes(json_with_crc({**stated, "checksum": checksum}))
-        partial_about.replace(folder / ABOUT)  # first: what a crash leaves is then listed, and can be cleared
+        partial_about.replace(folder / ABOUT)  # before the points: what a crash leaves is listed, and can be cleared
         with partial.open("wb") as file:
             for part in parts:
                 file.write(part.data)

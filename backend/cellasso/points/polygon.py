@@ -147,7 +147,7 @@ class Polygon:
         if self._grid is None:
             return
         if self._unit != 1:
-            with np.errstate(over="ignore", under="ignore"):  # such points lie far outside, or at 0
+            with np.errstate(over="ignore", under="ignore"):  # such points lie far outside, or become 0
                 x, y = x.astype(np.float64) * self._unit, y.astype(np.float64) * self._unit
         _kernels()[1](x, y, self._scaled, *self._grid, inside)
 

@@ -189,11 +189,11 @@ def raise_top(
             stride = (n_drawn + LANES - 1) // LANES
             for lane in range(stride):
                 for i in range(lane, n_drawn, stride):
-                    drawn = np.uint32(i)  # what has no sign is not looked at for an index from the end
+                    drawn = np.uint32(i)  # an unsigned index cannot count from the end: numba adds no test
                     pixel, word = pixels[drawn], own[drawn]
                     before = flat[pixel]
                     flat[pixel] = before + (1 << COUNT) + max(word - (before & TOP), 0)
-            if n - levelled >= (MOST >> COUNT) - BATCH:  # asked of each point, it would take a tenth of the time
+            if n - levelled >= (MOST >> COUNT) - BATCH:  # tested for each point, it would take a tenth of the time
                 _level(flat)
                 levelled = n
     return n
@@ -259,7 +259,7 @@ def add_mixture(
                     if state != first >> CHOSEN:
                         if not state:
                             continue
-                        first, second = np.int64(1) << CHOSEN, np.int64(0)  # what was here lies below it
+                        first, second = np.int64(1) << CHOSEN, np.int64(0)  # a selected cell covers what was added up
                     if first & COUNTED < FULL:
                         flat[pixel, 0], flat[pixel, 1] = first + shares[its, 0], second + shares[its, 1]
     return n

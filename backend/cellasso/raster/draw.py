@@ -351,7 +351,7 @@ def _top(drawing: _Drawing, words: NDArray[np.int64]) -> int:
     cells, ranks = drawing.cells, drawing.cells.ranks(drawing.style)
 
     def raise_strip(rows: slice) -> int:
-        words[rows] = 0  # by the core that draws there, in its own cache
+        words[rows] = 0  # by the core that draws there, so that it is in its cache
         return aggregate.raise_top(cells.plane.xy, cells.codes, ranks, *drawing.kernel_args(rows), words[rows])
 
     return sum(_run(raise_strip, drawing.strips))
@@ -512,7 +512,7 @@ def _run(job: Callable[[slice], Result], strips: list[slice]) -> list[Result]:
         done = [job(first)]
         done += [job(rows) if each.cancel() else each.result() for rows, each in zip(others, running, strict=True)]
     finally:
-        wait([each for each in running if not each.cancel()])  # what they draw in is lent to others after this
+        wait([each for each in running if not each.cancel()])  # the memory that they draw in is then lent to others
     return done
 
 

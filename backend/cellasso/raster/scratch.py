@@ -40,7 +40,7 @@ class Scratch:
                 with self._lock:
                     self._free.append(lent)
                     while sum(each.nbytes for each in self._free) > self._room:
-                        del self._free[0]  # that which was not wanted for longest
+                        del self._free[0]  # the one that was unused for longest
 
 
 scratch = Scratch()

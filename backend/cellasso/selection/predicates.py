@@ -80,7 +80,7 @@ def _plain(series: pd.Series[Any], kind: str) -> Any:
         return pd.DatetimeIndex(pd.to_datetime(series, utc=True))
     if kind == _BOOLS:
         return series.to_numpy(dtype=np.bool_, na_value=False)
-    if pd.api.types.is_integer_dtype(series.dtype):  # not by way of floats, which end being exact at 2**53
+    if pd.api.types.is_integer_dtype(series.dtype):  # not as floats, which are exact only up to 2**53
         dtype: Any = getattr(series.dtype, "numpy_dtype", series.dtype)
         return series.to_numpy(dtype=dtype, na_value=0)
     if kind != _NUMBERS:
@@ -201,7 +201,7 @@ def is_null(name: Name, read: Read) -> Truth:
 
 
 def is_in(name: Name, literals: tuple[Literal, ...], read: Read) -> Truth:
-    """Return where a value is one of a list; unknown where it is missing. Of an empty list it is none.
+    """Return where a value is one of a list, of an empty one nowhere; unknown where it is missing.
 
     Parameters
     ----------

@@ -117,8 +117,8 @@ class Inverted:
 Recipe: TypeAlias = Lasso | PolygonGate | WhereRecipe | Combined | Inverted
 
 
-# Hundreds of strokes, each combined with all before it, nest as deep as neither Python nor JSON can follow by
-# calls within calls: what grows with every stroke is unrolled into steps.
+# Hundreds of strokes, each combined with all before it, nest deeper than Python and its JSON can recurse: what grows
+# with every stroke is unrolled into steps.
 
 
 def _steps(recipe: Recipe) -> tuple[Recipe, list[Combined | Inverted]]:

@@ -117,7 +117,7 @@ def summarise_groups(columns: Iterable[NDArray[Any]], codes: NDArray[np.integer]
     n_groups
         How many groups there are.
     """
-    # 0 stands for no group, so that the kernel need not ask
+    # 0 stands for no group, so that the kernel needs no test
     shifted = codes.astype(np.int32) + 1
     found = [_summarise_column()(as_numbers(column), shifted, n_groups + 1) for column in columns]
     parts = [np.stack(part, axis=1) for part in zip(*found, strict=True)]

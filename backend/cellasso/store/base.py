@@ -53,7 +53,7 @@ class Group(ABC):
     def get(self, name: str, default: Any = None) -> Any:
         """Return a member of the group, or `default` where it has none.
 
-        A format's own library may follow a link out of the file here; `Store.child` follows none.
+        A format's own library may follow a link out of the file here, which `Store.child` refuses.
 
         Parameters
         ----------

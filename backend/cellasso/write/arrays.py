@@ -118,6 +118,8 @@ def take(
     ------
     ElementError
         There is no such row; or, with a `read` past HDF5, the bytes of a chunk are damaged.
+    OSError
+        HDF5 cannot read them.
     """
     if read is None and is_small(dataset):
         try:

@@ -342,7 +342,7 @@ class Comparison:
                 continue
             values = expected.read_stretch(start, min(start + BLOCK, s.shape[0]))[rows[at] - start]
             low, high = int(at.min()), int(at.max()) + 1
-            if high - low > 4 * BLOCK:  # in another order than the source's: theirs are anywhere
+            if high - low > 4 * BLOCK:  # in another order than the source's: they lie anywhere in the export
                 at, values = at[:N_SAMPLED], values[:N_SAMPLED]
                 self._same(found.read_rows(at), values, path)
             else:

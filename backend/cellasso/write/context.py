@@ -109,7 +109,7 @@ class Context:
     ) -> None:
         kind = elements.encoding(node)
         for part in node:
-            self.child(node, part)  # none may lead out of the file
+            self.child(node, part)  # raises where one leads out of the file
         if kind in self._writers:
             self._writers[kind](self, node, target, name, rows)
         elif rows is None and not self._is_odd(node):
@@ -202,9 +202,7 @@ class Context:
         if isinstance(node, h5py.Dataset):
             replica.copy_dataset(node, target, name)
             if node.shape is None and node.dtype.kind in "OSV":
-                set_encoding(
-                    target[name], "null", "0.1.0"
-                )  # without this word anndata fails at a text that is not there
+                set_encoding(target[name], "null", "0.1.0")  # without this anndata fails at an empty text
             arrays.Share(self.advance, node).reach(1.0)
         elif self._is_odd(node):
             self._group_element(node, target, name, None, None)

@@ -267,7 +267,7 @@ def _repoint(source: h5py.Group, target: h5py.Group) -> None:
     lacking: list[bytes] = []
 
     def compare(name: bytes, info: h5py.h5o.ObjInfo) -> None:
-        with suppress(KeyError, RuntimeError):  # it is of the export alone
+        with suppress(KeyError, RuntimeError):  # the export alone has it
             if h5py.h5o.get_info(source.id, name).num_attrs > info.num_attrs:
                 lacking.append(name)
 

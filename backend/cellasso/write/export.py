@@ -212,7 +212,7 @@ def _run(job: Job, part: Partial, progress: Progress | None) -> list[str]:
         try:
             for told in _answers(lines):
                 if "fraction" not in told:
-                    answer = told  # its last word; it may take a while to end after that
+                    answer = told  # the final one; the process may take a while to end
                 elif progress is not None:
                     progress(told["fraction"])
         except BaseException:
@@ -233,7 +233,7 @@ def _talk(child: subprocess.Popen[bytes], job: Job, lines: queue.SimpleQueue[byt
 
     The child's stdin stays open as long as both live: by its end the child knows that it is alone.
     """
-    if child.stdin is None or child.stdout is None:  # never so: both are pipes
+    if child.stdin is None or child.stdout is None:  # cannot happen: both are pipes
         return
     with suppress(OSError):  # a child that is gone says so by its exit code
         job.send(child.stdin)

@@ -91,6 +91,15 @@ def verify(job: Job, handle: Store, intended: Intended) -> None:
 
     Reads all that is small and some rows of each large element, at most some 100 MB at a time.
 
+    Parameters
+    ----------
+    job
+        What was written, from where to where.
+    handle
+        The source, open.
+    intended
+        Where the two are meant to differ.
+
     Raises
     ------
     ExportError

@@ -376,7 +376,7 @@ def _put_lanes(symbols, width, out, at):
         out[byte] = rest
         byte += np.uint64(1)
     for i in range(n):
-        # written always, kept only where it is needed: a branch would be guessed wrong too often
+        # written for each number, kept where it does not fit: a branch would be mispredicted too often
         out[byte] = symbols[i]
         byte += np.uint64(symbols[i] >= escape)
     return np.int64(byte)

@@ -99,7 +99,7 @@ def build(
             for column in range(first, last + 1):
                 starts[row * side + column + 1] += 1
             if (from_row > row) != (to_row > row) and first > 0:
-                state[row * side + first - 1] ^= 1  # for all columns before: passed on below
+                state[row * side + first - 1] ^= 1  # for all columns to the left, to which it is passed on below
     for row in range(side):
         for column in range(side - 2, -1, -1):
             state[row * side + column] ^= state[row * side + column + 1]

@@ -115,7 +115,7 @@ class Hdf5Store(Store):
         except OSError as error:
             self._bytes.close()
             raise FileError(_open_failure(self.path, error)) from error
-        # left open at exit, HDF5 would close it through a Python that is gone, and crash
+        # left open at exit, HDF5 would call Python to close it after Python has ended, and crash
         self._close = weakref.finalize(self, _close, self._file, self._bytes)
 
     @property
@@ -333,7 +333,7 @@ class Hdf5Store(Store):
 
 def _link_type(parent: Node, name: str) -> int | None:
     """Return how a member hangs in its group, without a look at where it leads; `None` if there is none."""
-    # a slash would lead elsewhere: `/X` is the file's, not the parent's
+    # with a slash it is a path: `/X` is a member of the root, not of the parent
     if not isinstance(parent, h5py.Group) or not name or "/" in name:
         return None
     try:

@@ -161,7 +161,7 @@ class Stored:
             return np.concatenate([self._in_one_piece(offset, start, (n, *row)) for start, n in spans])
         space = self._id.get_space()
         space.select_none()
-        for start, n in spans if 0 not in row else ():  # all at once, or HDF5 inflates a chunk for each
+        for start, n in spans if 0 not in row else ():  # one read of all, or HDF5 inflates a chunk for each
             space.select_hyperslab((start, *(0 for _ in row)), (n, *row), op=h5s.SELECT_OR)
         return self._read(space, (int(lengths.sum()), *row))
 
