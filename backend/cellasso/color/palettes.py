@@ -31,7 +31,7 @@ def rgb(colors: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def _from_grey(grey: str, colors: Sequence[str], ramp: int = 24) -> tuple[str, ...]:
-    """Return a colour map whose low end runs into grey: most cells have none of most genes."""
+    """Return a colour map whose low end runs into grey: most genes are 0 in most cells."""
     ends = rgb((grey, colors[ramp])).astype(np.float64)
     steps = np.linspace(ends[0], ends[1], ramp, endpoint=False)
     return (*(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(steps).astype(int)), *colors[ramp:])

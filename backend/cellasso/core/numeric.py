@@ -30,7 +30,7 @@ MIRRORED: Final = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 _FOR_LESSER: Final = {"==": False, "<": True, "<=": True, ">": False, ">=": False}
 _FOR_GREATER: Final = {"==": False, "<": False, "<=": False, ">": True, ">=": True}
-"""What a comparison of a lesser, and of a greater value comes to."""
+"""Result of each comparison where the left value is the lesser one, and where it is the greater one."""
 
 
 def parsed_number(text: str) -> Number | None:

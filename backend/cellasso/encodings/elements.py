@@ -36,7 +36,7 @@ AXES = {
     "varp": ("var", "var"),
     "raw.X": ("obs",),
 }
-"""The axes, whose lengths the first dimensions of an element must have."""
+"""The axes whose lengths the first dimensions of an element must have."""
 
 CATEGORIES = "__categories"
 """Where anndata 0.7 kept the categories of a data frame's columns, each column referring to its own."""

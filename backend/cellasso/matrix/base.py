@@ -182,7 +182,7 @@ def steps_through(start: int, stop: int, step: int) -> list[slice]:
 
 
 def _slots(columns: Sequence[int]) -> Mapping[int, list[int]]:
-    """Return where each column is wanted; one that is asked for several times is read once."""
+    """Return at which positions of a request each column stands; one that is given several times is read once."""
     slots: dict[int, list[int]] = {}
     for slot, column in enumerate(columns):
         slots.setdefault(column, []).append(slot)

@@ -42,7 +42,11 @@ class Alignment:
         self.obs_index = obs_index
 
     def within(self, outer: Alignment) -> Alignment:
-        """Return where the cells stand in what contains `outer`, of which this one says where they stand in it."""
+        """Return where these cells stand among the global ones of `outer`.
+
+        This alignment says where they stand in the modality that holds theirs; `outer` says where the cells of that
+        modality stand among the global ones.
+        """
         if outer.obs_index is None:
             return self
         inner = np.arange(self.n_obs) if self.obs_index is None else self.obs_index

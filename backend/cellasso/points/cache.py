@@ -27,7 +27,7 @@ FORMAT = 2
 """Part of each key: another layout, another file."""
 
 WORTH_KEEPING = 1 << 20
-"""Points from which on sorting takes longer than a blink; fewer are sorted anew."""
+"""Points from which on sorting takes long enough to be noticed; fewer are sorted anew."""
 
 
 def key_of(handle: Store, embedding: str, dims: tuple[int, int]) -> str:

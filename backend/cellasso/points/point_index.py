@@ -28,7 +28,7 @@ OUTLYING = 20.0
 """A cell this many times as far out as 99% of the cells are wide would leave them less than a twentieth of the view."""
 
 SAMPLED = 1 << 20
-"""Points from which the spread of more of them is judged."""
+"""Points of the sample by which the spread of more of them is judged."""
 
 SAMPLE_STEP = 16
 """Of so many cells the coarse plane has one."""

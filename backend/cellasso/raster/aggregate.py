@@ -25,7 +25,7 @@ SELECTED, RANK, COUNT = 39, 30, 40
 
 TOP = (1 << COUNT) - 1
 MOST = 1 << 62
-"""Where pixels that have counted beyond it are put back: 4 million cells, of the 8 that a word can count."""
+"""Pixels that have counted beyond it are set back to it: 4 million cells, of the 8 that a word can count."""
 
 UPPER, CHOSEN = 32, 62
 """Lowest bits of the number of cells in a sum of colours, and of whether they are selected."""

@@ -201,7 +201,7 @@ class Cells:
         return self.plane.arrange(self.coloring.values)
 
     def order(self, wanted: Order) -> Order:
-        """Return the order that is drawn when one is wanted."""
+        """Return the order that is drawn: the one chosen where the colouring has it, else its usual one."""
         offered = ORDERS.get(type(self.coloring), ("random",))
         return wanted if wanted in offered else offered[0]
 
@@ -412,7 +412,7 @@ def _pick(drawing: _Drawing, mixture: NDArray[np.uint8], grown: NDArray[np.int64
 def _shade(
     drawing: _Drawing, words: NDArray[np.int64], opacity: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return colours and opacity, by the count in each word; what is not selected is faded where it is wanted."""
+    """Return colours and opacity, by the count in each word; cells that are not selected are faded if `style.fade`."""
     codes, alpha = np.empty(words.shape, dtype=np.uint8), np.empty(words.shape, dtype=np.uint8)
     table = np.rint(np.stack([opacity * (FADED if drawing.style.fade else 1.0), opacity])).astype(np.uint8)
     _run(lambda rows: aggregate.shade(words[rows], table, codes[rows], alpha[rows]), drawing.strips)
@@ -430,7 +430,7 @@ def _opacity_by_count(drawing: _Drawing, words: NDArray[np.int64]) -> NDArray[np
 
 
 def _crowd(n_pixels: NDArray[np.int64]) -> int:
-    """Return the count of cells that nine of ten pixels with cells do not exceed, of how many have each count."""
+    """Return the count of cells that nine of ten pixels with cells do not exceed; `n_pixels` have each count."""
     reached = np.cumsum(n_pixels)
     return int(np.searchsorted(reached, 0.9 * reached[-1]))
 

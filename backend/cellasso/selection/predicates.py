@@ -347,7 +347,7 @@ def some(parts: list[Node], read: Read) -> Truth:
 
 
 class Node(NamedTuple):
-    """A test: the names in it, and what tells where it holds."""
+    """A test: the names in it, and the function that evaluates it."""
 
     names: tuple[str, ...]
     truth: Callable[[Read], Truth]

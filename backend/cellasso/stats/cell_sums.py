@@ -137,7 +137,7 @@ def _sums_by_column(matrix: SparseMatrix, progress: Progress | None) -> CellSums
 
 
 def _sums_of_tall(matrix: DenseMatrix, progress: Progress | None) -> CellSums:
-    """Add up columns, in their order, as the rows' own values are."""
+    """Add up column after column, so that each row's values are added in their order."""
     sums, n_columns = _no_sums(matrix.shape[0]), matrix.shape[1]
     step = matrix.columns_at_once(COLUMNS_BYTES)
     for start in range(0, n_columns, step):

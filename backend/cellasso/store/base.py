@@ -31,7 +31,7 @@ class Group(ABC):
     name
         Its path in the file, which begins with a slash.
     attrs
-        Its attributes: text, numbers, arrays of them, or what `is_empty` tells.
+        Its attributes: text, numbers, arrays of them, or a value for which `is_empty` is true.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Stretches(Protocol):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Which file this is, and which state of it: what the system tells without reading a byte."""
+    """Which file this is, and which state of it: what the file system knows without reading a byte."""
 
     size: int
     mtime_ns: int
@@ -249,7 +249,7 @@ class Store(ABC):
 
     @abstractmethod
     def key(self, node: Node) -> Hashable:
-        """Return what tells an object from all others of the file: several paths may lead to one."""
+        """Return a key that no other object of the file has; several paths may lead to one object."""
 
     @abstractmethod
     def is_own(self, group: Group, name: str) -> bool:

@@ -217,7 +217,7 @@ def _beyond(dataset: h5py.Dataset, rows: Index) -> ElementError:
 
 
 def is_small(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is read whole, whichever of its rows are wanted."""
+    """Whether a dataset is so small that it is read whole, however few of its rows are taken."""
     return bool(dataset.size <= _n_values(dataset.dtype, BLOCK_BYTES // SMALL))
 
 

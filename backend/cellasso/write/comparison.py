@@ -203,10 +203,10 @@ class Comparison:
         *,
         changed: Collection[bytes] = (),
     ) -> None:
-        """Compare attributes: which there are, their types, their values.
+        """Compare attributes: which there are, their types, shapes and values.
 
-        Those in `MAY_BE_ADDED` may be in the export alone. Of attributes that refer to objects only the types are
-        compared.
+        Those in `MAY_BE_ADDED` may be in the export alone. The values of those that refer to objects are not compared:
+        the objects lie elsewhere in another file.
 
         Parameters
         ----------

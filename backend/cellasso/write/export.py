@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cellasso.write.arrays import Index
 
 HEARTBEAT = 0.2
-"""Seconds without news from the child after which `progress` is asked again, so that a cancel is seen."""
+"""Seconds without news from the child after which `progress` is called again, so that it can cancel."""
 
 SPACE_FACTOR = 1.1
 """Selected cells may be larger, or compress worse, than the average."""

@@ -257,7 +257,7 @@ def _gather(column, offsets, starts, values, out):
 
 @jit
 def _find_gaps(rows, gaps, symbols):
-    """Fill the gaps, and what of them fits a byte; return whether a row comes again."""
+    """Fill the gaps, and each gap cut off at `ESCAPE`; return whether a row repeats."""
     gaps[0] = rows[0]
     before, after, between = rows[:-1], rows[1:], gaps[1:]
     repeats = False
