@@ -51,9 +51,7 @@ class Group(ABC):
 
     @abstractmethod
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a member of the group, or `default` where it has none.
-
-        A format's own library may follow a link out of the file here, which `Store.child` refuses.
+        """Return a member of the group; `default` where it has none, or one that is not in this file.
 
         Parameters
         ----------

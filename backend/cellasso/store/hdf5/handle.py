@@ -345,7 +345,8 @@ def _link_type(parent: Node, name: str) -> int | None:
 def open_member(parent: h5py.Group, name: str) -> Any:
     """Open a member as h5py does, in a third of the time: a data frame may have thousands.
 
-    A link is followed, also one out of the file: `Hdf5Store.child` is for files of others.
+    A link is followed, of a file that h5py opened by its path also one out of the file: `Hdf5Store.child` is for files
+    of others.
 
     Parameters
     ----------
