@@ -61,13 +61,38 @@ class Modality(model.Modality):
         return self.cells.expression_name(column)
 
     def where(self, expression: str) -> NDArray[np.bool_]:
-        """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `selection.expression`."""
+        """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `selection.expression`.
+
+        Raises
+        ------
+        ExpressionError
+            It cannot be parsed, names what the file does not have, or compares what cannot be compared.
+        ElementError
+            A column that it names is damaged.
+        """
         return where.parse(expression).evaluate(self.cells)
 
     def lasso(self, key: str, polygon: Sequence[Sequence[float]], dims: tuple[int, int] = (0, 1)) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells inside a polygon drawn over an embedding.
 
-        Exact on the float32 coordinates that are drawn; see `points_in_polygon`.
+        Exact on the float32 coordinates that are drawn; see `points_in_polygon`. A cell without coordinates is not
+        inside.
+
+        Parameters
+        ----------
+        key
+            Name of the embedding in obsm.
+        polygon
+            Vertices `(m, 2)` in the units of the embedding, closed by itself. Fewer than three enclose nothing.
+        dims
+            Which two of its columns are x and y, counted from 0.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As `read_embedding`.
+        ValueError
+            The polygon is not `(m, 2)`, or not finite.
         """
         return points_in_polygon(self.read_embedding(key, dims), polygon)
 
@@ -137,10 +162,21 @@ class Modality(model.Modality):
         It goes below the folder that the file was opened with (`cellasso.open(path, index=…)`). What is
         finished of it serves at once.
 
+        Parameters
+        ----------
+        layer
+            Which matrix, as of `matrix`.
+        threads, background, check, executor, progress
+            As of `cellasso.column_index.build.build_index`.
+
         Raises
         ------
         IndexingError
             The file was opened without indexes, or see there.
+        NotFoundError
+            There is no such matrix.
+        ElementError, FileChangedError
+            The matrix is damaged; the file is no longer the one that was opened.
         """
         from cellasso.column_index.build import IndexingError, build_index  # noqa: PLC0415 - reading needs no builder
 
@@ -178,11 +214,30 @@ class Dataset(Container[Modality]):
         return self.cells.expression_name(column)
 
     def where(self, expression: str) -> NDArray[np.bool_]:
-        """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `selection.expression`."""
+        """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `selection.expression`.
+
+        Raises
+        ------
+        ExpressionError, ElementError
+            As of `Modality.where`.
+        """
         return where.parse(expression).evaluate(self.cells)
 
     def lasso(self, key: str, polygon: Sequence[Sequence[float]], dims: tuple[int, int] = (0, 1)) -> NDArray[np.bool_]:
-        """Return the mask `(n_obs,)` of the cells inside a polygon drawn over an embedding, as `Modality.lasso`."""
+        """Return the mask `(n_obs,)` of the cells inside a polygon drawn over an embedding, as `Modality.lasso`.
+
+        Parameters
+        ----------
+        key
+            Name of the embedding, that of a modality as `"rna:X_umap"`; a cell that the modality lacks is not inside.
+        polygon, dims
+            As of `Modality.lasso`.
+
+        Raises
+        ------
+        NotFoundError, ElementError, ValueError
+            As `Modality.lasso`.
+        """
         return points_in_polygon(self.read_embedding(key, dims), polygon)
 
     def summarise(
@@ -237,7 +292,20 @@ class Dataset(Container[Modality]):
         executor: Executor | None = None,
         progress: Progress | None = None,
     ) -> Index:
-        """Build what is missing of the column index of a matrix of an h5ad; see `Modality.build_index`."""
+        """Build what is missing of the column index of a matrix of an h5ad; see `Modality.build_index`.
+
+        Parameters
+        ----------
+        layer, threads, background, check, executor, progress
+            As of `Modality.build_index`.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such matrix; those of an h5mu belong to its `modalities`.
+        IndexingError, ElementError, FileChangedError
+            As `Modality.build_index`.
+        """
         return self.root.build_index(
             layer, threads=threads, background=background, check=check, executor=executor, progress=progress
         )
@@ -251,7 +319,34 @@ class Dataset(Container[Modality]):
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> Exported:
-        """Write the cells of `mask` `(n_obs,)` bool to a new file; see `cellasso.write.export.export`."""
+        """Write the cells of a mask to a new file, complete or not at all; see `cellasso.write.export.export`.
+
+        Parameters
+        ----------
+        mask
+            Which cells, `(n_obs,)` bool.
+        path
+            Of the new file; ends in `.h5ad` or `.h5mu`, as that of this one.
+        recipe
+            How the mask was made; kept in the export. `None`: nothing is said of it.
+        overwrite
+            Whether a file that exists is replaced. The open file itself never is.
+        progress
+            Told the fraction done several times a second; what it raises stops the export.
+
+        Returns
+        -------
+        Where it is, how many cells it has, and a sentence for each element that had to be left out.
+
+        Raises
+        ------
+        ElementError
+            The mask is of another shape or dtype, or the file is damaged.
+        ExportError
+            The file may not be written there, or the disk is full. The old file, if any, is as it was.
+        FileChangedError
+            The file is no longer the one that was opened.
+        """
         from cellasso.write.export import export  # noqa: PLC0415 - reading needs no writer
 
         return export(self, mask, path, recipe=recipe, overwrite=overwrite, progress=progress)

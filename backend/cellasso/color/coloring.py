@@ -122,7 +122,7 @@ class Raw:
         values = self.values
         if isinstance(values, pd.Series) and not pd.api.types.is_float_dtype(values.dtype):
             n_labels = len(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else None
-            if n_labels is None or n_labels > MAX_CATEGORIES:  # which ones there are, and are folded, all cells tell
+            if n_labels is None or n_labels > MAX_CATEGORIES:  # all cells show which there are, which are folded
                 found = self.coloring
                 if isinstance(found, Categories):
                     return replace(found, codes=found.codes[::step].copy())
@@ -167,7 +167,7 @@ def _named_booleans(values: pd.Series) -> pd.Series:
 
 def _few_whole_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return the different values, ascending, if all are whole and no more than a legend has rows."""
-    # most columns of measurements show in their first values that they are none
+    # in most columns of measurements one of the first values is no whole number
     for n in (1_000, 100_000, len(numbers)):
         part = numbers[:n]
         part = part[~np.isnan(part)]
@@ -206,7 +206,7 @@ def _categories(name: str, values: pd.Series, stated: list[str] | None) -> Categ
     kept = np.sort(np.argsort(-counts, kind="stable")[: MAX_CATEGORIES - 1])
     place = np.full(len(labels) + 1, MAX_CATEGORIES - 1, dtype=np.int16)
     place[kept] = np.arange(len(kept))
-    place[-1] = -1  # what code -1 looks up: still missing
+    place[-1] = -1  # code -1 looks up the last entry: it stays missing
     folded = place[codes]
     return Categories(
         name,
@@ -225,12 +225,12 @@ def _values(name: str, values: NDArray[np.generic], source: str) -> Values:
     known = np.isfinite(floats)
     n_missing = int(len(floats) - np.count_nonzero(known))
     if n_missing:
-        floats[~known] = np.nan  # an infinite value has no place among the colours
+        floats[~known] = np.nan  # an infinite value has no colour: it counts as missing
     finite = floats[known] if n_missing else floats
     if not len(finite):
         return Values(name, floats, 0.0, 1.0, clipped=False, n_missing=n_missing, source=source)
     lowest, highest = float(finite.min()), float(finite.max())
-    # most values of a gene are 0: the percentile of what is above tells what a high value is
+    # most values of a gene are 0: what a high value is shows among those above the lowest
     above = finite[finite > lowest]
     highs = np.percentile(above, CLIPS) if len(above) else [highest] * len(CLIPS)
     lows = np.percentile(finite, [100 - clip for clip in CLIPS]) if lowest < 0 else [lowest] * len(CLIPS)

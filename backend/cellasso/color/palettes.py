@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cellasso.color.coloring import Coloring
 
 PLAIN_COLOR = "#5b8fd6"
-"""Of cells that nothing colours."""
+"""Colour of all cells where no colouring is chosen."""
 
 N_STEPS = 255
 """Colours of values; the last of the 256 of a picture is for cells without one."""
@@ -31,7 +31,7 @@ def rgb(colors: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def _from_grey(grey: str, colors: Sequence[str], ramp: int = 24) -> tuple[str, ...]:
-    """Return a colour map whose low end runs into grey: most cells have none of most genes."""
+    """Return a colour map whose low end runs into grey: most genes are 0 in most cells."""
     ends = rgb((grey, colors[ramp])).astype(np.float64)
     steps = np.linspace(ends[0], ends[1], ramp, endpoint=False)
     return (*(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(steps).astype(int)), *colors[ramp:])
@@ -60,7 +60,7 @@ def named_colors(name: str) -> tuple[str, ...]:
     """Return the 256 colours `#rrggbb` of one of `NAMED`, from low to high."""
     if name == "grey":
         return tuple(colorcet.b_linear_grey_10_95_c0[::-1])
-    from matplotlib import colormaps  # noqa: PLC0415 - half a second, for who chooses it
+    from matplotlib import colormaps  # noqa: PLC0415 - half a second, only where such a map is chosen
     from matplotlib.colors import to_hex  # noqa: PLC0415
 
     return tuple(to_hex(color) for color in colormaps[name](np.arange(256)))
@@ -95,7 +95,14 @@ class Scale(NamedTuple):
         return self.limits_of(values.ends.get(self.clip, (values.low, values.high)))
 
     def limits_of(self, ends: tuple[float, float]) -> tuple[float, float]:
-        """Return what `limits` makes of the ends of the values."""
+        """Return the values at both ends of the colours, apart from each other.
+
+        Parameters
+        ----------
+        ends
+            The lowest and the highest value that are to be told apart; with `centre` the one farther from 0 goes for
+            both.
+        """
         low, high = ends
         if self.centre:
             high = max(abs(low), abs(high))
@@ -109,7 +116,15 @@ class Scale(NamedTuple):
         return colors[::-1] if self.reverse else colors
 
     def step(self, value: float, low: float, high: float) -> float:
-        """Return where a value lies between the ends of the colours, 0 to 1."""
+        """Return where a value lies between the ends of the colours: 0 at the low one, 1 at the high one.
+
+        Parameters
+        ----------
+        value
+            One beyond an end counts as that end.
+        low, high
+            As of `limits`; `low` is below `high`.
+        """
         value = min(max(value, low), high)
         if self.log:
             value, first, last = (_logarithm(each, low) for each in (value, low, high))
@@ -117,7 +132,16 @@ class Scale(NamedTuple):
         return (value - low) / (high - low)
 
     def ticks(self, low: float, high: float) -> list[tuple[float, str]]:
-        """Return where round values stand between the ends of the colours, 0 to 1, and how they are written."""
+        """Return where round values stand between the ends of the colours, 0 to 1, and how they are written.
+
+        Powers of ten (and their two- and fivefold) on a logarithmic scale, if two of them lie within; else four or so
+        at equal distances.
+
+        Parameters
+        ----------
+        low, high
+            As of `step`.
+        """
         values = _decades(low, high) if self.log else []
         if len(values) < 2:
             rough = (high - low) / 4
@@ -156,6 +180,12 @@ def color_table(
 
     Parameters
     ----------
+    coloring
+        What colours the cells; `None`: all have `PLAIN_COLOR`.
+    scale
+        Of values; categories have colours of their own.
+    dark
+        Whether the page is dark.
     chosen
         Colours by label that the user put in place of a category's own.
     """

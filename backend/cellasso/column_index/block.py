@@ -56,7 +56,7 @@ class BlockError(Exception):
 
 
 class DamagedBlockError(BlockError):
-    """A block is cut off, or its bytes are not those that were written: it is of no use to anybody."""
+    """A block is cut off, or its bytes are not those that were written: it is removed and built again."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,17 @@ class BlockWriter:
         self._file.seek(HEADER_BYTES)
 
     def append(self, packed: NDArray[np.uint8], lengths: NDArray[np.int64], checksums: Sequence[int]) -> None:
-        """Write the segments of the next columns."""
+        """Write the segments of the next columns; the first call has column 0.
+
+        Parameters
+        ----------
+        packed
+            The segments, one after the other, `(lengths.sum(),)`.
+        lengths
+            Of each segment in bytes, `(n_columns,)`; 0 for a column without values.
+        checksums
+            Of each segment, as of `checksum`.
+        """
         entries = self._table[self.n_columns : self.n_columns + len(lengths)]
         entries["offset"] = self._file.tell() + np.cumsum(lengths) - lengths
         entries["length"], entries["checksum"] = lengths, checksums
@@ -214,7 +224,7 @@ class Block:
 
     def _file(self) -> _Descriptor:
         file = _descriptors.open(self.path)
-        if file.identity != self._identity:  # built anew since; its book may have another order
+        if file.identity != self._identity:  # built again since then: its codes may mean other values
             raise BlockError(f"{self.path} was replaced")
         return file
 
@@ -250,12 +260,30 @@ class Block:
 
 
 def checksum(column: int, segment: bytes) -> int:
-    """Return the checksum of a column's segment; libdeflate's CRC-32 is many times faster than zlib's."""
+    """Return the checksum of a column's segment (libdeflate's CRC-32, many times faster than zlib's).
+
+    Parameters
+    ----------
+    column
+        Its number, from which the checksum goes on: another column's segment does not pass for this one's.
+    segment
+        Its bytes; `b""` for a column without values.
+    """
     return int(deflate.crc32(segment, column + 1))
 
 
 def checksums(first: int, segments: NDArray[np.uint8], lengths: NDArray[np.int64]) -> list[int]:
-    """Return the checksums of the segments of the columns from `first`, which lie one after the other."""
+    """Return the checksums of the segments of consecutive columns, as `checksum` of each.
+
+    Parameters
+    ----------
+    first
+        Number of the first column.
+    segments
+        One after the other, `(lengths.sum(),)`.
+    lengths
+        Of each segment in bytes, `(n_columns,)`.
+    """
     # slices of a memoryview take half as long as those of an array
     stored, ends = segments.data, np.cumsum(lengths).tolist()
     spans = enumerate(pairwise([0, *ends]), first)
@@ -272,7 +300,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class _Descriptor:
-    """A file open for `pread` by any thread; it is closed when nobody holds it any more."""
+    """A file open for `pread` by any thread; it is closed when the last reference to it is gone."""
 
     _descriptor = -1
 
@@ -332,5 +360,5 @@ _descriptors = _Descriptors(MAX_OPEN)
 
 
 def close_block(path: Path) -> None:
-    """Let the file of a block go; a thread that reads it just now holds it open."""
+    """Close the file of a block, as soon as no thread reads it any more."""
     _descriptors.close(path)

@@ -78,6 +78,8 @@ def build_index(
 
     Parameters
     ----------
+    matrix
+        CSR or dense.
     root
         Folder that keeps the indexes, see `cellasso.core.derived_cache`.
     threads
@@ -155,7 +157,7 @@ def _run(tasks: Sequence[BlockTask], executor: Executor | None) -> Iterator[Exte
         with ThreadPoolExecutor(n, thread_name_prefix="cellasso-index") as pool:
             yield from run_blocks(build_block, tasks, executor=pool, most=n)
         return
-    futures = [executor.submit(build_block, task) for task in tasks]  # all: a cluster has any number of workers
+    futures = [executor.submit(build_block, task) for task in tasks]  # all, for any number of workers of a cluster
     try:
         for future in as_completed(futures):
             yield future.result()
@@ -173,7 +175,7 @@ def _pool(threads: int, *, background: bool) -> Executor:
 
 
 def _be_nice() -> None:
-    if hasattr(os, "setpriority"):  # on Linux of the calling thread alone
+    if hasattr(os, "setpriority"):  # on Linux it sets the priority of the calling thread alone
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)
 
 

@@ -81,7 +81,26 @@ class CsrSource:
         self.chunk = matrix.stored[0].chunk
 
     def read(self, name: str, values: slice) -> Iterator[NDArray[Any]]:
-        """Yield the columns ("indices") or the values ("data") of a piece, one stretch after the other."""
+        """Yield the columns ("indices") or the values ("data") of a piece, one stretch after the other.
+
+        Any thread may. The first of two pieces to read a stretch that both share keeps it in memory for the other.
+
+        Parameters
+        ----------
+        name
+            `"indices"` or `"data"`.
+        values
+            The piece, counted from the first value of the block.
+
+        Yields
+        ------
+        Arrays of the stored dtype, `(n_values,)` together; not checked.
+
+        Raises
+        ------
+        ElementError, FileChangedError
+            The bytes of a chunk are damaged; the file is no longer the one that was opened.
+        """
         yield from self._parts[name].read(values.start + self._first, values.stop + self._first)
 
 
@@ -126,7 +145,17 @@ class DenseSource:
         self._parts = {"indices": np.concatenate(indices), "data": np.concatenate(data)}
 
     def read(self, name: str, values: slice) -> Iterator[NDArray[Any]]:
-        """Yield the columns ("indices") or the values ("data") of a piece."""
+        """Yield the columns ("indices") or the values ("data") of a piece; both are in memory.
+
+        Parameters
+        ----------
+        name, values
+            As of `CsrSource.read`.
+
+        Yields
+        ------
+        One array, int32 or of the stored dtype.
+        """
         yield self._parts[name][values]
 
     def _read_filled(self, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
@@ -137,7 +166,28 @@ class DenseSource:
 
 
 def open_source(matrix: Matrix, extent: Extent, pool: Executor) -> CsrSource | DenseSource:
-    """Return where the values of a block come from; reads the rows of a dense matrix."""
+    """Return where the values of a block come from.
+
+    Reads the block's part of `indptr` of a CSR matrix, and all rows of the block of a dense one.
+
+    Parameters
+    ----------
+    matrix
+        Dense or CSR.
+    extent
+        The block.
+    pool
+        Threads that read the rows of a dense matrix side by side.
+
+    Raises
+    ------
+    ElementError
+        `indptr` is damaged, or the bytes of a chunk are.
+    FileChangedError
+        The file is no longer the one that was opened.
+    TypeError
+        The matrix is neither dense nor sparse.
+    """
     if isinstance(matrix, DenseMatrix):
         return DenseSource(matrix, extent, pool)
     if not isinstance(matrix, SparseMatrix):

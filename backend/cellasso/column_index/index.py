@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SAMPLES, SAMPLE = 16, 256
-"""Stretches of `indptr` that go into the key, and their length: a file rewritten within the clock's step differs."""
+"""Stretches of `indptr` that go into the key, and their length: they differ where a file was rewritten within one step
+of the clock."""
 
 
 class IncompleteIndexError(CellassoError, LookupError):
@@ -78,14 +79,20 @@ class Index:
         return done / self.shape[0] if self.shape[0] else 1.0
 
     def read_columns(self, columns: Sequence[int], out: Sequence[NDArray[np.generic]]) -> list[tuple[int, int]]:
-        """Put the finished parts of columns into arrays `(n_obs,)` of zeros, of the stored dtype.
+        """Put the finished parts of columns into arrays of zeros.
 
         Reads the columns' segments, nothing else. A damaged block is removed, so that it is built again.
 
+        Parameters
+        ----------
+        columns
+            Their positions.
+        out
+            An array `(n_obs,)` of zeros for each, of the stored dtype.
+
         Returns
         -------
-        list of (start, stop)
-            The rows that are not indexed, or no longer.
+        Start and stop of the rows that are not indexed, or no longer; there `out` stays as it is.
         """
         missing: list[tuple[int, int]] = []
         self._expect(columns)
@@ -135,6 +142,8 @@ class Index:
 
         Parameters
         ----------
+        extent
+            The block.
         thoroughly
             Read all of it, not only its header.
         """
@@ -151,7 +160,7 @@ class Index:
     def _expect(self, columns: Sequence[int]) -> None:
         """Have the disk fetch what all blocks hold of some columns, at the same time and not one after the other."""
         blocks = [block for block in map(self._block, self.extents) if block is not None]
-        with suppress(BlockError, OSError):  # whoever reads them is told
+        with suppress(BlockError, OSError):  # only a hint to the disk: a damaged block is found when it is read
             for block in blocks:
                 block.expect_entries(columns)
             for block in blocks:
@@ -223,8 +232,14 @@ def key_of(matrix: Matrix) -> str:
 def open_index(matrix: Matrix, root: Path, key: str | None = None) -> Index | None:
     """Return the index of a matrix, complete or not, among those below a folder; `None` when none was begun.
 
+    Reads a small file, and for the key a sample of `indptr`; notes in the folder that it was opened just now.
+
     Parameters
     ----------
+    matrix
+        The matrix.
+    root
+        Folder below which indexes are; it need not exist.
     key
         That of the matrix, where it is known; otherwise `key_of` looks it up.
     """
@@ -244,7 +259,22 @@ def open_index(matrix: Matrix, root: Path, key: str | None = None) -> Index | No
 
 
 def begin_index(matrix: Matrix, root: Path, starts: Sequence[int]) -> Index:
-    """Make the folder of an index, unless it is there, and say in it what it is of."""
+    """Make the folder of an index, unless it is there, and write in it which matrix it is of; no block is built.
+
+    Parameters
+    ----------
+    matrix
+        Its key names the folder; see `key_of`.
+    root
+        Folder below which indexes are; it is made.
+    starts
+        Where each block begins among the rows, and the number of rows, `(n_blocks + 1,)`.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made or written to.
+    """
     key = key_of(matrix)
     folder = root / key
     folder.mkdir(parents=True, exist_ok=True)

@@ -31,13 +31,13 @@ NAME_BYTES = 200
 """How much of the target's name the partial file's keeps: file systems take 255 bytes."""
 
 DAY = 86_400.0
-"""Seconds since its last change after which a partial file is swept though nobody can tell whether it is in use."""
+"""Seconds since its last change after which a partial file is swept where its lock does not show whether it is used."""
 
 
 class Partial:
-    """A new file beside `target`, empty at first, which nobody sweeps while this process or its heirs live.
+    """A new file beside `target`, empty at first, which `sweep` spares while this process or its children hold it.
 
-    It is locked (`flock`); whoever inherits `descriptor` keeps it locked. To be written in place: another
+    It is locked (`flock`); a child process that inherits `descriptor` keeps it locked. To be written in place: another
     file of that name would not be locked.
 
     Raises
@@ -54,7 +54,7 @@ class Partial:
             while True:
                 self.path = target.with_name(f".{kept}.cellasso-{_machine()}-{secrets.token_hex(4)}.part")
                 self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                # between the two a sweeper may have come by
+                # a sweep by another process may have removed it before it was locked
                 if _lock(self.descriptor) is not False and _is_at(self.path, self.descriptor):
                     return
                 os.close(self.descriptor)
@@ -97,8 +97,8 @@ class Partial:
 def sweep(folder: Path) -> None:
     """Remove partial files that no living process owns.
 
-    On this machine the lock tells. A file system may not pass on the locks of other machines, nor have any:
-    where in doubt, a file is left alone for a day.
+    A partial file of this machine is in use while it is locked. A file system may not pass on the locks of other
+    machines, nor have any: where in doubt, a file is left alone for a day.
     """
     with suppress(OSError):
         for entry in list(os.scandir(folder)):

@@ -1,4 +1,4 @@
-"""The columns that were read lately, shared by all sessions; one read answers all who ask at the same time."""
+"""The columns that were read lately, shared by all sessions; sessions that ask at the same time share one read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Key: TypeAlias = tuple[str, int]
 """HDF5 path of the matrix and position of the column."""
 
 PATIENCE = 0.1
-"""Seconds between two looks whether a wait for another reader is still wanted."""
+"""Seconds between two calls of `progress`, which may cancel, while another thread reads."""
 
 
 class ColumnCache:
@@ -45,15 +45,21 @@ class ColumnCache:
         *,
         progress: Progress | None = None,
     ) -> dict[Key, NDArray[np.generic]]:
-        """Return the columns of `keys`, loading in one call those that nobody has read or is reading.
+        """Return the columns of `keys`, loading in one call those neither kept nor being read by another thread.
 
         Parameters
         ----------
+        keys
+            HDF5 path of the matrix and position of the column; one that is given twice is loaded once.
         load
-            Reads columns, in the order asked; what it raises goes on to the caller, and whoever waited
-            for those columns loads them itself.
+            Reads columns `(n_obs,)`, in the order given. What it raises is raised here; another thread that waited for
+            those columns then loads them itself.
         progress
-            Looked at while waiting for another reader, so that it can cancel.
+            Called with 0 while waiting for another thread, so that it can cancel.
+
+        Returns
+        -------
+        By key; read-only, since every session has the same array.
         """
         wanted = list(dict.fromkeys(keys))
         found: dict[Key, NDArray[np.generic]] = {}

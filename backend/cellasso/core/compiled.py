@@ -39,7 +39,7 @@ class Loop(Generic[Function]):
     def __call__(self, *values: Any) -> Any:
         """Run it, compiled or not."""
         if self._by_python and is_awaited.is_set() and self._is_left_to_python(values):
-            with np.errstate(all="ignore"):  # compiled it would not warn either
+            with np.errstate(all="ignore"):  # the compiled loop gives no warnings either
                 return self._function(*values)
         return self.compiled(*values)
 
@@ -58,7 +58,7 @@ class Loop(Generic[Function]):
         from numba.core import types  # noqa: PLC0415
         from numba.extending import typeof_impl  # noqa: PLC0415
 
-        if Loop not in typeof_impl.registry:  # what a loop is within another
+        if Loop not in typeof_impl.registry:  # tells numba what a loop is that another one calls
             typeof_impl.register(Loop)(lambda loop, _: types.Dispatcher(loop.compiled))
         compiler: Any = numba.njit
         try:
@@ -84,9 +84,15 @@ def njit(function: Function) -> Function:
 
 
 @overload
-def njit_or_python(function: Function) -> Function: ...
+def njit_or_python(function: Function) -> Function:  # noqa: D418 - editors show it for this way of calling
+    """Make a `Loop` of a function: `@njit_or_python`."""
+
+
 @overload
-def njit_or_python(*, inline: str) -> Callable[[Function], Function]: ...
+def njit_or_python(*, inline: str) -> Callable[[Function], Function]:  # noqa: D418 - editors show it, too
+    """Return what makes a `Loop` of a function: `@njit_or_python(inline="always")`."""
+
+
 def njit_or_python(
     function: Function | None = None, *, inline: str = "never"
 ) -> Function | Callable[[Function], Function]:
@@ -97,6 +103,8 @@ def njit_or_python(
 
     Parameters
     ----------
+    function
+        The loop; `None` when it is given options, and returns a decorator.
     inline
         As for `numba.njit`.
     """

@@ -34,7 +34,7 @@ PLANE = "plane"
 """Name of the one file that the sorted points of an embedding have there."""
 
 PATIENCE = 0.2
-"""Seconds between two looks whether another process still builds."""
+"""Seconds between two attempts to take a lock that another process holds."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,18 @@ def clear(root: Path) -> int:
 
 
 def trim(root: Path, *, keep: Path, room: int = 0) -> None:
-    """Remove the indexes opened longest ago until those left and `room` bytes more are within the cap.
+    """Remove the indexes opened longest ago until those left and `room` bytes more are within `cap()`.
 
-    A folder that the user named himself is left alone.
+    A folder other than `default_root()` is left alone: the user chose it. An index that another process builds stays.
+
+    Parameters
+    ----------
+    root
+        Folder of the indexes.
+    keep
+        Folder of the one index that is never removed.
+    room
+        Bytes that are about to be written beside what is there.
     """
     if root != default_root():
         return
@@ -103,17 +112,30 @@ def cap() -> int:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a build left that was killed; only the one who holds the lock may, and no block has such a name."""
+    """Remove partial files of a build that was killed. The caller holds the lock; finished blocks have other names."""
     for path in folder.glob(".*.block.*"):
         path.unlink(missing_ok=True)
 
 
 @contextmanager
 def locked(folder: Path, *, progress: Progress | None, fraction: Callable[[], float]) -> Iterator[None]:
-    """Hold the lock of an index; while another process has it, wait and tell `progress` how far that one is.
+    """Hold the lock of an index; while another process has it, wait and report how far that one is.
 
-    The system gives it back when a process ends in whatever way. A file system without locks does without: two builds
+    The system releases it when a process ends in whatever way. A file system without locks does without: two builds
     at a time write the same bytes, and each file appears whole.
+
+    Parameters
+    ----------
+    folder
+        Of the index; it exists.
+    progress
+        Called every `PATIENCE` seconds of waiting, so that it can cancel; `None`: the wait goes on.
+    fraction
+        Returns how much of the index the other process has finished, 0 to 1.
+
+    Yields
+    ------
+    Nothing, once the lock is held.
     """
     with (folder / LOCK).open("a") as file:
         while not _try_to_lock(file.fileno()):
@@ -140,7 +162,7 @@ def _try_to_lock(descriptor: int) -> bool:
 def _entry(folder: Path) -> Entry | None:
     try:
         about = parse_json_with_crc((folder / ABOUT).read_bytes())
-        if about is None or about.get("key") != folder.name:  # somebody else's folder, whatever it holds
+        if about is None or about.get("key") != folder.name:  # no index: left alone, whatever it holds
             return None
         opened = (folder / ABOUT).stat().st_mtime
         files = [path.stat().st_size for path in folder.iterdir()]

@@ -38,7 +38,7 @@ class FileChangedError(CellassoError, OSError):
 
 
 class ElementError(CellassoError, ValueError):
-    """One element of the file is damaged, unsafe, or of an encoding that nobody here can read."""
+    """One element of the file is damaged, unsafe, or of an encoding that cellasso cannot read."""
 
 
 class NotFoundError(CellassoError, KeyError):

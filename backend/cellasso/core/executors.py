@@ -35,7 +35,7 @@ def threads() -> Executor:
 
 @cache
 def quick_threads() -> Executor:
-    """Return the pool for work that a hand waits for: milliseconds, never behind the blocks of a scan."""
+    """Return the pool for work that a user waits for: milliseconds, never behind the blocks of a scan."""
     return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="cellasso-quick")
 
 
@@ -62,6 +62,12 @@ def run_blocks(
 
     Parameters
     ----------
+    job
+        Called with one block, by threads of this process or by `executor`.
+    blocks
+        Made one by one, as they are submitted.
+    executor
+        `None`: the threads of this process, `AHEAD` blocks for each core at a time.
     most
         Blocks that may be under way at a time, where they are large; one of them always may.
     """
@@ -81,7 +87,15 @@ def run_blocks(
 
 
 def run_quickly(job: Callable[[Block], object], blocks: Iterable[Block]) -> None:
-    """Run `job(block)` for each block on the cores that never wait for a scan; what a job raises is raised here."""
+    """Run `job(block)` for each block on `quick_threads`, which never wait for a scan; return when all are done.
+
+    Parameters
+    ----------
+    job
+        What it returns is dropped. What it raises is raised here; blocks that have not begun are dropped then.
+    blocks
+        What it is called with, each once; made one by one, as they are submitted.
+    """
     for _ in run_blocks(job, blocks, executor=quick_threads()):
         pass
 

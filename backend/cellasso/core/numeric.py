@@ -30,7 +30,7 @@ MIRRORED: Final = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 _FOR_LESSER: Final = {"==": False, "<": True, "<=": True, ">": False, ">=": False}
 _FOR_GREATER: Final = {"==": False, "<": False, "<=": False, ">": True, ">=": True}
-"""What a comparison of a lesser, and of a greater value comes to."""
+"""Result of each comparison where the left value is the lesser one, and where it is the greater one."""
 
 
 def parsed_number(text: str) -> Number | None:
@@ -45,10 +45,25 @@ def parsed_number(text: str) -> Number | None:
 
 
 def compare_with(values: NDArray[Any], sign: str, number: Number) -> Mask:
-    """Compare numbers `(n,)` with one: whole ones exactly, floats with the float of their precision that is nearest."""
+    """Compare numbers with one number: whole ones exactly, floats with the nearest float of their precision.
+
+    Parameters
+    ----------
+    values
+        `(n,)`, integers or floats; a NaN compares as false.
+    sign
+        A key of `SIGNS`; the values stand on its left.
+    number
+        As of `parsed_number`. With integers it may be a fraction, or beyond what their dtype holds: the comparison
+        comes to what it would for the numbers themselves.
+
+    Returns
+    -------
+    `(n,)`.
+    """
     if values.dtype.kind not in "iu":
         return np.asarray(SIGNS[sign](values, values.dtype.type(float(number))))
-    if isinstance(number, Decimal):  # between two whole numbers: no value is it, and those up to the lower are less
+    if isinstance(number, Decimal):  # no whole number equals a fraction; those up to its floor are less
         if sign == "==":
             return np.zeros(values.shape, dtype=np.bool_)
         sign, number = "<=" if sign in {"<", "<="} else ">", math.floor(number)
@@ -61,7 +76,20 @@ def compare_with(values: NDArray[Any], sign: str, number: Number) -> Mask:
 
 
 def compare_pairs(left: NDArray[Any], sign: str, right: NDArray[Any]) -> Mask:
-    """Compare values `(n,)` pair by pair; a pair with a NaN may come to anything."""
+    """Compare two columns pair by pair; integers with floats, and signed with unsigned ones, exactly.
+
+    Parameters
+    ----------
+    left, right
+        `(n,)` each, of numbers or of anything that NumPy compares. The result of a pair with a NaN is undefined where
+        one side is whole: callers mask such pairs.
+    sign
+        A key of `SIGNS`, which stands between them.
+
+    Returns
+    -------
+    `(n,)`.
+    """
     kinds = left.dtype.kind, right.dtype.kind
     if kinds in {("i", "f"), ("u", "f")}:
         return _compare_with_floats(left, sign, right)
@@ -84,7 +112,7 @@ def _compare_with_floats(whole: NDArray[Any], sign: str, floats: NDArray[Any]) -
     wide = np.dtype(np.int64 if whole.dtype.kind == "i" else np.uint64)
     floats = floats.astype(np.float64)
     near = np.ceil(floats) if sign in {"<", ">="} else np.floor(floats)
-    low, high = float(np.iinfo(wide).min), float(np.iinfo(wide).max)  # the higher is rounded up to a power of two
+    low, high = float(np.iinfo(wide).min), float(np.iinfo(wide).max)  # as a float `high` is one above the largest
     above, below = near >= high, near < low
     known = ~(above | below | np.isnan(near))
     nearest = np.where(known, near, 0).astype(wide)
@@ -112,5 +140,8 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def foreign_order(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """Return the type of numbers in this machine's byte order, in which alone pandas selects rows; `None` if it is."""
+    """Return a dtype of numbers in this machine's byte order, the only one in which pandas selects rows.
+
+    `None` where it is in that order already, or holds no numbers.
+    """
     return dtype.newbyteorder("=") if dtype.kind in "iufc" and not dtype.isnative else None

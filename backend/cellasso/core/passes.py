@@ -1,8 +1,8 @@
 """Work over a whole file as tasks that any process can run: on threads here, or on the workers of a cluster.
 
 A task is plain data that pickle can send: a function of a module, or a frozen dataclass that can be called, and what
-it is called with. What it returns is added up by whoever began the pass, in the order of the blocks, so that a result
-does not depend on who ran which block.
+it is called with. What it returns is added up by the caller of `run_pass`, in the order of the blocks, so that a result
+does not depend on which process ran which block.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Block = TypeVar("Block")
 Result = TypeVar("Result")
 
 SENT_AHEAD = 64
-"""Tasks that are under way on an executor of other processes, of which nobody tells how many there are: enough for 32
-workers, few enough to bound what waits to be added up."""
+"""Tasks that are under way on an executor of other processes, whose number it does not say: enough for 32 workers, few
+enough to bound what waits to be added up."""
 
 
 def run_pass(

@@ -1,4 +1,4 @@
-"""What long work tells while it runs."""
+"""How long work reports the fraction that is done, and previews of what it reads."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ Preview: TypeAlias = "Callable[[list[NDArray[np.float32]]], None]"
 
 
 def report(progress: Progress | None, done: int, total: int) -> None:
-    """Tell the fraction done, if anybody wants to know; nothing to do is done."""
+    """Call `progress` with the fraction `done / total`; with 1 where `total` is 0, since nothing is left to do.
+
+    Parameters
+    ----------
+    progress
+        `None`: nothing is called. What it raises (`Cancelled`) is raised here.
+    done, total
+        In the same unit, such as blocks, rows or stored values; `done` is 0 to `total`.
+    """
     if progress is not None:
         progress(done / total if total else 1.0)

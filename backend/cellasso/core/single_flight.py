@@ -14,7 +14,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 LOOK_SECONDS = 0.1
-"""Between two looks whether a wait for another caller is still wanted."""
+"""Between two calls of `progress`, which may cancel, while another thread makes the value."""
 
 
 class SingleFlight(Generic[Key, Value]):
@@ -36,10 +36,12 @@ class SingleFlight(Generic[Key, Value]):
 
         Parameters
         ----------
+        key
+            What the value is kept under.
         make
-            What it raises goes on to its caller; whoever waited for it makes the value himself.
+            What it raises is raised here; another thread that waited for it then calls its own `make`.
         progress
-            Looked at while waiting for another caller, so that it can cancel.
+            Called with 0 while waiting for another thread, so that it can cancel.
         """
         while True:
             with self._lock:

@@ -66,7 +66,7 @@ class Frame:
                 continue
             try:
                 column = self._handle.child(node, name)
-            except (ElementError, NotFoundError):  # who reads it is told why it cannot be
+            except (ElementError, NotFoundError):  # listed all the same: what is wrong is reported when it is read
                 yield name
                 continue
             if isinstance(column, Group) and elements.is_part_of_names(column):
@@ -95,7 +95,7 @@ class Frame:
     def kind(self, column: str) -> Kind:
         """Return what sort of values a column has, without reading them; looked up once.
 
-        A column that cannot be read is `"other"`: reading it says why.
+        A column that cannot be opened is `"other"`; what is wrong is reported when it is read.
         """
         if column not in self._kinds:
             try:

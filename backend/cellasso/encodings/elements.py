@@ -36,7 +36,7 @@ AXES = {
     "varp": ("var", "var"),
     "raw.X": ("obs",),
 }
-"""What the rows and columns of an element have to be as many as."""
+"""The axes whose lengths the first dimensions of an element must have."""
 
 CATEGORIES = "__categories"
 """Where anndata 0.7 kept the categories of a data frame's columns, each column referring to its own."""
@@ -64,7 +64,15 @@ def is_nothing(node: Node) -> bool:
 
 
 def names(node: Node, attribute: str) -> list[str]:
-    """Return the names that an attribute such as `column-order` lists; none when it is missing or empty."""
+    """Return the names that an attribute such as `column-order` lists, as text; `[]` when it is missing or empty.
+
+    Parameters
+    ----------
+    node
+        The group or array that has the attribute.
+    attribute
+        Its name; a single text in it counts as a list of one.
+    """
     stated = node.attrs.get(attribute, ())
     return [] if is_empty(stated) else [text(name) for name in np.atleast_1d(stated)]
 
@@ -72,7 +80,20 @@ def names(node: Node, attribute: str) -> list[str]:
 def category_store(handle: Store, frame: Group) -> Group | None:
     """Return the group of categories to which the columns of a frame refer, as anndata 0.7 wrote it.
 
-    A column may be called so, too.
+    `None` where there is none: nothing is called `CATEGORIES`, or a column of the frame is, or a link. Reads
+    attributes.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    frame
+        The group of a data frame in it.
+
+    Raises
+    ------
+    ElementError
+        What is called so cannot be opened, or is neither a group nor an array.
     """
     if not handle.is_own(frame, CATEGORIES) or CATEGORIES in names(frame, "column-order"):
         return None
@@ -84,7 +105,18 @@ def below(handle: Store, group: Group) -> Iterator[tuple[str, Node | ElementErro
     """Yield each element of a group such as obsm by its name; in place of one that is unsafe, the error.
 
     HDF5 takes the slash in a name for a path: `obsm["harmony/umap"]` lies in a group `harmony`, which is no
-    element itself.
+    element itself. Opens each element, and reads no values.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    group
+        A group of elements in it.
+
+    Yields
+    ------
+    The name below `group`, and the element, or what `Store.child` raised for it.
     """
     yield from _below(handle, group, "", set())
 
@@ -100,7 +132,7 @@ def _below(
         except (ElementError, NotFoundError) as error:
             yield name, error
             continue
-        # a group that contains itself is taken for an element, which nobody can read
+        # a group that contains itself is yielded as an element: reading it raises ElementError
         if isinstance(node, Group) and is_part_of_names(node) and handle.key(node) not in seen:
             yield from _below(handle, node, f"{name}/", seen)
         else:
@@ -149,9 +181,9 @@ def _shape_of(group: Group, part: str) -> tuple[int, ...]:
 
 
 def integer_flags(node: Group) -> tuple[str, ...]:
-    """Return the parts of a nullable element that are flags and stored as integers, as R's packages do.
+    """Return the names of the parts of a nullable element that are flags stored as integers, as R's packages do.
 
-    anndata refuses them.
+    anndata refuses such an element.
     """
     flags = ("mask", "values") if encoding(node) == "nullable-boolean" else ("mask",)
     parts = {name: node.get(name) for name in flags}
@@ -161,12 +193,22 @@ def integer_flags(node: Group) -> tuple[str, ...]:
 def read(handle: Store, node: Node) -> Any:
     """Read a whole element into memory as anndata does: by its reader, which knows every encoding.
 
-    But numbers and categories, of which most columns are, without it.
+    Numbers and categories, of which most columns are, are read without it.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    node
+        A group or array in it; of a group all that is below is read.
 
     Raises
     ------
     ElementError
-        Nobody here can read it; the message names the file, the HDF5 path and the reason.
+        It is damaged, leads out of the file, or its encoding is not known; the message names the file, the HDF5 path
+        and the reason.
+    NotFoundError
+        Something below is a link to nothing.
     FileChangedError
         The file changed before or while it was read.
     """
@@ -198,10 +240,27 @@ def read(handle: Store, node: Node) -> Any:
 
 
 def read_numbers(handle: Store, dataset: Array) -> NDArray[np.generic]:
-    """Read a whole dataset of numbers, on all cores where it is long and chunked."""
+    """Read a whole dataset of numbers, of its shape and dtype.
+
+    One of one dimension and `LARGE` values or more is inflated on all cores where its chunks can be read past HDF5.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    dataset
+        An array of numbers in it.
+
+    Raises
+    ------
+    ElementError
+        Its bytes are damaged.
+    FileChangedError
+        The file changed before or while it was read.
+    """
     chunks = None
     if dataset.ndim == 1 and dataset.size >= LARGE:
-        with suppress(OSError, RuntimeError, ValueError, KeyError):  # HDF5's own: below they are told as any other
+        with suppress(OSError, RuntimeError, ValueError, KeyError):  # HDF5's own: the read below reports them as ours
             chunks = handle.open_chunks(dataset)
     if chunks is None or dataset.chunks is None:
         return np.asarray(handle.read(dataset))
@@ -216,7 +275,7 @@ def read_numbers(handle: Store, dataset: Array) -> NDArray[np.generic]:
 
 
 def _read_plain(handle: Store, node: Node) -> Any:
-    """Read numbers, and categories, as anndata would; `None` leaves it to anndata."""
+    """Read numbers, and categories, as anndata would; `None` for anything else, which is left to anndata."""
     if isinstance(node, Array):
         is_plain = encoding(node) == "array" and node.dtype.kind in "biuf" and node.shape
         return read_numbers(handle, node) if is_plain else None
@@ -235,7 +294,7 @@ def _read_plain(handle: Store, node: Node) -> Any:
 
         labels: Any = np.array([each.decode() for each in stored], dtype=object) if is_text else stored
         return pd.Categorical.from_codes(numbers, categories=labels, ordered=bool(node.attrs["ordered"]))
-    except Exception:  # noqa: BLE001 - whatever it is, anndata meets it too, and is told of
+    except Exception:  # noqa: BLE001 - whatever it is, anndata meets it next, and its error is the one reported
         return None
 
 
@@ -264,7 +323,7 @@ def _read_with_flags(handle: Store, node: Group) -> Any:
 
 
 def _read_categorical(handle: Store, node: Group) -> pd.Categorical | None:
-    """Read what anndata does not: no word on the order, or NaN among the categories; `None` if it is worse."""
+    """Read what anndata refuses: no word on the order, or NaN among the categories; `None` if more is wrong."""
     import pandas as pd  # noqa: PLC0415
 
     try:
@@ -278,12 +337,19 @@ def _read_categorical(handle: Store, node: Group) -> pd.Categorical | None:
 
 
 def read_column(handle: Store, node: Node) -> Any:
-    """Read an element of one dimension, as the columns of a data frame are; as `read`.
+    """Read an element of one dimension, as the columns of a data frame are, whole and as `read` does.
+
+    Parameters
+    ----------
+    handle, node
+        As of `read`.
 
     Raises
     ------
     ElementError
-        Also when it is of another kind, such as a group of elements or a matrix.
+        As `read`; and it is of another kind, such as a group of elements, a matrix, or nothing at all.
+    NotFoundError, FileChangedError
+        As `read`.
     """
     kind = encoding(node)
     if isinstance(node, Group) and kind in {"dict", "dataframe"}:
@@ -298,7 +364,20 @@ def read_column(handle: Store, node: Node) -> Any:
 
 
 def read_strings(handle: Store, node: Node) -> NDArray[np.object_]:
-    """Read a one-dimensional element as text, `(n,)`; numbers are written out, missing values are ''."""
+    """Read a whole element of one dimension as text, `(n,)`; numbers are written out, missing values are ''.
+
+    Text that is an array is read without anndata, of any shape, flattened; bytes that are not UTF-8 show as U+FFFD.
+
+    Parameters
+    ----------
+    handle, node
+        As of `read`.
+
+    Raises
+    ------
+    ElementError, NotFoundError, FileChangedError
+        As `read_column`.
+    """
     if isinstance(node, Array) and is_text(node.dtype):
         return texts(handle.read(node))
     import pandas as pd  # noqa: PLC0415

@@ -74,7 +74,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one wish will cost.
+    """What one task will cost.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Cost:
     method
         How it is done, in words.
     n_reads
-        Into how many places of the file it has to reach; 1 where it goes through from front to back.
+        How many places of the file are read; 1 where it is read from front to back.
     seconds
         `None` where nothing could be timed.
     """
@@ -134,7 +134,17 @@ class Volume:
 
 
 def gene_costs(stored: Stored, timed: Timed | None, *, bytes_per_second: float, seconds_per_read: float) -> list[Cost]:
-    """Return what one gene of a matrix costs now and, where that would help, with a column index."""
+    """Return what one gene of a matrix costs now and, of a CSR matrix, with a column index; `[]` of an empty matrix.
+
+    Parameters
+    ----------
+    stored
+        The matrix.
+    timed
+        What was measured of it; `None`: the cost without an index has no seconds.
+    bytes_per_second, seconds_per_read
+        Of the disk, as of `Forecast`.
+    """
     if 0 in stored.shape:
         return []
     n_values, n_reads = stored.n_stored, 1
@@ -164,7 +174,20 @@ def gene_costs(stored: Stored, timed: Timed | None, *, bytes_per_second: float, 
 def export_cost(
     matrices: Sequence[Stored], timed: Mapping[str, Timed], volume: Volume, *, bytes_per_second: float
 ) -> Cost:
-    """Return what a new file of a tenth of the cells costs; scattered cells are in every chunk, so all is read."""
+    """Return what a new file of a tenth of the cells costs; scattered cells are in every chunk, so all is read.
+
+    Parameters
+    ----------
+    matrices
+        All matrices of features of the file.
+    timed
+        What was measured, by the name of the matrix. What lacks here is taken to go at the speed of the others; where
+        nothing is measured though a matrix has values, the cost has no seconds.
+    volume
+        Of all elements of the file.
+    bytes_per_second
+        Of the disk.
+    """
     seconds, memory = 0.0, 0
     for stored in matrices:
         piece = timed.get(stored.name)

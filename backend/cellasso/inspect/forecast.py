@@ -64,7 +64,23 @@ class Forecaster:
         self.problems: list[str] = []
 
     def forecast(self, matrices: Sequence[tuple[Stored, Matrix]], volume: Volume) -> Forecast:
-        """Return what a gene of each matrix and a tenth of the cells will cost; reads a piece of each matrix."""
+        """Return what a gene of each matrix and a tenth of the cells will cost.
+
+        Reads and times a stretch of the file, and a piece of each matrix for `TIME_LEFT` seconds; a piece that cannot
+        be read is noted in `problems`.
+
+        Parameters
+        ----------
+        matrices
+            All matrices of features, those to be timed first in front.
+        volume
+            Of all elements of the file.
+
+        Raises
+        ------
+        FileChangedError
+            The file is no longer the one that was opened.
+        """
         start = time.perf_counter()
         bytes_per_second, seconds_per_read = self._time_disk()
         timed: dict[str, Timed] = {}
@@ -176,7 +192,7 @@ def _side_by_side(job: Callable[[int], list[NDArray[Any]]], *, alone: bool) -> t
         return _seconds(lambda: found.extend(job(0))), found
     found.extend(next(run_blocks(job, [0])))  # starts the pool of threads
     numbers = range(_threads())
-    # of two rounds the quicker one had less of other work beside it
+    # the quicker of two rounds was disturbed less by other work
     return min(_seconds(lambda: list(run_blocks(job, numbers))) for _ in range(2)) / len(numbers), found
 
 

@@ -115,6 +115,8 @@ def render_text(report: Report, *, width: int | None = None) -> str:
 
     Parameters
     ----------
+    report
+        As `inspect` returns it.
     width
         Columns that the terminal has, into which it is fitted by shorter words; `None` for no limit.
     """
@@ -227,7 +229,15 @@ def _cells(element: Element, *, brief: bool) -> tuple[str, ...]:
 
 
 def stored(element: Element, *, brief: bool = False) -> str:
-    """Return in words how the values lie: storage order, chunks, compression."""
+    """Return in words how the values lie: storage order, chunks, compression.
+
+    Parameters
+    ----------
+    element
+        One that is no group of elements.
+    brief
+        For a narrow terminal: "CSR" in place of "cell by cell (CSR)", and chunks by their shape alone.
+    """
     if brief:
         order = element.order.partition("(")[2].rstrip(")") or element.order.partition(",")[0].replace("row-major", "")
         return " ".join(filter(None, (order, times(element.chunks) if element.chunks else "", element.compression)))

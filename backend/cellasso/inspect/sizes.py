@@ -35,7 +35,15 @@ def memory_bytes(node: Array) -> int:
 
 
 def dense_feature_bytes(node: Array, disk_bytes: int) -> int:
-    """Return what reading one column of a dense matrix reads: the chunks that it crosses."""
+    """Return what reading one column of a dense matrix takes from the file: its share of the chunks, or its values.
+
+    Parameters
+    ----------
+    node
+        The dataset; without chunks it counts one value of each row.
+    disk_bytes
+        What all its values take in the file.
+    """
     n_rows, n_columns = node.shape or (0, 0)
     if node.chunks is None:
         return int(n_rows * node.dtype.itemsize)

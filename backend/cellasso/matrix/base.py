@@ -70,9 +70,9 @@ class Matrix(ABC):
         columns
             Their positions, in any order; one may be asked for several times.
         progress
-            Told the fraction done; may raise `Cancelled`.
+            Told the fraction done, 0 to 1; may raise `Cancelled`. `None`: nothing is told.
         preview
-            Where that takes a scan, shown what it has found so far, in the order of `columns`.
+            Where that takes a scan, shown what it has found so far, in the order of `columns`; `None`: never.
 
         Raises
         ------
@@ -127,13 +127,24 @@ def gather_columns(
 
     Parameters
     ----------
+    matrix
+        `(n_obs, n_vars)`.
+    columns, progress, preview
+        As of `Matrix.read_columns`.
     known
-        Puts what is known of columns otherwise (from an index) into their targets, and returns the rows that are left.
+        Puts what an index has of the columns into their targets, and returns the rows that are left to read;
+        `None`: all are.
+
+    Returns
+    -------
+    `(n_obs, len(columns))` of the stored dtype, one column after the other in memory.
 
     Raises
     ------
     ElementError
         There is no such column, or the matrix is damaged.
+    Cancelled
+        `progress` raised it.
     """
     for column in columns:
         if not 0 <= column < matrix.shape[1]:
@@ -157,13 +168,21 @@ def gather_columns(
 
 
 def steps_through(start: int, stop: int, step: int) -> list[slice]:
-    """Return slices from `start` to `stop` that end at multiples of `step`."""
+    """Return slices from `start` to `stop` that end at multiples of `step`, and the last one at `stop`.
+
+    Parameters
+    ----------
+    start, stop
+        The first position, and the one behind the last; no slices where they are equal.
+    step
+        Length of a slice, 1 and more; the first and the last may be shorter.
+    """
     edges = [start, *range((start // step + 1) * step, stop, step), stop]
     return [slice(a, b) for a, b in pairwise(edges) if a < b]
 
 
 def _slots(columns: Sequence[int]) -> Mapping[int, list[int]]:
-    """Return where each column is wanted; one that is asked for several times is read once."""
+    """Return at which positions of a request each column stands; one that is given several times is read once."""
     slots: dict[int, list[int]] = {}
     for slot, column in enumerate(columns):
         slots.setdefault(column, []).append(slot)

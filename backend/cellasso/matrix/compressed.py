@@ -34,7 +34,8 @@ class SparseMatrix(Matrix):
         self.storage = storage
 
     @property
-    def dtype(self) -> np.dtype[np.generic]:  # noqa: D102
+    def dtype(self) -> np.dtype[np.generic]:
+        """The dtype of `data`, in the byte order of the file; looked up once."""
         return self._dtype
 
     @cached_property
@@ -43,7 +44,8 @@ class SparseMatrix(Matrix):
         return dtype
 
     @property
-    def n_stored(self) -> int:  # noqa: D102
+    def n_stored(self) -> int:
+        """The length of `indices`: stored zeros and repeated entries of one cell count, too."""
         return int(self.part("indices").size)
 
     @cached_property
@@ -60,7 +62,7 @@ class SparseMatrix(Matrix):
             raise ElementError(f"{self.place} has {self.n_stored:,} indices but {found:,} values.")
         return indptr
 
-    def fill_columns(  # noqa: D102
+    def fill_columns(
         self,
         targets: Targets,
         rows: Sequence[Rows],
@@ -68,6 +70,27 @@ class SparseMatrix(Matrix):
         progress: Progress | None = None,
         preview: Preview | None = None,
     ) -> None:
+        """Put the values of some rows of columns into their targets; several entries of one cell add up.
+
+        On CSC reads the columns' own indices and values, one column after the other; on CSR scans all indices of the
+        rows, and the values of blocks in which a column occurs. `indptr` is read whole.
+
+        Parameters
+        ----------
+        targets, rows, progress
+            As of `Matrix.fill_columns`.
+        preview
+            As of `Matrix.fill_columns`; called on CSR alone.
+
+        Raises
+        ------
+        ElementError
+            The stored structure contradicts itself, or its bytes are damaged.
+        FileChangedError
+            The file is no longer the one that was opened.
+        Cancelled
+            `progress` raised it.
+        """
         if self.storage == "csc":
             self._read_major(targets, rows, progress)
         else:
@@ -91,7 +114,20 @@ class SparseMatrix(Matrix):
         return StoredVector(self, "indices"), StoredVector(self, "data")
 
     def checked(self, indices: NDArray[np.integer], bound: int) -> NDArray[np.integer]:
-        """Return `indices`, all of which lie within 0 and `bound`; raise `ElementError` otherwise."""
+        """Return `indices` as they are, once they are known to lie within 0 and `bound`.
+
+        Parameters
+        ----------
+        indices
+            `(n,)`, of either axis.
+        bound
+            Length of that axis; the indices are below it.
+
+        Raises
+        ------
+        ElementError
+            One of them lies outside.
+        """
         if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= bound):
             raise ElementError(f"{self.place}/indices is damaged: it points outside of 0 to {bound - 1:,}.")
         return indices
@@ -101,7 +137,15 @@ class SparseMatrix(Matrix):
         self.handle.check()
 
     def part(self, name: str) -> Array:
-        """Return `data`, `indices` or `indptr`, checked to be one-dimensional and of numbers."""
+        """Return `data`, `indices` or `indptr`, checked to be one-dimensional and of numbers; reads its header.
+
+        Raises
+        ------
+        NotFoundError
+            It is missing.
+        ElementError
+            It is not one-dimensional, or holds no numbers (no integers, of `indices` and `indptr`).
+        """
         part = self.handle.node(f"{self.path}/{name}")
         if not isinstance(part, Array) or part.ndim != 1:
             raise ElementError(f"{self.handle.place(part.name)} is not a one-dimensional dataset.")

@@ -28,15 +28,17 @@ class DenseMatrix(Matrix):
     storage: Storage = "dense"
 
     @property
-    def dtype(self) -> np.dtype[np.generic]:  # noqa: D102
+    def dtype(self) -> np.dtype[np.generic]:
+        """The dtype of the dataset, in the byte order of the file."""
         dtype: np.dtype[np.generic] = self._dataset().dtype
         return dtype
 
     @property
-    def n_stored(self) -> int:  # noqa: D102
+    def n_stored(self) -> int:
+        """All values count as stored: `n_obs * n_vars`."""
         return self.shape[0] * self.shape[1]
 
-    def fill_columns(  # noqa: D102
+    def fill_columns(
         self,
         targets: Targets,
         rows: Sequence[Rows],
@@ -44,6 +46,27 @@ class DenseMatrix(Matrix):
         progress: Progress | None = None,
         preview: Preview | None = None,  # noqa: ARG002 - one column of chunks after the other: no scan to show
     ) -> None:
+        """Put the values of some rows of columns into their targets; reads the chunks that hold them.
+
+        A matrix in one piece is read row by row, whole rows; chunks are inflated side by side where they can be read
+        past HDF5.
+
+        Parameters
+        ----------
+        targets, rows, progress
+            As of `Matrix.fill_columns`.
+        preview
+            Never called: one column of chunks is read after the other, and no scan has anything to show.
+
+        Raises
+        ------
+        ElementError
+            The bytes of a chunk are damaged.
+        FileChangedError
+            The file is no longer the one that was opened.
+        Cancelled
+            `progress` raised it.
+        """
         steps = list(self._steps(sorted(targets), rows))
         # to list the chunks pays for itself from two steps on
         stored = self._open() if len(steps) > 1 or self._dataset().chunks is None else None
@@ -86,7 +109,13 @@ class DenseMatrix(Matrix):
         return max(1, most // columns_together) * columns_together
 
     def row_steps(self, start: int, stop: int) -> list[slice]:
-        """Return steps of whole chunks through some rows, each of about a million values."""
+        """Return steps of whole chunks through some rows, each of about a million values, or one row of chunks.
+
+        Parameters
+        ----------
+        start, stop
+            The first row, and the one behind the last.
+        """
         rows_together = (self._dataset().chunks or (1,))[0]
         step = max(1, 4 * SCAN_BLOCK // (rows_together * max(1, self.shape[1]))) * rows_together
         return steps_through(start, stop, step)
@@ -96,7 +125,19 @@ class DenseMatrix(Matrix):
         return self._read(self._open(), rows, slice(0, self.shape[1]))
 
     def sample(self, n_pieces: int, n_values: int) -> list[NDArray[Any]]:
-        """Read pieces spread over a matrix with values, of `n_values` each at most; each inflates one chunk."""
+        """Read corners of chunks spread evenly over the matrix; each inflates one chunk.
+
+        Parameters
+        ----------
+        n_pieces
+            How many at most; fewer where the matrix has fewer chunks. One without chunks is taken in stretches of rows.
+        n_values
+            Values of a piece at most, 1 and more; those at the edge of the matrix have fewer.
+
+        Returns
+        -------
+        Arrays of two dimensions, of the stored dtype.
+        """
         n_rows, n_columns = self.shape
         rows_apart, columns_apart = self._dataset().chunks or (max(1, n_values // n_columns), n_columns)
         wide = min(columns_apart, n_values)
@@ -126,13 +167,13 @@ class DenseMatrix(Matrix):
         rows, columns = step
         first = columns[0]
         read = self._read(stored, rows, slice(first, columns[-1] + 1))
-        return read[:, [column - first for column in columns]]  # a copy: the rest of the chunks goes
+        return read[:, [column - first for column in columns]]  # a copy, so that the rest of the chunks is freed
 
     def _read(self, stored: Stretches | None, rows: slice, columns: slice) -> NDArray[Any]:
         if stored is not None:
             return stored.read(rows, columns)
         dataset = self._dataset()
-        if dataset.chunks is None:  # whole rows: of a part of each HDF5 would ask row by row, a call of Python each
+        if dataset.chunks is None:  # whole rows: for a part of each HDF5 would call Python once a row
             return np.asarray(self.handle.read(dataset, rows))[:, columns]
         return np.asarray(self.handle.read(dataset, (rows, columns)))
 

@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 def open_matrix(handle: Store, path: str) -> Matrix:
     """Return the matrix at an HDF5 path; reads its header only.
 
+    Parameters
+    ----------
+    handle
+        The file.
+    path
+        HDF5 path of a dataset of two dimensions, or of the group of a CSR or CSC matrix.
+
     Raises
     ------
+    NotFoundError
+        Nothing stands there.
     ElementError
         What stands there is no matrix that is known here.
     """

@@ -56,7 +56,20 @@ class Compressed(Protocol):
         """Its indices and its values."""
 
     def checked(self, indices: NDArray[np.integer], bound: int) -> NDArray[np.integer]:
-        """Return indices that all lie within 0 and `bound`."""
+        """Return indices that all lie within 0 and `bound`; as `SparseMatrix.checked`.
+
+        Parameters
+        ----------
+        indices
+            `(n,)`.
+        bound
+            They are below it.
+
+        Raises
+        ------
+        ElementError
+            One of them lies outside.
+        """
 
     def check(self) -> None:
         """Raise when the file is no longer the one that was opened."""
@@ -69,7 +82,32 @@ def scan_columns(
     progress: Progress | None,
     preview: Preview | None,
 ) -> None:
-    """Put the values of some rows of columns into their targets; as `Matrix.fill_columns`."""
+    """Put the values of some rows of columns into their targets, in one pass over the stored values of these rows.
+
+    Reads all indices of the rows in blocks of about `SCAN_BLOCK`, and the values of those in which a column occurs.
+
+    Parameters
+    ----------
+    matrix
+        Compressed along its rows.
+    targets
+        By position of the column, `(n_obs,)` each, 0 in the rows to read. Several values of one cell add up.
+    rows
+        Stretches of rows, ascending and apart; other rows of the targets stay as they are.
+    progress
+        Told the fraction of stored values done, after each block; may raise `Cancelled`.
+    preview
+        Shown the targets every `PREVIEW_SECONDS`, NaN where they are not read yet; `None`: never.
+
+    Raises
+    ------
+    ElementError
+        The stored structure contradicts itself, or its bytes are damaged.
+    FileChangedError
+        The file is no longer the one that was opened.
+    Cancelled
+        `progress` raised it.
+    """
     scan = _Scan(matrix, tuple(targets), rows)
     if not scan.blocks:
         report(progress, 0, 0)
@@ -140,7 +178,17 @@ def _so_far(columns: list[NDArray[np.generic]], missing: Sequence[Rows], reached
 
 
 def add_entries(out: NDArray[np.generic], rows: NDArray[np.integer], values: NDArray[np.generic]) -> None:
-    """Add values to a column at their rows; several of one row add up."""
+    """Add values to a column at their rows; several of one row add up.
+
+    Parameters
+    ----------
+    out
+        `(n_obs,)`, 0 at all of these rows; except at the first one, which the values of an earlier block may share.
+    rows
+        Row of each value, `(n,)`.
+    values
+        `(n,)`. Where no row repeats they are assigned, so that -0.0 and NaN stay as they are stored.
+    """
     if len(rows) == 0:
         return
     if np.all(rows[1:] > rows[:-1]) and not out[rows[0]]:

@@ -42,7 +42,11 @@ class Alignment:
         self.obs_index = obs_index
 
     def within(self, outer: Alignment) -> Alignment:
-        """Return where the cells stand in what contains `outer`, of which this one says where they stand in it."""
+        """Return where these cells stand among the global ones of `outer`.
+
+        This alignment says where they stand in the modality that holds theirs; `outer` says where the cells of that
+        modality stand among the global ones.
+        """
         if outer.obs_index is None:
             return self
         inner = np.arange(self.n_obs) if self.obs_index is None else self.obs_index
@@ -101,12 +105,21 @@ def read_alignment(handle: Store, outer: Modality, inner: Modality) -> Alignment
     """Return where the cells of a modality stand among those of what it is in.
 
     Reads its obsmap, whose entries are rows counted from 1, 0 for a cell that the modality lacks; where there is none
-    the names of the cells say it.
+    the names of all cells are read and compared.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    outer
+        What holds the modality: the root, or another modality.
+    inner
+        The modality.
 
     Raises
     ------
     ElementError
-        The obsmap does not fit the numbers of cells, or names that have to say it are not unique.
+        The obsmap does not fit the numbers of cells, or there is none and names are not unique.
     """
     n_obs, path = inner.n_obs, f"{outer.path}/obsmap/{inner.path.rpartition('/mod/')[2]}"
     try:

@@ -74,6 +74,11 @@ class Cells:
     def read_numbers(self, vector: Vector, *, progress: Progress | None = None) -> NDArray[np.float32]:
         """Read a vector as what stands along an axis, `(n_obs,)` float32; NaN for a cell that has no number.
 
+        Parameters
+        ----------
+        vector, progress
+            As of `read`.
+
         Raises
         ------
         NotFoundError, ElementError
@@ -82,7 +87,7 @@ class Cells:
         import pandas as pd  # noqa: PLC0415
 
         values = self.read(vector, progress=progress)
-        with np.errstate(over="ignore"):  # beyond float32: infinite, and so without a place
+        with np.errstate(over="ignore"):  # beyond float32 a value becomes infinite: its cell has no place on the axis
             if isinstance(values, pd.Series):
                 if not pd.api.types.is_numeric_dtype(values.dtype):
                     raise ElementError(f"{vector.name} holds {values.dtype}; numbers were expected along an axis.")

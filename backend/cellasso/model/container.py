@@ -149,13 +149,37 @@ class Container(Generic[Part]):
         return self.root.holds_counts(layer)
 
     def read_cell_sums(self, layer: str | None = None, *, progress: Progress | None = None) -> CellSums:
-        """Read the sums of each cell of an AnnData; see `Modality.read_cell_sums`."""
+        """Read the sums of each cell of an AnnData, over the root's own matrix; see `Modality.read_cell_sums`.
+
+        Parameters
+        ----------
+        layer, progress
+            As of `Modality.read_cell_sums`.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As there; a MuData has no matrix of its own.
+        """
         return self.root.read_cell_sums(layer, progress=progress)
 
     # -- names with a modality before the colon -------------------------------------------------------
 
     def owner(self, name: str, *, own: object = ()) -> tuple[Part, str]:
-        """Split `"rna:leiden"` into modality and name; a name in `own`, or without a modality, is the root's."""
+        """Split a name such as `"rna:leiden"` into the modality and the name there; neither is looked for in the file.
+
+        Parameters
+        ----------
+        name
+            With or without a modality before a colon; of nested ones the longest that exists is taken, so
+            `"rna:raw:CD4"` is `CD4` of `rna:raw` where there is one.
+        own
+            Names of the root, which are not split.
+
+        Returns
+        -------
+        The root and the whole name where it is in `own` or begins with no modality.
+        """
         if name in own:  # type: ignore[operator] # any container
             return self.root, name
         parts = name.split(":")
@@ -169,10 +193,17 @@ class Container(Generic[Part]):
     def feature_owner(self, name: str, layer: str | None = None) -> tuple[Part, str]:
         """Return the modality of a feature, and its name there: that before the colon, or the one that alone has it.
 
+        Parameters
+        ----------
+        name
+            As of `owner`. With a modality, and of an h5ad, it is not looked for in the file.
+        layer
+            Matrix whose features are searched, as of `Modality.matrix`.
+
         Raises
         ------
         NotFoundError
-            No modality of an h5mu has it, or several have.
+            No modality of an h5mu has it, or several have; the message says how to write each.
         """
         modality, inner = self.owner(name)
         if modality is not self.root or self.format == "h5ad":
@@ -232,6 +263,15 @@ class Container(Generic[Part]):
     def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
         """Read an embedding of the global obs, or of a modality as `"rna:X_umap"`, `(n_obs, 2)` float32.
 
+        NaN where a modality lacks a cell, or the cell has no coordinates.
+
+        Parameters
+        ----------
+        key
+            Its name, with the modality before a colon where it is not the root's.
+        dims
+            As of `Modality.read_embedding`.
+
         Raises
         ------
         NotFoundError, ElementError
@@ -242,12 +282,28 @@ class Container(Generic[Part]):
         return aligned.astype(np.float32, copy=False)
 
     def drawable_dims(self, key: str) -> Sequence[int]:
-        """Return which columns of an embedding, named as `read_embedding` names it, can be drawn."""
+        """Return which columns of an embedding can be drawn; see `Modality.drawable_dims`.
+
+        `key` is as of `read_embedding`.
+        """
         modality, name = self.owner(key, own=self.obsm)
         return modality.drawable_dims(name)
 
     def dim_name(self, key: str, dim: int) -> str:
-        """Return what a column of an embedding is called."""
+        """Return what a column of an embedding is called; see `Modality.dim_name`.
+
+        Parameters
+        ----------
+        key
+            As of `read_embedding`.
+        dim
+            Its position, from 0.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As `Modality.dim_name` does.
+        """
         modality, name = self.owner(key, own=self.obsm)
         return modality.dim_name(name, dim)
 
@@ -256,9 +312,14 @@ class Container(Generic[Part]):
 
         That of millions of cells is kept where the indexes are, if the file was opened with them.
 
+        Parameters
+        ----------
+        key, dims
+            As of `read_embedding`.
+
         Raises
         ------
-        NotFoundError, ElementError
+        NotFoundError, ElementError, FileChangedError
             As `read_embedding` does.
         """
         return self._planes.get(key, dims, self.n_obs)
@@ -268,7 +329,20 @@ class Container(Generic[Part]):
     def read_feature(
         self, name: str, layer: str | None = None, *, progress: Progress | None = None
     ) -> NDArray[np.generic]:
-        """Read one feature for all cells, `(n_obs,)`; as `read_features`."""
+        """Read one feature for all cells, `(n_obs,)`; as `read_features`.
+
+        Parameters
+        ----------
+        name
+            As `feature_owner` takes it.
+        layer, progress
+            As of `Modality.read_feature`.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As `read_features`.
+        """
         return self.read_features([name], layer, progress=progress)[0]
 
     def read_features(

@@ -60,7 +60,7 @@ class Coordinates(ABC):
                 raise ElementError(f"{place}, which {self._lack(dim)}{self._alternatives}")
         return np.ascontiguousarray(self._read(dims), dtype=np.float32)
 
-    def _lack(self, dim: int) -> str:  # noqa: ARG002 - a data frame says it of each column
+    def _lack(self, dim: int) -> str:  # noqa: ARG002 - of a data frame it depends on the column
         """Return what is wrong with a column that cannot be drawn."""
         return "holds no numbers"
 
@@ -135,7 +135,16 @@ class NoCoordinates(Coordinates):
 
 
 def open_coordinates(handle: Store, obsm: Node, name: str) -> Coordinates:
-    """Return a member of `obsm` of two dimensions as coordinates; reads headers.
+    """Return a member of `obsm` as coordinates; reads headers.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    obsm
+        The group, or the compound dataset that it was before anndata 0.7.
+    name
+        Of a member of two dimensions, its field in a compound dataset; one with slashes is a path below the group.
 
     Raises
     ------

@@ -73,7 +73,7 @@ class Features:
         import pandas as pd  # noqa: PLC0415
         from anndata.utils import make_index_unique  # noqa: PLC0415
 
-        with warnings.catch_warnings():  # a name that ends in -1 already is no concern of who looks at cells
+        with warnings.catch_warnings():  # anndata warns of names that end in -1 already: users cannot change them here
             warnings.simplefilter("ignore", UserWarning)
             return np.asarray(make_index_unique(pd.Index(names)), dtype=object)
 
@@ -127,11 +127,18 @@ class Features:
         self._intervals  # noqa: B018
 
     def search(self, text: str, *, limit: int = 20) -> list[Suggestion]:
-        """Return up to `limit` features for what has been typed.
+        """Return features for what has been typed.
 
         Equal first, then beginning so (shortest first), then containing it; by name or alias, without
         regard to case. A region such as `chr1:1,000,000-1,200,000` finds the peaks that overlap it, in the
         order of the genome.
+
+        Parameters
+        ----------
+        text
+            What was typed; spaces around it do not count. Empty: the first features.
+        limit
+            How many are returned at most.
         """
         wanted = text.strip().casefold()
         if not wanted:
@@ -181,7 +188,7 @@ class Features:
                 values = self._var.read_texts(column)
             except (ElementError, NotFoundError):  # the features are still found by name
                 continue
-            # a missing alias is no alias: not every feature without a symbol is called "nan"
+            # missing values are no aliases, or each feature without a symbol would be called "nan"
             known = [value for value in values.tolist() if value]
             if known and len(set(known)) >= ALIAS_SHARE * len(known):
                 found[column] = values

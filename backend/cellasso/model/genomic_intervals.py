@@ -70,7 +70,7 @@ class Intervals:
             found.setdefault(_plain(text[begin:stop].tobytes().decode()), len(found))
             for begin, stop in zip(begins[known][firsts].tolist(), stops[known][firsts].tolist(), strict=True)
         ]
-        codes = np.append(np.array(code_of_run, dtype=np.int32), np.int32(-1))[runs]  # the last is that of run -1
+        codes = np.append(np.array(code_of_run, dtype=np.int32), np.int32(-1))[runs]  # run -1 looks up the last code
         return cls(found, codes, starts, ends)
 
     def overlapping(self, region: GenomicRange) -> NDArray[np.int64]:

@@ -136,7 +136,15 @@ class Modality:
         return self._opened[path]
 
     def fitting_matrix(self, layer: str | None = None) -> IndexedMatrix:
-        """Return a matrix as `matrix` does, of the shape that obs and var have; raise `ElementError` otherwise."""
+        """Return a matrix as `matrix` does, of the shape that obs and var have.
+
+        Raises
+        ------
+        NotFoundError
+            As `matrix`.
+        ElementError
+            It has another shape; or as `matrix`.
+        """
         matrix, expected = self.matrix(layer), (self.n_obs, len(self.features(layer)))
         if matrix.shape != expected:
             raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs and var have {expected}.")
@@ -188,11 +196,22 @@ class Modality:
 
         Parameters
         ----------
+        names
+            Feature names or aliases, in any order; one may be asked for several times.
+        layer, progress
+            As of `read_feature`.
         normalised
             Whether counts are log-normalised, `log1p(10,000 * count / total of the cell)`, float32. The totals
             take a pass over the matrix the first time, unless its column index is complete.
         preview
             Shown the columns of `names` while a scan fills them; not called for what is read at once.
+
+        Raises
+        ------
+        NotFoundError
+            No such feature or matrix.
+        ElementError
+            The matrix is damaged, or has another shape than obs and var.
         """
         matrix, features = self.fitting_matrix(layer), self.features(layer)
         keys = [(matrix.path, features.position(name)) for name in names]
@@ -216,7 +235,31 @@ class Modality:
     def read_cell_sums(
         self, layer: str | None = None, *, executor: Executor | None = None, progress: Progress | None = None
     ) -> CellSums:
-        """Read each cell's total and its number of values other than 0, and keep them; see `stats.cell_sums`."""
+        """Read each cell's total and its number of values other than 0, and keep them; see `stats.cell_sums`.
+
+        Takes one pass over the values the first time, unless the column index of the matrix is complete; at the same
+        time only one caller reads, and others wait for it.
+
+        Parameters
+        ----------
+        layer
+            As of `matrix`.
+        executor
+            Where blocks of rows are dealt with, as of `over_rows`; `None`: in this process.
+        progress
+            Told the fraction done; may raise `Cancelled`.
+
+        Returns
+        -------
+        Read-only arrays, `(n_obs,)` each: every session has the same.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such matrix.
+        ElementError
+            It is damaged, or has another shape than obs and var.
+        """
         from cellasso.stats.cell_sums import read_cell_sums  # noqa: PLC0415 - numba takes a second
 
         matrix = self.fitting_matrix(layer)
@@ -236,7 +279,7 @@ class Modality:
         return lambda counts: log_normalised(counts, factors)
 
     def holds_counts(self, layer: str | None = None) -> bool:
-        """Whether a matrix holds counts, by a sample of it; of one that cannot be read nothing is known.
+        """Whether a matrix holds counts, by a sample of it; False where it cannot be read.
 
         See `stats.cell_sums.holds_counts`; the answer is kept.
         """
@@ -254,11 +297,19 @@ class Modality:
         """Whether a feature of X is called exactly so."""
         try:
             return bool(self.matrices) and name in self.features()
-        except (ElementError, NotFoundError):  # reading a feature says what is wrong with them
+        except (ElementError, NotFoundError):  # what is wrong is reported when a feature is read
             return False
 
     def has_feature(self, name: str, layer: str | None = None) -> bool:
-        """Whether a matrix has a feature of that name or alias, see `Features.position`."""
+        """Whether a matrix has a feature of that name or alias; False also where there is no such matrix.
+
+        Parameters
+        ----------
+        name
+            As of `Features.position`.
+        layer
+            As of `matrix`.
+        """
         try:
             return bool(self.matrices) and self.features(layer).find(name) is not None
         except (NotFoundError, ElementError):
@@ -300,7 +351,8 @@ class Modality:
     def drawable_dims(self, key: str) -> Sequence[int]:
         """Return which columns of an obsm can be drawn: those that hold numbers; looked up once, in headers alone.
 
-        None of what is not two-dimensional, has another length than obs, or is damaged: reading it says so.
+        None of what is not two-dimensional, has another length than obs, or is damaged: that is reported when it is
+        read.
         """
         if key not in self._drawable:
             try:
@@ -310,13 +362,33 @@ class Modality:
         return self._drawable[key]
 
     def dim_name(self, key: str, dim: int) -> str:
-        """Return what a column of an obsm is called: its name in a data frame, else its number, counted from 1."""
+        """Return what a column of an obsm is called: its name in a data frame, else its number, counted from 1.
+
+        Parameters
+        ----------
+        key
+            Name in obsm.
+        dim
+            Position of the column, from 0.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            There is no such obsm; it is damaged, not two-dimensional, or of another length than obs.
+        """
         return self._coordinates(key).name(dim)
 
     def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
         """Read two dimensions of an obsm, `(n_obs, 2)` float32; cells without coordinates are NaN.
 
         Reads the chunks that hold them; where the rows lie one after the other, all of it.
+
+        Parameters
+        ----------
+        key
+            Name in obsm.
+        dims
+            Positions of the two columns, from 0.
 
         Raises
         ------
@@ -332,7 +404,18 @@ class Modality:
         return coordinates.read(dims)
 
     def plane(self, key: str, dims: tuple[int, int] = (0, 1)) -> Plane:
-        """Return two dimensions of an embedding, sorted for drawing; see `Container.plane`."""
+        """Return two dimensions of an embedding, sorted for drawing; see `Container.plane`.
+
+        Parameters
+        ----------
+        key, dims
+            As of `read_embedding`.
+
+        Raises
+        ------
+        NotFoundError, ElementError, FileChangedError
+            As `read_embedding`.
+        """
         return self._planes.get(key, dims, self.n_obs)
 
     def _coordinates(self, key: str) -> Coordinates:
@@ -366,10 +449,10 @@ class Modality:
         return members(node) if isinstance(node, Group) else []
 
     def _is_null(self, part: str) -> bool:
-        """Whether the file says that there is none: so mudata writes an X that is absent."""
+        """Whether the file says that there is none, as mudata writes an X that is absent."""
         try:
             return elements.encoding(self.handle.node(f"{self.path}/{part}")) == "null"
-        except ElementError:  # it is there, and who reads it is told why it cannot be
+        except ElementError:  # it is there: what is wrong is reported when it is read
             return False
 
     def _place(self, part: str = "") -> str:
@@ -377,7 +460,15 @@ class Modality:
 
 
 def embedding_rank(name: str, n_dims: int) -> tuple[int, str]:
-    """Sort key of embeddings, best first: those of known names, then the narrow ones, then the wide ones."""
+    """Return the sort key of an embedding, best first: known names, then narrow ones, then wide ones.
+
+    Parameters
+    ----------
+    name
+        In obsm; one that contains a word of `EMBEDDING_ORDER`, in any case, is known.
+    n_dims
+        Its number of columns; more than `MAX_EMBEDDING_DIMS` are wide.
+    """
     lowered = name.casefold()
     ranks = [i for i, word in enumerate(EMBEDDING_ORDER) if word in lowered]
     return (min(ranks, default=len(EMBEDDING_ORDER) + (n_dims > MAX_EMBEDDING_DIMS)), name)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_MATCHES = 2_000
-"""Matches looked at for one question; what a letter or two matches beyond them is nobody's answer."""
+"""Matches looked at for one search; of one or two letters there may be many more, too many to read through."""
 
 
 class NameIndex:
@@ -80,7 +80,7 @@ def one_line_each(names: Sequence[str] | NDArray[np.object_]) -> str:
 
 
 def _positions(names: Sequence[str] | NDArray[np.object_]) -> dict[str, int]:
-    # from behind, so that the first of equal names stays
+    # backwards, so that the first of equal names stays
     found = dict(zip(map(str, names[::-1]), range(len(names) - 1, -1, -1), strict=True))
     found.pop("", None)
     return found

@@ -38,7 +38,27 @@ class Planes:
         self._in_use: SingleFlight[tuple[str, Dims], Plane] = SingleFlight(WeakValueDictionary())
 
     def get(self, key: str, dims: Dims, n_obs: int) -> Plane:
-        """Return two dimensions of an embedding of `n_obs` cells, sorted; what reading it raises goes on."""
+        """Return two dimensions of an embedding, sorted for drawing; all who ask while it is in use share one.
+
+        Of `WORTH_KEEPING` cells or more it is read from the folder of the indexes where it was kept, else read from the
+        file, sorted and kept there; a file that was opened without indexes keeps none.
+
+        Parameters
+        ----------
+        key
+            Name of the embedding, as `read` takes it.
+        dims
+            Which two of its columns are x and y.
+        n_obs
+            How many cells it has; what was kept of another number is sorted anew.
+
+        Raises
+        ------
+        FileChangedError
+            The file is no longer the one that was opened.
+        CellassoError
+            What `read` raises.
+        """
         return self._in_use.get((key, dims), lambda: self._make(key, dims, n_obs))
 
     def _make(self, key: str, dims: Dims, n_obs: int) -> Plane:

@@ -130,6 +130,13 @@ class Vector:
 
         It is known by its shape (`acc`, `idx`, `acc.k`, `acc.dim`): no version of anndata is needed for it.
 
+        Parameters
+        ----------
+        reference
+            The accessor.
+        modality
+            Name of the modality in which it is meant; `""`: the file itself.
+
         Raises
         ------
         VectorError
@@ -147,7 +154,7 @@ class Vector:
         raise VectorError(f"{reference} refers to no single value of each cell.")
 
     def within(self, modality: str) -> Vector:
-        """Return the same of a modality."""
+        """Return the same vector of a modality."""
         return replace(self, modality=modality)
 
 

@@ -27,18 +27,40 @@ FORMAT = 2
 """Part of each key: another layout, another file."""
 
 WORTH_KEEPING = 1 << 20
-"""Points from which on sorting takes longer than a blink; fewer are sorted anew."""
+"""Points from which on sorting takes long enough to be noticed; fewer are sorted anew."""
 
 
 def key_of(handle: Store, embedding: str, dims: tuple[int, int]) -> str:
-    """Return what names the sorted points of an embedding in the present state of its file."""
+    """Return what names the sorted points of an embedding in the present state of its file, 32 hexadecimal digits.
+
+    Reads nothing of the file: its size, time and inode tell the state.
+
+    Parameters
+    ----------
+    handle
+        The file.
+    embedding
+        HDF5 path of the embedding.
+    dims
+        Which two of its columns are x and y.
+    """
     state = handle.fingerprint
     facts = ["plane", FORMAT, BLOCK, MAX_BITS, state.size, state.mtime_ns, state.inode, embedding, *dims]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 def read_plane(root: Path, key: str) -> Plane | None:
-    """Return what `write_plane` kept; `None` where there is nothing, or not what was written."""
+    """Return what `write_plane` kept; `None` where there is nothing, or not what was written.
+
+    Reads all of it, compares its checksum, and notes in the folder that it was opened just now.
+
+    Parameters
+    ----------
+    root
+        Folder below which indexes are; it need not exist.
+    key
+        As of `key_of`.
+    """
     folder = root / key
     try:
         about = parse_json_with_crc((folder / ABOUT).read_bytes())
@@ -61,10 +83,18 @@ def read_plane(root: Path, key: str) -> Plane | None:
 
 
 def write_plane(root: Path, key: str, plane: Plane, about: dict[str, Any]) -> None:
-    """Keep a plane; a disk that is full or must not be written to only costs the next one the sorting.
+    """Keep a plane; where the disk is full or must not be written to, it is sorted again when it is next opened.
+
+    Old indexes are removed for it where the cap asks for that.
 
     Parameters
     ----------
+    root
+        Folder below which indexes are; it is made.
+    key
+        As of `key_of`.
+    plane
+        The sorted points.
     about
         `file` and `matrix`, in the words of the list of what is kept.
     """
@@ -80,7 +110,7 @@ def write_plane(root: Path, key: str, plane: Plane, about: dict[str, Any]) -> No
         folder.mkdir(parents=True, exist_ok=True)
         trim(root, keep=folder, room=sum(part.nbytes for part in parts))
         partial_about.write_bytes(json_with_crc({**stated, "checksum": checksum}))
-        partial_about.replace(folder / ABOUT)  # first: what a crash leaves is then listed, and can be cleared
+        partial_about.replace(folder / ABOUT)  # before the points: what a crash leaves is listed, and can be cleared
         with partial.open("wb") as file:
             for part in parts:
                 file.write(part.data)

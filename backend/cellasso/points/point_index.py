@@ -28,7 +28,7 @@ OUTLYING = 20.0
 """A cell this many times as far out as 99% of the cells are wide would leave them less than a twentieth of the view."""
 
 SAMPLED = 1 << 20
-"""Points from which the spread of more of them is judged."""
+"""Points of the sample by which the spread of more of them is judged."""
 
 SAMPLE_STEP = 16
 """Of so many cells the coarse plane has one."""
@@ -155,9 +155,16 @@ class Plane:
     def nearest(
         self, x: float, y: float, reach: tuple[float, float], allowed: NDArray[np.bool_] | None = None
     ) -> int | None:
-        """Return the point nearest to a place, no farther than `reach` in x and y; `None` where there is none.
+        """Return the position, along the curve, of the point nearest to a place; `None` where none is within reach.
 
-        Distances are measured in units of `reach`. `allowed` says which points count, `(n,)`.
+        Parameters
+        ----------
+        x, y
+            The place, in data units.
+        reach
+            How far away a point may be in x and in y, above 0; distances are measured in units of them.
+        allowed
+            Which points count, `(n,)` in the order of the curve; `None`: all.
         """
         near = self.spans(Viewport(x - reach[0], x + reach[0], y - reach[1], y + reach[1]))
         some = allowed if allowed is not None else np.zeros(0, dtype=np.bool_)
@@ -165,7 +172,22 @@ class Plane:
         return found if found >= 0 else None
 
     def inside(self, polygon: Sequence[Sequence[float]], *, progress: Progress | None = None) -> NDArray[np.bool_]:
-        """Return the mask `(n_obs,)` of the cells inside a polygon, exact; see `points_in_polygon`."""
+        """Return the mask `(n_obs,)` of the cells inside a polygon, exact; see `points_in_polygon`.
+
+        Only points in blocks that touch the polygon's box are tested. A cell without a place is never inside.
+
+        Parameters
+        ----------
+        polygon
+            As of `points_in_polygon`.
+        progress
+            Told the fraction of the tests done; may raise `Cancelled`.
+
+        Raises
+        ------
+        ValueError
+            The polygon is not `(m, 2)`, or not finite.
+        """
         mask = np.zeros(self.n_obs, dtype=np.bool_)
         shape = Polygon(polygon, len(self))
         if shape.is_empty:
@@ -185,7 +207,15 @@ class Plane:
 
 
 def arrange(column: NDArray[Scalar], order: NDArray[np.int32]) -> NDArray[Scalar]:
-    """Return `column[order]`, gathered on all cores."""
+    """Return `column[order]`, gathered on all cores.
+
+    Parameters
+    ----------
+    column
+        `(n_obs, ...)`.
+    order
+        Rows to take, `(n,)`, all within the column: one beyond its end would silently take the last.
+    """
     out = np.empty((len(order), *column.shape[1:]), dtype=column.dtype)
 
     def take(start: int) -> None:

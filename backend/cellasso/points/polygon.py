@@ -135,11 +135,19 @@ class Polygon:
         return float(x_low), float(x_high), float(y_low), float(y_high)
 
     def find(self, x: NDArray[np.floating], y: NDArray[np.floating], inside: NDArray[np.bool_]) -> None:
-        """Write which points, contiguous float32 or float64, lie inside, `(n,)` each; `inside` begins as False."""
+        """Write which points lie inside.
+
+        Parameters
+        ----------
+        x, y
+            `(n,)`, contiguous, float32 or float64; a point with a NaN is outside.
+        inside
+            `(n,)`, False to begin with.
+        """
         if self._grid is None:
             return
         if self._unit != 1:
-            with np.errstate(over="ignore", under="ignore"):  # such points lie far outside, or at 0
+            with np.errstate(over="ignore", under="ignore"):  # such points lie far outside, or become 0
                 x, y = x.astype(np.float64) * self._unit, y.astype(np.float64) * self._unit
         _kernels()[1](x, y, self._scaled, *self._grid, inside)
 
@@ -155,7 +163,16 @@ def _unit_of(vertices: NDArray[np.float64]) -> float:
 
 
 def rasterise(vertices: NDArray[np.float64], n_points: int) -> Grid:
-    """Lay a grid over a polygon `(m, 2)` of plain sizes, as fine as so many points pay for."""
+    """Lay a grid over a polygon, as fine as so many points pay for.
+
+    Parameters
+    ----------
+    vertices
+        `(m, 2)`, finite, in a unit in which no product of two sizes overflows; m is 3 or more.
+    n_points
+        About how many points will be tested: the grid has 8 to 1,024 squares on a side. Where sizes are too large or
+        too small for a grid, one square holds all edges.
+    """
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     side = int(np.clip(1 << int(np.sqrt(n_points)).bit_length(), MIN_SIDE, MAX_SIDE))
     far = float(np.abs(vertices).max())

@@ -1,9 +1,9 @@
-"""Cells into pixels: the compiled loops of `raster`, with datashader's rules of which point is in which pixel.
+"""Cells into pixels: the compiled loops of `draw`, with datashader's rules of which point is in which pixel.
 
 All walk over the points of a `Plane` in the spans of a viewport, for some rows of the picture: other threads draw the
-others. What is on top in a pixel is the largest of the
-words that its cells make, 40 bits: whether the cell is selected, the rank of its colour, 22 bits that look random but
-stay with the cell, and its colour. Above them the word of a pixel counts its cells.
+others. What is on top in a pixel is the largest of the words that its cells make, 40 bits: whether the cell is
+selected, the rank of its colour, 22 bits that look random but stay with the cell, and its colour. Above them the word
+of a pixel counts its cells.
 """
 
 # compiled loops take plain arrays by position
@@ -25,7 +25,7 @@ SELECTED, RANK, COUNT = 39, 30, 40
 
 TOP = (1 << COUNT) - 1
 MOST = 1 << 62
-"""Where pixels that have counted beyond it are put back: 4 million cells, of the 8 that a word can count."""
+"""Pixels that have counted beyond it are set back to it: 4 million cells, of the 8 that a word can count."""
 
 UPPER, CHOSEN = 32, 62
 """Lowest bits of the number of cells in a sum of colours, and of whether they are selected."""
@@ -156,14 +156,22 @@ def raise_top(
 
     Parameters
     ----------
+    xy
+        Coordinates of the points of a plane, `(2, n)`.
     codes
         Colour of each point, `(n,)`; `(0,)` gives all the last, 255.
     ranks
         Of each colour, `(256,)`: higher ones lie on top, -1 is not drawn.
     states
         1 for points that lie above all others, 2 for those that are not drawn, 0 for the rest, `(n,)`; `(0,)`: all 0.
+    spans
+        Where the points of the viewport are, `(m, 3)`, as of `Plane.spans`.
+    viewport
+        x low, x high, y low, y high of the whole picture, its edges included.
     height
         Of the whole picture, in pixels.
+    first_row
+        The row of the picture, counted from the bottom, that `words` begins with.
     words
         `(rows, width)`, zeros to begin with: the rows of the picture from `first_row` on; what lies elsewhere is left
         out.
@@ -181,11 +189,11 @@ def raise_top(
             stride = (n_drawn + LANES - 1) // LANES
             for lane in range(stride):
                 for i in range(lane, n_drawn, stride):
-                    drawn = np.uint32(i)  # what has no sign is not looked at for an index from the end
+                    drawn = np.uint32(i)  # an unsigned index cannot count from the end: numba adds no test
                     pixel, word = pixels[drawn], own[drawn]
                     before = flat[pixel]
                     flat[pixel] = before + (1 << COUNT) + max(word - (before & TOP), 0)
-            if n - levelled >= (MOST >> COUNT) - BATCH:  # asked of each point, it would take a tenth of the time
+            if n - levelled >= (MOST >> COUNT) - BATCH:  # tested for each point, it would take a tenth of the time
                 _level(flat)
                 levelled = n
     return n
@@ -214,15 +222,19 @@ def add_mixture(
 ) -> int:
     """Add up the colours of the cells of each pixel, of the selected ones alone where there are some.
 
-    Returns how many cells were drawn, with those below the selected ones.
-
     Parameters
     ----------
+    xy, codes, ranks, states, spans, viewport, height, first_row
+        As of `raise_top`.
     colors
         `(256, 3)` RGB.
     sums
         `(rows, width, 2)`, zeros to begin with, of the rows from `first_row` on: whether the cells are selected, their
         number and red in one word, green and blue in the other.
+
+    Returns
+    -------
+    How many cells were drawn, with those below the selected ones.
     """
     shape, flat, marks = (height, sums.shape[1]), sums.reshape(-1, 2), _marks(ranks)
     shares = np.empty((256, 2), dtype=np.int64)
@@ -247,7 +259,7 @@ def add_mixture(
                     if state != first >> CHOSEN:
                         if not state:
                             continue
-                        first, second = np.int64(1) << CHOSEN, np.int64(0)  # what was here lies below it
+                        first, second = np.int64(1) << CHOSEN, np.int64(0)  # a selected cell covers what was added up
                     if first & COUNTED < FULL:
                         flat[pixel, 0], flat[pixel, 1] = first + shares[its, 0], second + shares[its, 1]
     return n
@@ -263,6 +275,8 @@ def divide_mixture(
     ----------
     sums
         Of `add_mixture`, `(rows, width, 2)`.
+    first_row
+        As of `raise_top`; pixels are numbered through the whole picture.
     words, mixture
         `(rows, width)` and `(rows, width, 3)`; 0 where there are no cells.
     """
@@ -284,7 +298,17 @@ def divide_mixture(
 
 @njit_or_python
 def pick_colors(mixture: NDArray[np.uint8], words: NDArray[np.int64], picked: NDArray[np.uint8]) -> None:
-    """Write the colours `(rows, width, 3)` of the pixels of a mixture whose numbers stand in the words."""
+    """Write the colours of those pixels of a mixture whose numbers stand in the words.
+
+    Parameters
+    ----------
+    mixture
+        Mean colour of each pixel of the whole picture, `(height, width, 3)`.
+    words
+        Of some rows, `(rows, width)`, as `divide_mixture` has them; 0, no cell, picks the colour of the first pixel.
+    picked
+        `(rows, width, 3)`, overwritten.
+    """
     colors, flat, out = mixture.reshape(-1, 3), words.reshape(-1), picked.reshape(-1, 3)
     for i in range(len(flat)):
         pixel = np.uint32(flat[i] & ((1 << RANK) - 1))
@@ -303,7 +327,16 @@ def _logarithm(value: float, low: float) -> float:
 def to_steps(values: NDArray[np.float32], low: float, high: float, logarithmic: bool, steps: NDArray[np.uint8]) -> None:
     """Write on which of 255 steps from `low` to `high` each value lies, those beyond on the outermost; 255 for NaN.
 
-    `logarithmic` as `palettes.Scale.log`.
+    Parameters
+    ----------
+    values
+        `(n,)`.
+    low, high
+        Ends of the colours, as of `palettes.Scale.limits`.
+    logarithmic
+        As `palettes.Scale.log`.
+    steps
+        `(n,)`, overwritten.
     """
     start = _logarithm(low, low) if logarithmic else low
     span = (_logarithm(high, low) if logarithmic else high) - start
@@ -331,8 +364,20 @@ def add_values(
 ) -> int:
     """Add up the values of the cells of each pixel, of the selected ones alone where there are some.
 
-    Returns as `add_mixture` does. `sums` and `known` `(rows, width)` take the values and their number, without those
-    that are NaN; `words` the state of the pixel and the count of the cells in its sum.
+    Parameters
+    ----------
+    xy, states, spans, viewport, height, first_row
+        As of `raise_top`.
+    values
+        Of each point, `(n,)`; a NaN is drawn, but not added.
+    sums, known
+        `(rows, width)`, zeros to begin with: the sum of the values of a pixel, and how many they are.
+    words
+        `(rows, width)`, zeros to begin with: the state of the pixel, and the count of the cells in its sum.
+
+    Returns
+    -------
+    As `add_mixture`.
     """
     shape, pixels = (height, words.shape[1]), np.empty(BATCH, dtype=np.uint32)
     flat, flat_sums, flat_known = words.reshape(-1), sums.reshape(-1), known.reshape(-1)
@@ -371,7 +416,14 @@ def color_means(
 ) -> None:
     """Put the colour of the mean into the word of each pixel that has cells: `to_steps`, or 255 where none has a value.
 
-    Takes what `add_values` wrote, `(rows, width)` each.
+    Parameters
+    ----------
+    sums, known
+        As `add_values` wrote them, `(rows, width)` each.
+    low, high, logarithmic
+        As of `to_steps`.
+    words
+        As `add_values` wrote them; colour and its rank are put in, 0 for a pixel without cells stays.
     """
     flat, flat_sums, flat_known = words.reshape(-1), sums.reshape(-1), known.reshape(-1)
     means, codes = np.empty(len(flat), dtype=np.float32), np.empty(len(flat), dtype=np.uint8)
@@ -396,7 +448,19 @@ def collect(
     found: NDArray[np.int64],
     words: NDArray[np.int64],
 ) -> int:
-    """Write the points of a viewport and their words, as many as both `(most,)` hold; return how many those are."""
+    """Write the points of a viewport that are drawn, and their words, in the order of the curve.
+
+    Parameters
+    ----------
+    xy, codes, ranks, states, spans, viewport
+        As of `raise_top`.
+    found, words
+        `(most,)` each, overwritten: position of each point along the curve, and its word. Further points are left out.
+
+    Returns
+    -------
+    How many were written.
+    """
     x_low, x_high, y_low, y_high = viewport
     some, coded, marks = len(states) > 0, len(codes) > 0, _marks(ranks)
     n = 0
@@ -421,7 +485,16 @@ def collect(
 
 @njit_or_python
 def count_pixels(words: NDArray[np.int64], n_counts: int) -> NDArray[np.int64]:
-    """Return how many pixels have each number of cells, `(n_counts,)`, the last those with more; none at 0."""
+    """Return how many pixels have each number of cells, `(n_counts,)`.
+
+    Parameters
+    ----------
+    words
+        `(rows, width)`, with the count of cells above the other bits.
+    n_counts
+        Numbers of cells that are told apart; the last stands for it and all higher ones. At 0 there are none: pixels
+        without cells are not counted.
+    """
     counts, flat = np.zeros((TALLIES, n_counts), dtype=np.int64), words.reshape(-1)
     for i in range(len(flat)):
         counts[np.uint32(i % TALLIES), np.uint32(min(flat[i] >> COUNT, n_counts - 1))] += 1
@@ -442,6 +515,8 @@ def spread_dots(
         `(height, width)`, of the pixels in which cells are.
     coverage
         The dot `(k, k)`, k odd: how much of each pixel it covers, 0 to 15.
+    first_row
+        The row of the picture that `spread` begins with.
     spread
         `(rows, width)`, zeros to begin with, of the rows from `first_row` on: the word on top with how much it covers
         in place of its count, which makes the larger of two the one that shows.
@@ -485,10 +560,12 @@ def shade(
 
     Parameters
     ----------
+    words
+        `(rows, width)`: state, count and colour of each pixel.
     opacity
         By state and by count, `(2, n)`, the last for all higher counts; of count 0 it is 0.
     codes, alpha
-        As `words`.
+        `(rows, width)`, overwritten.
     """
     n_counts, table = opacity.shape[1], opacity.reshape(-1)
     flat, flat_codes, flat_alpha = words.reshape(-1), codes.reshape(-1), alpha.reshape(-1)

@@ -201,12 +201,20 @@ class Cells:
         return self.plane.arrange(self.coloring.values)
 
     def order(self, wanted: Order) -> Order:
-        """Return the order that is drawn when one is wanted."""
+        """Return the order that is drawn: the one chosen where the colouring has it, else its usual one."""
         offered = ORDERS.get(type(self.coloring), ("random",))
         return wanted if wanted in offered else offered[0]
 
     def shown(self, style: Style, states: NDArray[np.uint8] | None) -> NDArray[np.bool_] | None:
-        """Return which points are drawn at all, `(n,)`; `None`: all."""
+        """Return which points are drawn at all, `(n,)` in the order of the plane; `None`: all.
+
+        Parameters
+        ----------
+        style
+            Its `hidden` categories are not drawn.
+        states
+            As of `draw`; cells that are `HIDDEN` are not drawn.
+        """
         shown = None if states is None else states != HIDDEN
         if style.hidden and len(self.codes):
             drawn = np.ones(256, dtype=np.bool_)
@@ -216,7 +224,17 @@ class Cells:
         return shown
 
     def shows_selected(self, style: Style, states: NDArray[np.uint8] | None) -> bool:
-        """Whether a cell that is drawn, in view or not, is selected; of a sample, which may lack them, always."""
+        """Whether a cell that is drawn, in view or not, is selected; of a sample, which may lack them, always.
+
+        A pass over all cells, unless the states (the same array) and the hidden categories are those of the last call.
+
+        Parameters
+        ----------
+        style
+            Its `hidden` categories are not drawn.
+        states
+            As of `draw`; `None`: none is selected.
+        """
         if states is None:
             return False
         if self.plane.step > 1:
@@ -259,6 +277,14 @@ def draw(
 
     Parameters
     ----------
+    cells
+        The cells, their colouring and its scale.
+    viewport
+        The part of the plane that the picture shows.
+    canvas
+        Its size and ground.
+    style
+        Size and order of the dots, what is hidden or faded.
     states
         Of each point of the plane: `SELECTED` lies above all others, `HIDDEN` is not drawn, `PLAIN` is the rest;
         `(n,)`; `None`: all are plain.
@@ -325,7 +351,7 @@ def _top(drawing: _Drawing, words: NDArray[np.int64]) -> int:
     cells, ranks = drawing.cells, drawing.cells.ranks(drawing.style)
 
     def raise_strip(rows: slice) -> int:
-        words[rows] = 0  # by the core that draws there, in its own cache
+        words[rows] = 0  # by the core that draws there, so that it is in its cache
         return aggregate.raise_top(cells.plane.xy, cells.codes, ranks, *drawing.kernel_args(rows), words[rows])
 
     return sum(_run(raise_strip, drawing.strips))
@@ -386,7 +412,7 @@ def _pick(drawing: _Drawing, mixture: NDArray[np.uint8], grown: NDArray[np.int64
 def _shade(
     drawing: _Drawing, words: NDArray[np.int64], opacity: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return colours and opacity, by the count in each word; what is not selected is faded where it is wanted."""
+    """Return colours and opacity, by the count in each word; cells that are not selected are faded if `style.fade`."""
     codes, alpha = np.empty(words.shape, dtype=np.uint8), np.empty(words.shape, dtype=np.uint8)
     table = np.rint(np.stack([opacity * (FADED if drawing.style.fade else 1.0), opacity])).astype(np.uint8)
     _run(lambda rows: aggregate.shade(words[rows], table, codes[rows], alpha[rows]), drawing.strips)
@@ -397,14 +423,14 @@ def _opacity_by_count(drawing: _Drawing, words: NDArray[np.int64]) -> NDArray[np
     """Return the opacity of a pixel by its number of cells, 0 to 255, where a cell is no larger than that."""
     strips = _run(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), drawing.strips)
     n_pixels: NDArray[np.int64] = np.sum(strips, axis=0)
-    # of 16 steps: more of them nobody sees, but they take twice the bytes
+    # of 16 steps: the eye tells no more apart, and they would take twice the bytes
     opacity = np.rint(opacities(_crowd(n_pixels)) * 15) * 17
     opacity[0] = 0
     return opacity
 
 
 def _crowd(n_pixels: NDArray[np.int64]) -> int:
-    """Return the count of cells that nine of ten pixels with cells do not exceed, of how many have each count."""
+    """Return the count of cells that nine of ten pixels with cells do not exceed; `n_pixels` have each count."""
     reached = np.cumsum(n_pixels)
     return int(np.searchsorted(reached, 0.9 * reached[-1]))
 
@@ -486,7 +512,7 @@ def _run(job: Callable[[slice], Result], strips: list[slice]) -> list[Result]:
         done = [job(first)]
         done += [job(rows) if each.cancel() else each.result() for rows, each in zip(others, running, strict=True)]
     finally:
-        wait([each for each in running if not each.cancel()])  # what they draw in is lent to others after this
+        wait([each for each in running if not each.cancel()])  # the memory that they draw in is then lent to others
     return done
 
 

@@ -27,7 +27,7 @@ class Scratch:
 
     @contextmanager
     def lend(self, *shape: int) -> Iterator[NDArray[np.int64]]:
-        """Lend an array of a shape; in it is what whoever had it last has left."""
+        """Lend an array of a shape; its values are left from an earlier use."""
         with self._lock:
             fitting = [number for number, each in enumerate(self._free) if each.shape == shape]
             lent = self._free.pop(fitting[-1]) if fitting else None
@@ -40,7 +40,7 @@ class Scratch:
                 with self._lock:
                     self._free.append(lent)
                     while sum(each.nbytes for each in self._free) > self._room:
-                        del self._free[0]  # that which was not wanted for longest
+                        del self._free[0]  # the one that was unused for longest
 
 
 scratch = Scratch()

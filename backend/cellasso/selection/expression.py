@@ -153,8 +153,14 @@ class Expression:
     def evaluate(self, columns: Columns) -> Mask:
         """Return where the expression is true, shape ``(n_obs,)``; what is unknown counts as false.
 
-        Reads each name once. Raises ExpressionError for a name that `columns` does not have, and for a
-        comparison that its values do not allow.
+        Reads each name once.
+
+        Raises
+        ------
+        ExpressionError
+            `columns` does not have a name, or its values do not allow a comparison.
+        ElementError
+            A column has another length than `n_obs`, or is damaged.
         """
 
         @functools.cache
@@ -172,7 +178,13 @@ class Expression:
 
 
 def parse(text: str) -> Expression:
-    """Return the parsed expression; raise ExpressionError, whose message has a caret under the mistake."""
+    """Return the parsed expression; reads no file.
+
+    Raises
+    ------
+    ExpressionError
+        It cannot be parsed; the message has a caret under the mistake.
+    """
     try:
         node = _parse(text)
     except MistakeError as mistake:
@@ -181,7 +193,7 @@ def parse(text: str) -> Expression:
 
 
 def _parse(text: str) -> Node:
-    from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - only who filters pays for the import
+    from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - imported only where cells are filtered
 
     if len(text) > MAX_LENGTH:
         message = f"an expression has at most {MAX_LENGTH:,} characters, this one has {len(text):,}"
@@ -207,7 +219,7 @@ def _parse(text: str) -> Node:
 
 @functools.cache
 def _lark() -> Lark:
-    from lark import Lark  # noqa: PLC0415 - only who filters pays for the import
+    from lark import Lark  # noqa: PLC0415 - imported only where cells are filtered
 
     # The basic lexer reserves the grammar's words; the contextual one would read a name in `x > and`.
     return Lark(_GRAMMAR, parser="lalr", lexer="basic", transformer=_Builder())

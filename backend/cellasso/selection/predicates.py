@@ -80,7 +80,7 @@ def _plain(series: pd.Series[Any], kind: str) -> Any:
         return pd.DatetimeIndex(pd.to_datetime(series, utc=True))
     if kind == _BOOLS:
         return series.to_numpy(dtype=np.bool_, na_value=False)
-    if pd.api.types.is_integer_dtype(series.dtype):  # not by way of floats, which end being exact at 2**53
+    if pd.api.types.is_integer_dtype(series.dtype):  # not as floats, which are exact only up to 2**53
         dtype: Any = getattr(series.dtype, "numpy_dtype", series.dtype)
         return series.to_numpy(dtype=dtype, na_value=0)
     if kind != _NUMBERS:
@@ -98,7 +98,13 @@ class Name:
     at: int
 
     def column(self, read: Read) -> Column:
-        """Return its column; raise `MistakeError` for a name that there is not."""
+        """Return its column, over all cells.
+
+        Raises
+        ------
+        MistakeError
+            There is none of that name, or the name is ambiguous.
+        """
         try:
             return read(self.name)
         except NotFoundError as error:
@@ -156,7 +162,20 @@ def _known(hit: Any, present: Mask) -> Truth:
 
 
 def is_true(name: Name, read: Read) -> Truth:
-    """Return where a boolean column is true."""
+    """Return where a boolean column is true; unknown where it is missing.
+
+    Parameters
+    ----------
+    name
+        Of the column.
+    read
+        Returns the column of a name, over all cells.
+
+    Raises
+    ------
+    MistakeError
+        There is no such column, its name is ambiguous, or it is not boolean.
+    """
     column = name.column(read)
     if column.kind != _BOOLS:
         message = f"{name.name} holds {column.kind}, which is no test by itself: compare it with a value"
@@ -165,13 +184,37 @@ def is_true(name: Name, read: Read) -> Truth:
 
 
 def is_null(name: Name, read: Read) -> Truth:
-    """Return where a value is missing; never unknown."""
+    """Return where a value is missing; never unknown.
+
+    Parameters
+    ----------
+    name, read
+        As of `is_true`.
+
+    Raises
+    ------
+    MistakeError
+        There is no such column, or its name is ambiguous.
+    """
     present = name.column(read).present
     return Truth(~present, present)
 
 
 def is_in(name: Name, literals: tuple[Literal, ...], read: Read) -> Truth:
-    """Return where a value is one of a list."""
+    """Return where a value is one of a list, of an empty one nowhere; unknown where it is missing.
+
+    Parameters
+    ----------
+    name, read
+        As of `is_true`.
+    literals
+        The list. Text equals a number if it is the number as written, and numbers equal text that reads as one.
+
+    Raises
+    ------
+    MistakeError
+        There is no such column, its name is ambiguous, or a value of the list is of another kind than the column's.
+    """
     column = name.column(read)
     wanted = dict.fromkeys(_wanted(name, column, literal, equality=True) for literal in literals)
     if column.categories is not None:
@@ -184,7 +227,24 @@ def is_in(name: Name, literals: tuple[Literal, ...], read: Read) -> Truth:
 
 
 def is_beyond(name: Name, sign: str, literal: Literal, at: int, read: Read) -> Truth:
-    """Compare by order with a literal."""
+    """Return where a value lies on one side of a literal by order; unknown where it is missing.
+
+    Parameters
+    ----------
+    name, read
+        As of `is_true`.
+    sign
+        `"<"`, `"<="`, `">"` or `">="`, with the column on its left.
+    literal
+        What it is compared with. One that is no category of an ordered categorical matches nothing.
+    at
+        Where the sign stands, counted from 1.
+
+    Raises
+    ------
+    MistakeError
+        There is no such column, its name is ambiguous, it has no order, or the literal is of another kind.
+    """
     column = name.column(read)
     wanted = _wanted(name, column, literal, equality=False)
     _require_order(name, column, at)
@@ -196,7 +256,25 @@ def is_beyond(name: Name, sign: str, literal: Literal, at: int, read: Read) -> T
 
 
 def compares(left: Name, sign: str, right: Name, at: int, read: Read) -> Truth:
-    """Compare two names, value by value."""
+    """Return where two columns compare so, cell by cell; unknown where one of them is missing.
+
+    Parameters
+    ----------
+    left, right
+        Names of the columns.
+    sign
+        A key of `core.numeric.SIGNS`, which stands between them.
+    at
+        Where the sign stands, counted from 1.
+    read
+        As of `is_true`.
+
+    Raises
+    ------
+    MistakeError
+        There is no such column, a name is ambiguous, or they hold different kinds; by order also: one has none, or
+        they do not have the same ordered categories.
+    """
     one, two = left.column(read), right.column(read)
     if one.kind != two.kind:
         raise MistakeError(f"{left.name} holds {one.kind}, {right.name} holds {two.kind}", at)
@@ -227,7 +305,20 @@ def _negated(inner: Node, read: Read) -> Truth:
 
 
 def every(parts: list[Node], read: Read) -> Truth:
-    """Return where all parts are true."""
+    """Return where all parts are true; false where any is false, else unknown.
+
+    Parameters
+    ----------
+    parts
+        One or more; all are evaluated.
+    read
+        As of `is_true`.
+
+    Raises
+    ------
+    MistakeError
+        That of the first part with a mistake.
+    """
     true, false = parts[0].truth(read)
     for part in parts[1:]:
         more = part.truth(read)
@@ -236,7 +327,18 @@ def every(parts: list[Node], read: Read) -> Truth:
 
 
 def some(parts: list[Node], read: Read) -> Truth:
-    """Return where any part is true."""
+    """Return where any part is true; false where all are false, else unknown.
+
+    Parameters
+    ----------
+    parts, read
+        As of `every`.
+
+    Raises
+    ------
+    MistakeError
+        As of `every`.
+    """
     true, false = parts[0].truth(read)
     for part in parts[1:]:
         more = part.truth(read)
@@ -245,14 +347,24 @@ def some(parts: list[Node], read: Read) -> Truth:
 
 
 class Node(NamedTuple):
-    """A test: the names in it, and what tells where it holds."""
+    """A test: the names in it, and the function that evaluates it."""
 
     names: tuple[str, ...]
     truth: Callable[[Read], Truth]
 
 
 def leaf(test: Callable[..., Truth], name: Name, *rest: Any) -> Node:
-    """Return the node of a test on columns."""
+    """Return the node of a test on columns; nothing is read yet.
+
+    Parameters
+    ----------
+    test
+        Called as `test(name, *rest, read)` when the node is evaluated.
+    name
+        The first column.
+    rest
+        Further arguments of the test; names among them are noted as names of the node.
+    """
     names = dict.fromkeys(part.name for part in (name, *rest) if isinstance(part, Name))
     return Node(tuple(names), functools.partial(test, name, *rest))
 
@@ -263,6 +375,14 @@ def negation(inner: Node) -> Node:
 
 
 def joined(test: Callable[[list[Node], Read], Truth], parts: list[Node]) -> Node:
-    """Return the node that joins others by `every` or `some`."""
+    """Return the node that joins others; nothing is read yet.
+
+    Parameters
+    ----------
+    test
+        `every` or `some`.
+    parts
+        One or more nodes; their names are those of the node, each once.
+    """
     names = dict.fromkeys(chain.from_iterable(part.names for part in parts))
     return Node(tuple(names), functools.partial(test, parts))

@@ -117,8 +117,8 @@ class Inverted:
 Recipe: TypeAlias = Lasso | PolygonGate | WhereRecipe | Combined | Inverted
 
 
-# Hundreds of strokes, each combined with all before it, nest as deep as neither Python nor JSON can follow by
-# calls within calls: what grows with every stroke is unrolled into steps.
+# Hundreds of strokes, each combined with all before it, nest deeper than Python and its JSON can recurse: what grows
+# with every stroke is unrolled into steps.
 
 
 def _steps(recipe: Recipe) -> tuple[Recipe, list[Combined | Inverted]]:
@@ -152,7 +152,16 @@ def _steps_to_dict(recipe: Recipe) -> dict[str, Any]:
 
 
 def combine(operation: Operation, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the mask that an operation makes of two masks of one shape."""
+    """Return the mask that an operation makes of two masks.
+
+    Parameters
+    ----------
+    operation
+        `"add"`: in either; `"subtract"`: in the first, not in the second; `"intersect"`: in both; `"replace"`: the
+        second.
+    first, second
+        `(n_obs,)` each.
+    """
     if operation == "add":
         return first | second
     if operation == "subtract":

@@ -57,10 +57,13 @@ def read_cell_sums(
 
     Parameters
     ----------
+    matrix
+        `(n_obs, n_vars)`.
     index
-        That of the matrix, if it has one.
+        That of the matrix, if it has one; an incomplete one is not used.
     executor
-        Where blocks of rows are dealt with, as of `over_rows`.
+        Where blocks of rows are dealt with, as of `over_rows`; a CSC matrix, and a dense one in tall chunks, is added
+        up in this process.
     progress
         Told the fraction done; may raise `Cancelled`.
 
@@ -68,6 +71,8 @@ def read_cell_sums(
     ------
     ElementError
         The matrix is damaged.
+    FileChangedError
+        The file is no longer the one that was opened.
     """
     if index is not None:
         try:
@@ -132,7 +137,7 @@ def _sums_by_column(matrix: SparseMatrix, progress: Progress | None) -> CellSums
 
 
 def _sums_of_tall(matrix: DenseMatrix, progress: Progress | None) -> CellSums:
-    """Add up columns, in their order, as the rows' own values are."""
+    """Add up column after column, so that each row's values are added in their order."""
     sums, n_columns = _no_sums(matrix.shape[0]), matrix.shape[1]
     step = matrix.columns_at_once(COLUMNS_BYTES)
     for start in range(0, n_columns, step):

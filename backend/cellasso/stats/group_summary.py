@@ -75,7 +75,15 @@ class GroupSummary:
 
     @classmethod
     def side_by_side(cls, n_cells: NDArray[np.int64], parts: Sequence[GroupSummary]) -> GroupSummary:
-        """Return one summary of the features of all parts, of the same groups; `n_cells` counts all cells."""
+        """Return one summary of the features of all parts, in the order of the parts.
+
+        Parameters
+        ----------
+        n_cells
+            Cells in each group, `(n_groups,)`: of all cells, also of those that a part's modality lacks.
+        parts
+            Summaries over the same groups; none give a summary of no features.
+        """
         none = np.zeros((len(n_cells), 0))
         return cls(
             n_cells,
@@ -109,7 +117,7 @@ def summarise_groups(columns: Iterable[NDArray[Any]], codes: NDArray[np.integer]
     n_groups
         How many groups there are.
     """
-    # 0 stands for no group, so that the kernel need not ask
+    # 0 stands for no group, so that the kernel needs no test
     shifted = codes.astype(np.int32) + 1
     found = [_summarise_column()(as_numbers(column), shifted, n_groups + 1) for column in columns]
     parts = [np.stack(part, axis=1) for part in zip(*found, strict=True)]
@@ -155,7 +163,7 @@ def summarise_rows(
     ElementError
         The matrix is damaged, or stored feature by feature.
     """
-    from cellasso.matrix.row_blocks import BLOCK_VALUES, over_rows  # noqa: PLC0415 - who counts cells needs no matrix
+    from cellasso.matrix.row_blocks import BLOCK_VALUES, over_rows  # noqa: PLC0415 - counting cells needs no matrix
 
     slots = np.full(matrix.shape[1], -1, dtype=np.int32)
     slots[list(columns)] = np.arange(len(columns), dtype=np.int32)
@@ -198,7 +206,16 @@ class _SummaryJob:
 
 
 def count_groups(codes: NDArray[np.integer], n_groups: int, mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-    """Count the cells of each group `(n_groups,)`, of those in `mask` if given; codes below 0 are of no group.
+    """Count the cells of each group, `(n_groups,)`.
+
+    Parameters
+    ----------
+    codes
+        Group of each cell, `(n_obs,)`; one below 0 is in no group.
+    n_groups
+        How many groups there are.
+    mask
+        Which cells are counted, `(n_obs,)`; `None`: all.
 
     Raises
     ------

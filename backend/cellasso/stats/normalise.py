@@ -20,7 +20,15 @@ TARGET = 10_000.0
 
 
 def log_normalised(values: NDArray[Any], factors: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return `log1p(values * factors)` in float32, computed in float64; NaN stays NaN."""
+    """Return `log1p(values * factors)` in float32, computed in float64; NaN stays NaN.
+
+    Parameters
+    ----------
+    values
+        Counts, `(n_obs,)`, of any dtype of numbers.
+    factors
+        Of each cell, `(n_obs,)`, as of `factors_of`.
+    """
     normalised: NDArray[np.float32] = np.log1p(as_numbers(values) * factors).astype(np.float32)
     return normalised
 

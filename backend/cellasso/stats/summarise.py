@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cellasso.stats.group_summary import GroupSummary
 
 COLUMNS_BYTES = 64 << 20
-"""Columns beyond that which are read at a time: those of a dense matrix share chunks."""
+"""Bytes of columns that are read at a time; of a dense matrix whole columns of chunks."""
 
 
 def summarise_matrix(

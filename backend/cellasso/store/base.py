@@ -31,7 +31,7 @@ class Group(ABC):
     name
         Its path in the file, which begins with a slash.
     attrs
-        Its attributes: text, numbers, arrays of them, or what `is_empty` tells.
+        Its attributes: text, numbers, arrays of them, or a value for which `is_empty` is true.
     """
 
     name: str
@@ -51,7 +51,15 @@ class Group(ABC):
 
     @abstractmethod
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a member, if it is there and in this file."""
+        """Return a member of the group; `default` where it has none, or one that is not in this file.
+
+        Parameters
+        ----------
+        name
+            Of the member; one with slashes is a path below the group.
+        default
+            Returned where there is no such member.
+        """
 
 
 class Array(ABC):
@@ -93,7 +101,7 @@ class Stretches(Protocol):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Which file this is, and which state of it: what the system tells without reading a byte."""
+    """Which file this is, and which state of it: what the file system knows without reading a byte."""
 
     size: int
     mtime_ns: int
@@ -181,7 +189,14 @@ class Store(ABC):
 
     @abstractmethod
     def child(self, parent: Node, name: str) -> Node:
-        """Return one member of a group; a name with slashes is a path below it.
+        """Return one member of a group.
+
+        Parameters
+        ----------
+        parent
+            A group of this file; an array has no members.
+        name
+            Of the member; one with slashes is a path below the group.
 
         Raises
         ------
@@ -196,14 +211,35 @@ class Store(ABC):
         """Return the group or array at an absolute path; raise as `child`."""
 
     def group(self, path: str) -> Group:
-        """Return the group at `path`; raise `ElementError` when an array stands there."""
+        """Return the group at `path`.
+
+        Raises
+        ------
+        ElementError
+            An array stands there; or as `child`.
+        NotFoundError
+            As `child`.
+        """
         found = self.node(path)
         if isinstance(found, Array):
             raise ElementError(f"{self.place(path)} is a dataset; a group was expected.")
         return found
 
     def array(self, parent: Node, name: str) -> Array:
-        """Return a member of a group that has to be an array; raise `ElementError` when a group stands there."""
+        """Return a member of a group that has to be an array.
+
+        Parameters
+        ----------
+        parent, name
+            As of `child`.
+
+        Raises
+        ------
+        ElementError
+            A group stands there; or as `child`.
+        NotFoundError
+            As `child`.
+        """
         found = self.child(parent, name)
         if isinstance(found, Group):
             raise ElementError(f"{self.place(found.name)} is a group; a dataset was expected.")
@@ -211,19 +247,49 @@ class Store(ABC):
 
     @abstractmethod
     def key(self, node: Node) -> Hashable:
-        """Return what tells an object from all others of the file: several paths may lead to one."""
+        """Return a key that no other object of the file has; several paths may lead to one object."""
 
     @abstractmethod
     def is_own(self, group: Group, name: str) -> bool:
-        """Whether a group has a member of that name in this file itself, not by a link that may lead elsewhere."""
+        """Whether a group has a member of that name in this file itself, not by a link that may lead elsewhere.
+
+        Parameters
+        ----------
+        group
+            A group of this file.
+        name
+            Of the member, without slashes.
+        """
 
     @abstractmethod
     def referent(self, node: Node, attribute: str) -> Node | None:
-        """Return what an attribute refers to; `None` when it holds no reference."""
+        """Return the group or array that an attribute refers to; `None` when it holds no reference, or is missing.
+
+        Parameters
+        ----------
+        node
+            The group or array that has the attribute.
+        attribute
+            Its name.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As `child`, for each step to what it refers to.
+        """
 
     @abstractmethod
     def read(self, array: Array, selection: Any = ..., *, field: str | None = None) -> Any:
         """Read `array[selection]`, or one field of records.
+
+        Parameters
+        ----------
+        array
+            An array of this file.
+        selection
+            As NumPy's: a slice or a position, or a tuple of them; `...` reads all.
+        field
+            Name of the field to read of an array of records; `None`: whole values.
 
         Raises
         ------
@@ -235,7 +301,7 @@ class Store(ABC):
 
     @abstractmethod
     def read_element(self, node: Node) -> Any:
-        """Read a whole element by anndata's own reader; what that raises goes on."""
+        """Read a whole element by anndata's own reader; what that raises is not caught."""
 
     @abstractmethod
     def open_chunks(self, array: Array, *, n_rows: int | None = None) -> Stretches | None:
@@ -251,12 +317,21 @@ class Store(ABC):
 
     @abstractmethod
     def pread(self, offset: int, length: int) -> bytes:
-        """Read bytes of the file; any thread may.
+        """Read exactly `length` bytes of the file; any thread may, side by side with others.
+
+        Parameters
+        ----------
+        offset
+            Byte of the file at which they begin, from 0.
+        length
+            How many bytes.
 
         Raises
         ------
-        FileChangedError, ElementError
-            The file is no longer the one that was opened; it ends before.
+        FileChangedError
+            The file is no longer the one that was opened.
+        ElementError
+            The file ends before the last of them.
         """
 
     @abstractmethod
@@ -268,12 +343,14 @@ class Store(ABC):
         """Close the file; reading afterwards raises `FileChangedError`."""
 
     def check_inside(self, group: Group) -> None:
-        """Look at all that is below a group before another library reads it, which looks at nothing.
+        """Look at all that is below a group before another library reads it, which would follow every link.
 
         Raises
         ------
         ElementError
             Something below leads out of the file, or back to what contains it.
+        NotFoundError
+            Something below is a link to nothing.
         """
         self._check_inside(group, {})
 
@@ -291,7 +368,7 @@ class Store(ABC):
         found[key] = False  # done
 
     def arrays(self, group: Group) -> Iterator[Array]:
-        """Yield each array below a group once; what cannot be reached or read is passed over."""
+        """Yield each array below a group once; a member that `child` refuses is passed over."""
         seen: set[Hashable] = set()
         waiting: list[Node] = [group]
         while waiting:
@@ -319,7 +396,7 @@ class Store(ABC):
 
 
 def members(group: Group) -> list[str]:
-    """Return the names in a group that are text; those that are not UTF-8 nobody can ask for."""
+    """Return the names in a group that are text; h5py has a name that is not UTF-8 as bytes, and it is left out."""
     return [name for name in group if isinstance(name, str)]
 
 

@@ -42,7 +42,7 @@ Advance: TypeAlias = "Callable[[int], None]"
 """Told how many bytes of the source have been dealt with since the last call."""
 
 BLOCK_BYTES = 1 << 23
-"""What a block reads at a time, of which `tasks.AHEAD` for each core are under way: 2 million stored float32
+"""What a block reads at a time, of which `executors.AHEAD` for each core are under way: 2 million stored float32
 of a sparse matrix and as many indices. Larger blocks gained nothing on gzip."""
 
 SMALL = 128
@@ -62,7 +62,20 @@ OBJECT_BYTES = 128
 
 
 def reader(handle: Store, dataset: h5py.Dataset) -> Read:
-    """Return how to read a dataset: past HDF5 and its lock where that is possible."""
+    """Return how to read a dataset: past HDF5 and its lock where that is possible.
+
+    Parameters
+    ----------
+    handle
+        The source.
+    dataset
+        A dataset of it.
+
+    Returns
+    -------
+    Takes a slice for each of the first axes, and reads the others whole. Any thread may call it; where HDF5 has to
+    read, one waits for the other.
+    """
     chunks = handle.open_chunks(dataset)
     return chunks.read if chunks is not None else partial(replica.read, dataset)
 
@@ -87,8 +100,26 @@ def take(
 ) -> NDArray[Any]:
     """Return rows of a dataset, in the order asked for, `(len(rows), ...)`.
 
-    Reads windows of whole chunks, of about `BLOCK_BYTES`, and of each no more than from the first row
-    asked for to the last.
+    Reads a small dataset whole; of others windows of whole chunks, of about `BLOCK_BYTES`, and of each no more than
+    from the first row asked for to the last.
+
+    Parameters
+    ----------
+    dataset
+        Of one dimension or more.
+    rows
+        Positions, in any order; one may be asked for several times.
+    columns
+        Of the second axis, a slice or positions (one at least); `None`: all.
+    read
+        Reads a stretch along each axis, as of `reader`; `None`: through HDF5.
+
+    Raises
+    ------
+    ElementError
+        There is no such row; or, with a `read` past HDF5, the bytes of a chunk are damaged.
+    OSError
+        HDF5 cannot read them.
     """
     if read is None and is_small(dataset):
         try:
@@ -133,10 +164,29 @@ def subset_dataset(
 
     Parameters
     ----------
+    handle
+        The source.
+    source
+        A dataset of it.
+    parent, name
+        Group of the export, and the name of the copy in it.
+    rows
+        Positions, in any order.
+    columns
+        Positions along the second axis, in any order; `None`: all.
+    advance
+        Told the bytes of the source as they are dealt with.
+    transform
+        Makes of each tile, as it was read, what is written; `None`: nothing is changed.
     dtype
         Instead of the source's.
     create
         Makes the dataset that is written.
+
+    Raises
+    ------
+    ElementError
+        There is no such row, or the bytes of a chunk are damaged.
     """
     n_columns = source.shape[1:2] if columns is None else (len(columns),)
     target = create(source, parent, name, (len(rows), *n_columns, *source.shape[2:]), dtype=dtype)
@@ -167,7 +217,7 @@ def _beyond(dataset: h5py.Dataset, rows: Index) -> ElementError:
 
 
 def is_small(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is read whole, whichever of its rows are wanted."""
+    """Whether a dataset is so small that it is read whole, however few of its rows are taken."""
     return bool(dataset.size <= _n_values(dataset.dtype, BLOCK_BYTES // SMALL))
 
 
@@ -239,6 +289,17 @@ def subset_awkward(source: h5py.Group, parent: h5py.Group, name: str, rows: Inde
 
     Buffers are named and laid out by the form as in `awkward.from_buffers`.
 
+    Parameters
+    ----------
+    source
+        Its group.
+    parent, name
+        Group of the export, and the name of the copy in it.
+    rows
+        Positions, in any order.
+    advance
+        Told the bytes of the source at the end.
+
     Raises
     ------
     ElementError
@@ -290,7 +351,13 @@ def is_ascending(rows: Index) -> bool:
 
 
 def ranges(starts: Index, lengths: Index) -> Index:
-    """Return `starts[0], starts[0] + 1, ...` for each start, `lengths` positions each, one after the other."""
+    """Return `starts[0], starts[0] + 1, ...` for each start, `lengths` positions each, one after the other.
+
+    Parameters
+    ----------
+    starts, lengths
+        `(n,)` each, int64; lengths of 0 give nothing.
+    """
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
 

@@ -63,13 +63,37 @@ class Comparison:
         self._copied: set[tuple[int, str]] = set()
 
     def difference(self, path: str, what: str) -> ExportError:
-        """Return the error that says where the export differs, and how."""
+        """Return the error that says where the export differs, and how.
+
+        Parameters
+        ----------
+        path
+            HDF5 path in the source; `""`: the root.
+        what
+            The end of a sentence, without a full stop: what is other.
+        """
         return ExportError(f"The export was not kept, because it differs from its source: {path or '/'}: {what}.")
 
     # -- elements -------------------------------------------------------------------------------------
 
     def element(self, s: Node, t: Node, path: str, rows: Index | None, columns: Index | None = None) -> None:
-        """Compare the rows of an element (`None`: all of it), for obsp also the columns."""
+        """Compare some rows of an element, whatever its encoding, for obsp also the columns.
+
+        Parameters
+        ----------
+        s, t
+            The element in the source, and in the export.
+        path
+            HDF5 path in the source, for the message.
+        rows, columns
+            Positions in the source of what the export is to have along the first and the second axis, in its order;
+            `None`: all.
+
+        Raises
+        ------
+        ExportError
+            They differ.
+        """
         if isinstance(s, h5py.Dataset):
             self.dataset(s.id, t.id, path, rows, columns)
             return
@@ -86,13 +110,41 @@ class Comparison:
             self.group(s, t, path)
 
     def group(self, s: h5py.Group, t: h5py.Group, path: str) -> None:
-        """Compare all that is in a group, member by member."""
+        """Compare all that is in a group, member by member, and its attributes.
+
+        Parameters
+        ----------
+        s, t, path
+            As of `element`.
+
+        Raises
+        ------
+        ExportError
+            They differ.
+        """
         self.attributes(s.id, t.id, path)
         for name in self.members(s, t, path):
             self.member(s, t, name, f"{path}/{name}")
 
     def member(self, s: h5py.Group, t: h5py.Group, name: str, path: str) -> None:
-        """Compare what was copied as it is: a link, a dataset, or a group with all that is in it."""
+        """Compare what was copied as it is: a link, a dataset, or a group with all that is in it.
+
+        A pair of groups that several paths lead to is compared once.
+
+        Parameters
+        ----------
+        s, t
+            The groups that hold it.
+        name
+            Its name in both.
+        path
+            Its HDF5 path in the source, for the message.
+
+        Raises
+        ------
+        ExportError
+            They differ.
+        """
         link = s.get(name, getlink=True)
         if isinstance(link, h5py.SoftLink):
             copied = t.get(name, getlink=True)
@@ -117,7 +169,24 @@ class Comparison:
         may_be_added: Collection[str] = (),
         may_lack: Collection[str] = (),
     ) -> list[str]:
-        """Return the names that both have to have; raise when either lacks one, but for what is meant to."""
+        """Return the names that both groups have to have, in the source's order.
+
+        Names of the source that are no text, and paths in `left_out`, are not expected.
+
+        Parameters
+        ----------
+        s, t, path
+            As of `element`.
+        may_be_added
+            Names that the export may have beside them.
+        may_lack
+            Names of the source that are not looked for in the export; where it has one, that is an addition.
+
+        Raises
+        ------
+        ExportError
+            The export lacks a name, or has one that it is not meant to.
+        """
         names = (name for name in s if isinstance(name, str) and name not in may_lack)
         expected = [name for name in names if f"{path}/{name}" not in self.left_out]
         found = set(t)
@@ -134,7 +203,23 @@ class Comparison:
         *,
         changed: Collection[bytes] = (),
     ) -> None:
-        """Compare attributes: which there are, their types, their values."""
+        """Compare attributes: which there are, their types, shapes and values.
+
+        Those in `MAY_BE_ADDED` may be in the export alone. The values of those that refer to objects are not compared:
+        the objects lie elsewhere in another file.
+
+        Parameters
+        ----------
+        s, t, path
+            As of `element`, by h5py's low-level handles.
+        changed
+            Names of attributes that are not compared.
+
+        Raises
+        ------
+        ExportError
+            They differ.
+        """
         known = self.known.get(h5o.get_info(s).addr)
         self._attributes(attributes(s) if known is None else known.attributes, attributes(t), path, changed)
 
@@ -159,7 +244,22 @@ class Comparison:
         rows: Index | None = None,
         columns: Index | None = None,
     ) -> None:
-        """Compare the rows of a dataset and its attributes; of a large one some rows."""
+        """Compare some rows of a dataset and its attributes.
+
+        All values where both are small, see `are_small`; else `N_SAMPLED` rows or fewer.
+
+        Parameters
+        ----------
+        s, t
+            As of `element`, by h5py's low-level handles.
+        path, rows, columns
+            As of `element`.
+
+        Raises
+        ------
+        ExportError
+            They differ.
+        """
         expected = Stored(self.source, s)
         self.attributes(s, t, path, changed=ENCODING if expected.shape is None else ())
         self._dataset(expected, Stored(self.target, t), path, rows, columns)
@@ -167,7 +267,22 @@ class Comparison:
     def known_dataset(
         self, expected: Stored, known: Attributes, t: h5d.DatasetID, path: str, rows: Index | None
     ) -> None:
-        """Compare as `dataset` does, without opening that of the source again."""
+        """Compare as `dataset` does, without opening that of the source again.
+
+        Parameters
+        ----------
+        expected
+            The dataset of the source.
+        known
+            Its attributes.
+        t, path, rows
+            As of `dataset`.
+
+        Raises
+        ------
+        ExportError
+            They differ.
+        """
         self._attributes(known, attributes(t), path, ())
         self._dataset(expected, Stored(self.target, t), path, rows, None)
 
@@ -200,7 +315,20 @@ class Comparison:
             raise self.difference(path, f"{shown(copied, row)} stands where the source has {shown(values, row)}")
 
     def names(self, s: Node, t: Node, path: str, rows: Index | None) -> None:
-        """Compare the names of rows, all of them however many there are."""
+        """Compare the names of rows, all of them however many there are.
+
+        Where the export has many of them in another order than the source, `N_SAMPLED` of each block.
+
+        Parameters
+        ----------
+        s, t, path, rows
+            As of `element`.
+
+        Raises
+        ------
+        ExportError
+            They differ.
+        """
         if not isinstance(s, h5py.Dataset) or s.ndim != 1 or s.shape[0] <= BLOCK:
             self.element(s, t, path, rows)
             return
@@ -214,7 +342,7 @@ class Comparison:
                 continue
             values = expected.read_stretch(start, min(start + BLOCK, s.shape[0]))[rows[at] - start]
             low, high = int(at.min()), int(at.max()) + 1
-            if high - low > 4 * BLOCK:  # in another order than the source's: theirs are anywhere
+            if high - low > 4 * BLOCK:  # in another order than the source's: they lie anywhere in the export
                 at, values = at[:N_SAMPLED], values[:N_SAMPLED]
                 self._same(found.read_rows(at), values, path)
             else:
@@ -358,7 +486,18 @@ def are_small(*both: Stored | _Lines) -> bool:
 
 
 def sampled(n: int, path: str, *both: Stored | _Lines) -> Index:
-    """Return the first of `n` rows, the last, and some between, drawn for each element from a seed."""
+    """Return the first of `n` rows, the last, and some between, `(m,)` ascending; the same for the same path.
+
+    Parameters
+    ----------
+    n
+        How many rows there are; all of them where they are few.
+    path
+        HDF5 path of the element, from which the seed is made.
+    both
+        What is read: `N_SAMPLED` rows, or fewer where reading them would inflate more than `SAMPLED_BYTES`; the first
+        and the last in any case.
+    """
     most = min([N_SAMPLED, *(SAMPLED_BYTES // max(1, each.band_bytes) for each in both)])
     if n <= max(2, most):
         return np.arange(n)
@@ -373,7 +512,15 @@ def named(names: Iterable[str]) -> str:
 
 
 def shown(values: NDArray[Any], row: int) -> str:
-    """Return a value for a message."""
+    """Return a value as a message shows it: its first three numbers or texts, 40 characters at most.
+
+    Parameters
+    ----------
+    values
+        `(n_rows, ...)`.
+    row
+        Which of them; one beyond the end shows as "nothing".
+    """
     if row >= len(values):
         return "nothing"
     value = np.asarray(values[row]).ravel()

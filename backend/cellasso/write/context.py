@@ -32,12 +32,12 @@ Writer: TypeAlias = "Callable[[Context, Node, h5py.Group, str, Index | None], No
 """Writes some rows (`None`: all) of an element into a group, under a name."""
 
 WRITTEN = 0.95
-"""The fraction that is told when all is written; the rest is for its comparison with the source."""
+"""The fraction that is reported when all is written; the rest is for its comparison with the source."""
 
 SPARSE = {"csr_matrix", "csc_matrix"}
 
 STEPS = 500
-"""How many times at most the fraction is told."""
+"""How many times at most the fraction is reported."""
 
 
 class Context:
@@ -78,7 +78,25 @@ class Context:
     def element(
         self, node: Node, target: h5py.Group, name: str, rows: Index | None, columns: Index | None = None
     ) -> None:
-        """Write the rows of one element (`None`: all of it), whatever its encoding."""
+        """Write some rows of one element, whatever its encoding.
+
+        Parameters
+        ----------
+        node
+            Of the source.
+        target, name
+            Group of the export, and the name of the copy in it.
+        rows, columns
+            Positions along the first and the second axis, in the order of the export; `None`: all. Columns only of a
+            dataset or a sparse matrix.
+
+        Raises
+        ------
+        ElementError
+            It is damaged, leads out of the file, or its encoding is not known; a part of it may be written by then.
+        NotFoundError
+            A part of it is missing.
+        """
         if isinstance(node, h5py.Group):
             self._group_element(node, target, name, rows, columns)
         elif rows is None or not node.shape:
@@ -91,7 +109,7 @@ class Context:
     ) -> None:
         kind = elements.encoding(node)
         for part in node:
-            self.child(node, part)  # none may lead out of the file
+            self.child(node, part)  # raises where one leads out of the file
         if kind in self._writers:
             self._writers[kind](self, node, target, name, rows)
         elif rows is None and not self._is_odd(node):
@@ -135,7 +153,22 @@ class Context:
         return bool(elements.integer_flags(node)) or foreign_order(values.dtype) is not None
 
     def copy_unchanged(self, source: h5py.Group, target: h5py.Group, name: str) -> None:
-        """Copy a member of a group as it is, but for what points out of the file."""
+        """Copy a member of a group as it is: a soft link as a link, anything else with all that is in it.
+
+        Parameters
+        ----------
+        source, target
+            The groups, of the source and of the export.
+        name
+            Of the member in both.
+
+        Raises
+        ------
+        ElementError
+            It leads out of the file. A member of a group that does is left out and named instead.
+        NotFoundError
+            There is no such member.
+        """
         link = source.get(name, getlink=True)
         if isinstance(link, h5py.SoftLink):
             target[name] = h5py.SoftLink(link.path)
@@ -143,7 +176,23 @@ class Context:
             self.copy_node(self.child(source, name), target, name)
 
     def copy_node(self, node: Node, target: h5py.Group, name: str) -> None:
-        """Copy a dataset byte by byte, a group member by member; what is linked twice stays linked twice."""
+        """Copy a dataset byte by byte, a group member by member; what is linked twice stays linked twice.
+
+        Elements that anndata refuses though their meaning is plain (half precision, a foreign byte order, integer
+        flags) are written so that it reads them.
+
+        Parameters
+        ----------
+        node
+            Of the source.
+        target, name
+            Group of the export, and the name of the copy in it.
+
+        Raises
+        ------
+        ElementError
+            As `element`. A member of a group that cannot be copied is left out and named instead.
+        """
         address = h5py.h5o.get_info(node.id).addr
         known = self._linked.get(address)
         if known is not None and known in target.file:
@@ -153,9 +202,7 @@ class Context:
         if isinstance(node, h5py.Dataset):
             replica.copy_dataset(node, target, name)
             if node.shape is None and node.dtype.kind in "OSV":
-                set_encoding(
-                    target[name], "null", "0.1.0"
-                )  # without this word anndata fails at a text that is not there
+                set_encoding(target[name], "null", "0.1.0")  # without this anndata fails at an empty text
             arrays.Share(self.advance, node).reach(1.0)
         elif self._is_odd(node):
             self._group_element(node, target, name, None, None)
@@ -163,7 +210,18 @@ class Context:
             self.each(node, replica.create_group_like(node, target, name), self.copy_unchanged)
 
     def child(self, parent: h5py.Group, name: str) -> Node:
-        """Return a member of a group, unless its values lie outside of the file."""
+        """Return a member of a group of the source, each step to it guarded; see `Store.child`.
+
+        Parameters
+        ----------
+        parent, name
+            As of `Store.child`.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As `Store.child`.
+        """
         return self.handle.child(parent, name)
 
     def write_or_skip(
@@ -173,6 +231,13 @@ class Context:
 
         Parameters
         ----------
+        write_member
+            Writes it. An `ElementError` or a `NotFoundError` of it is noted in `left_out`, and what it has written
+            under the name is removed; any other error goes on to the caller.
+        source, target
+            The groups, of the source and of the export.
+        name
+            Of the member in the source.
         called
             Its name in the target, where it is not the source's.
         """
@@ -192,22 +257,40 @@ class Context:
         return self.handle.place(str(error)) if str(error).startswith("/") else str(error)
 
     def advance(self, n_bytes: int) -> None:
-        """Tell the fraction when it has grown enough to be seen."""
+        """Note bytes of the source that are dealt with, and report the fraction when it has grown enough to be seen."""
         before = STEPS * self._done // self._total
         self._done += n_bytes
         if STEPS * self._done // self._total > before:
             self._tell(min(1.0, self._done / self._total) * WRITTEN)
 
     def each(self, source: h5py.Group, target: h5py.Group, write_member: Member) -> None:
-        """Write each member of a group; what cannot be written is left out and named."""
+        """Write each member of a group; what cannot be written is left out and named.
+
+        Parameters
+        ----------
+        source, target
+            The groups, of the source and of the export.
+        write_member
+            As of `write_or_skip`.
+        """
         for name in self.named(source):
             self.write_or_skip(write_member, source, target, name)
 
     def each_below(
         self, source: h5py.Group, target: h5py.Group, write_element: Callable[[Node, h5py.Group, str], None]
     ) -> None:
-        """Write each element of a group such as obsm; for a slash in its name, at which anndata fails, it gets `_`."""
-        self.named(source)  # says which members nobody can ask for
+        """Write each element of a group such as obsm; what cannot be written is left out and named.
+
+        An element whose name has a slash, at which anndata fails, gets a name with `_` instead that is not taken.
+
+        Parameters
+        ----------
+        source, target
+            The groups, of the source and of the export.
+        write_element
+            Writes an element of the source into a group, under a name.
+        """
+        self.named(source)  # notes the members whose names are not UTF-8
         found = list(elements.below(self.handle, source))
         taken = {name for name, _ in found}
 
@@ -226,7 +309,28 @@ class Context:
                 self.left_out.append(f"{self.handle.place(path)} is called {called!r} in the export: {why}.")
 
     def path_to(self, source: h5py.Group, target: h5py.Group, name: str) -> tuple[h5py.Group, h5py.Group, str]:
-        """Return the groups that hold a member, and its name there: a name with slashes leads into groups below."""
+        """Return the groups that hold a member, and its name there: a name with slashes leads into groups below.
+
+        Groups that the export lacks on the way are made like the source's.
+
+        Parameters
+        ----------
+        source, target
+            The groups, of the source and of the export.
+        name
+            Of the member, with or without slashes.
+
+        Returns
+        -------
+        Group of the source, group of the export, last part of the name.
+
+        Raises
+        ------
+        ElementError
+            A part of the path is no group, or leads out of the file.
+        NotFoundError
+            A part of the path is missing in the source.
+        """
         first, _, rest = name.partition("/")
         if not rest:
             return source, target, name
@@ -235,7 +339,7 @@ class Context:
         return self.path_to(inner, made, rest)
 
     def named(self, group: h5py.Group) -> list[str]:
-        """Return the names in a group; what has a name that is no UTF-8 is left out, and said so."""
+        """Return the names in a group that are UTF-8; of others `left_out` gets a sentence each."""
         for name in group:
             if not isinstance(name, str):
                 place = self.handle.place(group.name)
@@ -243,7 +347,20 @@ class Context:
         return members(group)
 
     def group(self, parent: h5py.Group, name: str) -> h5py.Group:
-        """Return a member of a group that has to be a group itself."""
+        """Return a member of a group of the source that has to be a group itself.
+
+        Parameters
+        ----------
+        parent, name
+            As of `child`.
+
+        Raises
+        ------
+        ElementError
+            It is a dataset; or as `child`.
+        NotFoundError
+            As `child`.
+        """
         node = self.child(parent, name)
         if not isinstance(node, h5py.Group):
             raise ElementError(f"{self.handle.place(node.name)} is a dataset; a group was expected.")
@@ -251,6 +368,14 @@ class Context:
 
 
 def set_encoding(node: Node, kind: str, version: str) -> None:
-    """Say in an object what it is: `encoding-type` and `encoding-version`."""
+    """Write in an object what it is: `encoding-type` and `encoding-version`.
+
+    Parameters
+    ----------
+    node
+        Of the export; what it says already is replaced.
+    kind, version
+        In anndata's words, such as `"string-array"` and `"0.2.0"`.
+    """
     node.attrs["encoding-type"] = kind
     node.attrs["encoding-version"] = version

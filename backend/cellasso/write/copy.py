@@ -52,7 +52,21 @@ class Copy:
     # -- groups ---------------------------------------------------------------------------------------
 
     def file(self, source: h5py.Group, target: h5py.Group) -> None:
-        """Write everything below the root."""
+        """Write everything below the root, and where the export comes from.
+
+        Parameters
+        ----------
+        source, target
+            The root groups, of the source and of the new file.
+
+        Raises
+        ------
+        ElementError
+            X is damaged or does not fit, or obs, var or the modalities cannot be read. What else cannot be written is
+            left out and named in `Context.left_out`.
+        NotFoundError
+            A part of them is missing.
+        """
         replica.copy_attributes(source, target)
         self._annotated(source, target, "")
         self._provenance(source, target)
@@ -253,7 +267,7 @@ def _repoint(source: h5py.Group, target: h5py.Group) -> None:
     lacking: list[bytes] = []
 
     def compare(name: bytes, info: h5py.h5o.ObjInfo) -> None:
-        with suppress(KeyError, RuntimeError):  # it is of the export alone
+        with suppress(KeyError, RuntimeError):  # the export alone has it
             if h5py.h5o.get_info(source.id, name).num_attrs > info.num_attrs:
                 lacking.append(name)
 
@@ -266,7 +280,7 @@ def _repoint(source: h5py.Group, target: h5py.Group) -> None:
 
 def _point(source: h5py.Group, target: h5py.Group, name: str, attribute: str) -> None:
     reference = source[name].attrs[attribute]
-    if not isinstance(reference, h5py.Reference) or not reference:  # arrays of them nobody writes
+    if not isinstance(reference, h5py.Reference) or not reference:  # no known program writes arrays of them
         return
     with suppress(KeyError, ValueError, RuntimeError, OSError):  # it leads nowhere, here and in the source
         referent = source[reference].name

@@ -90,12 +90,23 @@ class Frames:
         self._templates = context.templates
 
     def write(self, target: h5py.Group, name: str, rows: Index | None, names: Names | None = None) -> None:
-        """Write the rows of a data frame (`None`: all, but without unused categories).
+        """Write some rows of a data frame, without unused categories where `drop_unused` says so.
+
+        A column that cannot be written is left out and named.
 
         Parameters
         ----------
+        target, name
+            Group of the export, and the name of the frame in it and in the source.
+        rows
+            Positions, in the order of the export; `None`: all.
         names
             What the rows are called instead of by their own names, which become a column.
+
+        Raises
+        ------
+        ElementError, NotFoundError
+            It, or its index, is damaged or missing.
         """
         node = self._context.child(self._group, name)
         if isinstance(node, h5py.Dataset):
@@ -108,7 +119,7 @@ class Frames:
         frame = Frame(self._context.handle, node.name)
         table = _Table(node.name, node, written, rows, len(frame), has_store=store is not None)
         own_names = self._write_index(frame, table, names)
-        self._context.named(node)  # says which members nobody can ask for
+        self._context.named(node)  # notes the members whose names are not UTF-8
         # a name with a slash may lie in the group of another column: that one is made first
         columns = sorted(frame.columns, key=lambda column: column.count("/"))
         others = [column for column in columns if column != frame.index_name]
@@ -146,14 +157,29 @@ class Frames:
         return own
 
     def write_kept(self, node: h5py.Dataset, target: h5py.Group, name: str) -> None:
-        """Write what `uns` says of each category (its colour, or in old files its name) for those that stay."""
+        """Write what `uns` says of each category (its colour, or in old files its name) for those that stay.
+
+        Nothing is written where it has another number of values than a column has categories: anndata removes it, too.
+
+        Parameters
+        ----------
+        node
+            Of the source's `uns`; of more than one dimension it is copied as it is.
+        target, name
+            `uns` of the export, and the name in it, which is in `kept`.
+
+        Raises
+        ------
+        ElementError
+            Its bytes are damaged.
+        """
         if node.ndim != 1:
             self._context.copy_node(node, target, name)
             return
         positions = np.arange(node.shape[0])
         for n_categories, keep in self.kept[name]:
             if len(positions) != n_categories:
-                return  # colours of another number of categories are nobody's; anndata removes them too
+                return  # colours of another number of categories belong to no column; anndata removes them too
             positions = positions[keep]
         arrays.subset_dataset(self._context.handle, node, target, name, rows=positions, advance=self._context.advance)
 
@@ -281,8 +307,24 @@ def _recoding(keep: Index, n_categories: int) -> Index:
 
 
 def write_inner(context: Context, node: Node, target: h5py.Group, name: str, rows: Index | None) -> None:
-    """Write rows (`None`: all) of a data frame that is not obs or var, such as one in obsm or uns.
+    """Write some rows of a data frame that is not obs or var, such as one in obsm or uns.
 
     anndata drops its unused categories even where all rows stay, and mudata with it.
+
+    Parameters
+    ----------
+    context
+        The export.
+    node
+        The frame, of the source.
+    target, name
+        Group of the export, and the name of the copy in it; this is the frame's own name in the source, too.
+    rows
+        Positions, in the order of the export; `None`: all.
+
+    Raises
+    ------
+    ElementError, NotFoundError
+        As `Frames.write`.
     """
     Frames(context, node.parent, drop_unused=True).write(target, name, rows)

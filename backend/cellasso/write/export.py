@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cellasso.write.arrays import Index
 
 HEARTBEAT = 0.2
-"""Seconds without news from the child after which `progress` is asked again, so that a cancel is seen."""
+"""Seconds without news from the child after which `progress` is called again, so that it can cancel."""
 
 SPACE_FACTOR = 1.1
 """Selected cells may be larger, or compress worse, than the average."""
@@ -55,7 +55,7 @@ class Exported:
     Attributes
     ----------
     left_out
-        One sentence for each element that nobody here could subset; the export keeps them in
+        One sentence for each element that could not be written; the export keeps them in
         `uns["cellasso"]["left_out"]`. Empty when the export is whole.
     """
 
@@ -83,6 +83,10 @@ def export(
 
     Parameters
     ----------
+    dataset
+        The source, open; it is read again by the child process.
+    mask
+        Which cells are written, `(n_obs,)` bool.
     path
         Ends in the source's `.h5ad` or `.h5mu`.
     recipe
@@ -208,7 +212,7 @@ def _run(job: Job, part: Partial, progress: Progress | None) -> list[str]:
         try:
             for told in _answers(lines):
                 if "fraction" not in told:
-                    answer = told  # its last word; it may take a while to end after that
+                    answer = told  # the final one; the process may take a while to end
                 elif progress is not None:
                     progress(told["fraction"])
         except BaseException:
@@ -229,7 +233,7 @@ def _talk(child: subprocess.Popen[bytes], job: Job, lines: queue.SimpleQueue[byt
 
     The child's stdin stays open as long as both live: by its end the child knows that it is alone.
     """
-    if child.stdin is None or child.stdout is None:  # never so: both are pipes
+    if child.stdin is None or child.stdout is None:  # cannot happen: both are pipes
         return
     with suppress(OSError):  # a child that is gone says so by its exit code
         job.send(child.stdin)

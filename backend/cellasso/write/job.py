@@ -1,4 +1,4 @@
-"""What the process that exports tells its child to write."""
+"""The job that an export hands to its child process: what to write, and from where to where."""
 
 from __future__ import annotations
 

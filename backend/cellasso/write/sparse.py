@@ -42,10 +42,28 @@ def subset_sparse(
     columns: Index | None,
     advance: Advance,
 ) -> None:
-    """Write rows and columns (`None`: all) of a CSR or CSC matrix in its own format.
+    """Write rows and columns of a CSR or CSC matrix in its own format.
 
     Indices stay in their stored order, so a column's are unsorted where `rows` reorders a CSC matrix,
     as SciPy leaves them.
+
+    Parameters
+    ----------
+    handle
+        The source.
+    source
+        Group of the matrix.
+    parent, name
+        Group of the export, and the name of the copy in it.
+    rows, columns
+        Positions, in the order of the export, each once; `None`: all.
+    advance
+        Told the bytes of the source as they are dealt with.
+
+    Raises
+    ------
+    ElementError
+        The matrix is damaged, or does not have these rows or columns.
     """
     matrix = _Compressed(handle, source)
     majors, minors = (rows, columns) if elements.encoding(source).startswith("csr") else (columns, rows)

@@ -45,6 +45,10 @@ def write_table(
 
     Parameters
     ----------
+    dataset
+        The file that the cells are in.
+    mask
+        Which cells are written, `(n_obs,)` bool.
     path
         Its suffix says what is written, see `SUFFIXES`.
     features

@@ -1,6 +1,6 @@
 """An export held against its source, element by element, before it gets its name.
 
-Whoever exports may delete the source one day: a letter that is lost on the way is lost for good, and nobody is told.
+The source may be deleted one day: a letter that an export lost without a word is then lost for good.
 So what was written is read back and compared, by code that shares with the code that wrote it no more than the table
 of what runs along which axis. Names, categories, colours, attributes, uns and all that is small is compared whole; of
 what is large some rows, drawn for each element from a seed.
@@ -90,6 +90,15 @@ def verify(job: Job, handle: Store, intended: Intended) -> None:
     """Compare an export, which is complete and closed, with its source.
 
     Reads all that is small and some rows of each large element, at most some 100 MB at a time.
+
+    Parameters
+    ----------
+    job
+        What was written, from where to where.
+    handle
+        The source, open.
+    intended
+        Where the two are meant to differ.
 
     Raises
     ------

@@ -79,7 +79,7 @@ def write(job: Job, tell: Callable[[float], None]) -> list[str]:
 
 
 def _end_with_parent(target: Path) -> None:
-    """Wait until nobody is left who could want the export, and end without it."""
+    """Wait until the parent has ended, then remove the partial export and end this process."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     target.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ def main() -> None:
     try:
         left_out = write(job, lambda fraction: say(fraction=fraction))
         say(left_out=left_out)
-    except BaseException as error:  # noqa: BLE001 - told to the parent, or it is gone
+    except BaseException as error:  # noqa: BLE001 - reported to the parent, which may be gone
         job.target.unlink(missing_ok=True)
         with suppress(OSError):
             say(error=type(error).__name__, message=str(error), known=isinstance(error, CellassoError))

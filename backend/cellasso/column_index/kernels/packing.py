@@ -140,7 +140,16 @@ class Codebook(NamedTuple):
 
 
 def open_book(shift: int, book: NDArray[np.uint64], narrow_bits: NDArray[Any]) -> Codebook:
-    """Return how to look up a book's codes; `narrow_bits` are empty where values are sorted as their bits."""
+    """Return how to look up the codes of a book.
+
+    Parameters
+    ----------
+    shift, book
+        As `make_book` returns them.
+    narrow_bits
+        As of `sorting.bits_of_narrow` where the values of the block are sorted as narrow numbers; `(0,)`, of the
+        unsigned dtype as wide as the values, where they are sorted as their bits.
+    """
     keys, codes = _hash_book(book)
     narrow_codes = np.empty(len(narrow_bits), dtype=np.uint8)
     _look_up(narrow_bits, shift, keys, codes, narrow_codes)
@@ -157,15 +166,23 @@ def _look_up(bits, shift, keys, codes, out):
 def pack_columns(rows, values, numbers, offsets, starts, first, book, out, lengths, sums, squares, n_nonzero, repeated):
     """Pack the segments of the columns from `first` one after the other into `out`, and add the columns up.
 
-    Fills for each column the length of its segment in bytes, 0 for a column without values, and the sums of
-    `sum_column`; `repeated` is that of `sum_repeated_column`. `out` has room for `packed_bound` bytes.
-
     Parameters
     ----------
     rows, values, offsets, starts
         The sorted values of a block, see `_gather`: as narrow numbers if the book has those, else bits.
     numbers
         The same memory as `values`, as numbers that can be added up.
+    first
+        The first of the columns; as many are packed as `lengths` has room for.
+    book
+        A `Codebook`.
+    out
+        Uint8, with room for `packed_bound` bytes.
+    lengths, sums, squares, n_nonzero
+        `(n_columns,)` each, filled: the length of a column's segment in bytes, 0 for a column without values, and
+        the sums of `sum_column`.
+    repeated
+        As of `sum_repeated_column`.
     """
     most = np.int64(0)
     for k in range(len(lengths)):
@@ -208,7 +225,17 @@ def pack_columns(rows, values, numbers, offsets, starts, first, book, out, lengt
 
 
 def packed_bound(n_values: int, n_columns: int, itemsize: int) -> int:
-    """Return how many bytes the segments of some columns take at most."""
+    """Return how many bytes the segments of some columns take at most, whatever their values.
+
+    Parameters
+    ----------
+    n_values
+        Stored values of all these columns together.
+    n_columns
+        How many columns.
+    itemsize
+        Bytes of a value.
+    """
     return n_values * (2 + 1 + 1 + itemsize) + n_columns * (HEADER.itemsize + 8)
 
 
@@ -230,7 +257,7 @@ def _gather(column, offsets, starts, values, out):
 
 @jit
 def _find_gaps(rows, gaps, symbols):
-    """Fill the gaps, and what of them fits a byte; return whether a row comes again."""
+    """Fill the gaps, and each gap cut off at `ESCAPE`; return whether a row repeats."""
     gaps[0] = rows[0]
     before, after, between = rows[:-1], rows[1:], gaps[1:]
     repeats = False
@@ -349,7 +376,7 @@ def _put_lanes(symbols, width, out, at):
         out[byte] = rest
         byte += np.uint64(1)
     for i in range(n):
-        # written always, kept only where it is needed: a branch would be guessed wrong too often
+        # written for each number, kept where it does not fit: a branch would be mispredicted too often
         out[byte] = symbols[i]
         byte += np.uint64(symbols[i] >= escape)
     return np.int64(byte)
@@ -387,7 +414,7 @@ def sum_column(numbers):
 
 @jit
 def sum_narrow_column(numbers):
-    """Do the same for narrow numbers, in any order."""
+    """Return the same as `sum_column` of narrow numbers; exact, so that their order does not matter."""
     total, square, n = np.uint64(0), np.uint64(0), np.uint64(0)
     for i in range(len(numbers)):
         number = np.uint64(numbers[i])
@@ -399,9 +426,17 @@ def sum_narrow_column(numbers):
 
 @jit
 def sum_repeated_column(rows, numbers, repeated):
-    """Do the same where values that one cell has several of count as their sum.
+    """Return the same as `sum_column` where a cell may have several values, which count as their sum.
 
-    `repeated` `(n_rows,)` gets how many each row has too many in `sorting.sum_rows`.
+    Parameters
+    ----------
+    rows
+        Row of each value in the block, ascending, `(n_values,)`.
+    numbers
+        The values, `(n_values,)`.
+    repeated
+        `(n_rows,)` int64; to each row is added by how much `sorting.sum_rows` has counted too many of its values
+        other than 0.
     """
     total, square, n = 0.0, 0.0, 0
     i = 0

@@ -38,7 +38,20 @@ def bits_of_narrow(dtype: np.dtype[Any]) -> NDArray[Any]:
 def count_columns(indices, n_columns, columns, offsets):
     """Copy consecutive indices to `columns`, and count those of column `c` in `offsets[c + 1]`.
 
-    Returns whether all of them lie within the columns; nothing is counted otherwise.
+    Parameters
+    ----------
+    indices
+        `(n_values,)`, signed.
+    n_columns
+        The indices have to lie within 0 and this.
+    columns
+        `(n_values,)`, unsigned; filled.
+    offsets
+        `(n_columns + 1,)` uint32; counts are added to what is there.
+
+    Returns
+    -------
+    Whether all indices lie within the columns; nothing is counted otherwise.
     """
     inside = True
     for i in range(len(indices)):
@@ -53,7 +66,17 @@ def count_columns(indices, n_columns, columns, offsets):
 
 @jit
 def narrow(numbers, bits, out):
-    """Fill `out` with the values as narrow numbers; return whether each of them is one, to the bit: -0.0 is none."""
+    """Fill `out` with the values as narrow numbers; return whether each of them is one, to the bit.
+
+    Parameters
+    ----------
+    numbers
+        The values, `(n_values,)`; -0.0, NaN, fractions and what lies outside of 0 to 65,535 are no narrow numbers.
+    bits
+        The same memory as unsigned integers.
+    out
+        `(n_values,)` uint16; where a value is none, what is written means nothing.
+    """
     fit = True
     for i in range(len(numbers)):
         number = numbers[i]
@@ -68,8 +91,18 @@ def narrow(numbers, bits, out):
 def sort_by_column(columns, values, ends, first_row, offsets, rows, sorted_values):
     """Sort the values of consecutive rows by column, each column's in the order they stand.
 
-    `ends` is where each row ends among the values, `(n_rows,)`. `offsets` `(n_columns + 1,)` has the counts of
-    `count_columns` and becomes where each column begins; fills `rows` and `sorted_values`, `(n_values,)`.
+    Parameters
+    ----------
+    columns, values
+        Column and bits of each value, row after row, `(n_values,)`.
+    ends
+        Where each row ends among the values, `(n_rows,)`.
+    first_row
+        Number of the first row in the block.
+    offsets
+        `(n_columns + 1,)` uint32: the counts of `count_columns`; becomes where each column begins.
+    rows, sorted_values
+        `(n_values,)`, filled: row in the block (uint16) and bits of each value, column after column.
     """
     for column in range(1, len(offsets)):
         offsets[column] += offsets[column - 1]
@@ -91,7 +124,17 @@ def sort_by_column(columns, values, ends, first_row, offsets, rows, sorted_value
 
 @jit
 def sum_rows(numbers, ends, totals, n_nonzero):
-    """Fill each row's sum, added in float64 in the order the values stand, and its number of values other than 0."""
+    """Fill each row's sum, added in float64 in the order the values stand, and its number of values other than 0.
+
+    Parameters
+    ----------
+    numbers
+        The values, row after row, `(n_values,)`.
+    ends
+        Where each row ends among them, `(n_rows,)`.
+    totals, n_nonzero
+        `(n_rows,)`, float64 and int64; overwritten. A NaN makes a total NaN, and counts as other than 0.
+    """
     start = 0
     for row in range(len(ends)):
         total, n = 0.0, 0
@@ -104,7 +147,15 @@ def sum_rows(numbers, ends, totals, n_nonzero):
 
 @jit
 def sum_narrow_rows(numbers, ends, totals, n_nonzero):
-    """Do the same for narrow numbers, in any order: float64 holds each of their sums exactly."""
+    """Fill the same as `sum_rows` of narrow numbers; exact, so that their order does not matter.
+
+    Parameters
+    ----------
+    numbers
+        Narrow numbers, row after row, `(n_values,)`.
+    ends, totals, n_nonzero
+        As of `sum_rows`.
+    """
     start = 0
     for row in range(len(ends)):
         total, n = np.uint64(0), np.uint64(0)

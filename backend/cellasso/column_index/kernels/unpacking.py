@@ -19,10 +19,23 @@ def header_of(segment: bytes) -> tuple[int, int]:
 
 @jit
 def unpack(segment, book, shift, n_rows, rows, bits):
-    """Fill the rows, below `n_rows`, and the values' bits of a segment, `(n_values,)`; return whether it was whole.
+    """Fill the rows and the values' bits of a segment; return whether it was whole.
 
-    Nothing outside of the arrays is touched whatever the bytes are: a checksum tells the owner of a file from chance,
-    not from malice.
+    Nothing outside of the arrays is touched whatever the bytes are: a checksum finds damage by chance, but not a file
+    that was made to do harm.
+
+    Parameters
+    ----------
+    segment
+        Its bytes, `(n_bytes,)` uint8, with a whole header.
+    book, shift
+        The book of the block, and how many lower bits of a value follow as they are.
+    n_rows
+        Of the block; a row that is not below it makes the segment damaged.
+    rows
+        `(n_values,)` int32, as many as `header_of` says; filled.
+    bits
+        `(n_values,)`, unsigned, as wide as the values; filled.
     """
     n = len(rows)
     row_bytes, row_wide, value_bytes, value_wide = (

@@ -1,4 +1,4 @@
-"""The compiled loop of `regions`: intervals read from millions of names such as `chr1:9,776-10,668`.
+"""The compiled loops of `genomic_intervals`: intervals read from millions of names such as `chr1:9,776-10,668`.
 
 A regular expression takes seven microseconds a name, this a fiftieth of that.
 """
@@ -45,10 +45,19 @@ def _number_before(text: NDArray[np.uint8], at: int, first: int) -> tuple[int, i
 def read_intervals(
     text: NDArray[np.uint8], n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Read an interval from each of `n` names, each of which a newline ends.
+    """Read an interval from each of `n` names. From behind: a chromosome's name may hold dashes and underscores.
 
-    Returns where the chromosome's name begins and ends in the text, and start and end of the interval, `(n,)` each;
-    the start is -1 where a name is no interval. From behind: a chromosome's name may hold dashes and underscores.
+    Parameters
+    ----------
+    text
+        The names as bytes, each ended by a newline, as of `name_index.one_line_each`.
+    n
+        How many names there are.
+
+    Returns
+    -------
+    Where the chromosome's name begins and ends in the text, and start and end of the interval, `(n,)` each; the start
+    is -1 where a name is no interval.
     """
     names, name_ends = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     starts, ends = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
@@ -85,9 +94,18 @@ def read_intervals(
 def find_runs(
     text: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64], known: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Return which run of names that are spelled alike each name is in, `(n,)`; -1 where it is not known.
+    """Return in which run of equal names each name is, `(n,)`, counted from 0; -1 where it is not known.
 
-    Names lie in `text` from `begins` to `ends`.
+    Names that are not known interrupt no run. Equal names with others between them are in different runs.
+
+    Parameters
+    ----------
+    text
+        Bytes in which all names lie.
+    begins, ends
+        Where each name begins and ends in it, `(n,)`.
+    known
+        Which names count, `(n,)`.
     """
     runs = np.full(len(begins), -1, dtype=np.int64)
     run, before = -1, -1

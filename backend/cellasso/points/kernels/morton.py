@@ -1,4 +1,4 @@
-"""The compiled loops of `plane`: points sorted along a Morton curve, counted and found by blocks."""
+"""The compiled loops of `point_index`: points sorted along a Morton curve, counted and found by blocks."""
 
 # compiled loops take plain arrays by position
 # ruff: noqa: PLR0917
@@ -35,9 +35,20 @@ def _step(value: float, low: float, scale: float, side: int) -> int:
 def sort_points(
     points: NDArray[np.float32], low: NDArray[np.float64], scale: NDArray[np.float64], side: int, n: int
 ) -> NDArray[np.int32]:
-    """Return the rows of the `n` finite points of `points`, `(n,)`, along a Morton curve through `side * side` squares.
+    """Return the rows of the finite points along a Morton curve through `side * side` squares, `(n,)`.
 
     Within a square they keep their order. One counting sort: a curve of 2**22 squares takes a pass, finer ones two.
+
+    Parameters
+    ----------
+    points
+        `(n_obs, 2)`; one with a NaN or an infinite coordinate is left out.
+    low, scale
+        `(2,)`: lower end of each axis, and squares per unit; a point beyond the outermost squares counts to these.
+    side
+        Squares on a side, a power of two up to 2**15.
+    n
+        How many points are finite.
     """
     codes = np.empty(len(points), dtype=np.int32)
     starts = np.zeros(side * side + 1, dtype=np.int32)
@@ -60,7 +71,21 @@ def sort_points(
 
 @njit_or_python
 def find_ends(points: NDArray[np.float32], axis: int, least: float, most: float) -> tuple[int, float, float]:
-    """Return how many points are finite, and the ends of those coordinates of theirs within `least` and `most`."""
+    """Return how many points are finite, and the ends of those coordinates of theirs within `least` and `most`.
+
+    Parameters
+    ----------
+    points
+        `(n_obs, 2)`.
+    axis
+        0 for x, 1 for y.
+    least, most
+        Coordinates outside of them do not count for the ends; the points still count.
+
+    Returns
+    -------
+    Number, low, high; the ends are inf and -inf where no coordinate lies within.
+    """
     n, low, high = 0, np.inf, -np.inf
     for i in range(len(points)):
         if np.isfinite(points[i, 0]) and np.isfinite(points[i, 1]):
@@ -75,14 +100,32 @@ def find_ends(points: NDArray[np.float32], axis: int, least: float, most: float)
 def gather_points(
     points: NDArray[np.float32], order: NDArray[np.int32], x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> None:
-    """Write the coordinates of points `(n, 2)` in an order, `(m,)` as are `x` and `y`."""
+    """Write the coordinates of points in an order.
+
+    Parameters
+    ----------
+    points
+        `(n, 2)`.
+    order
+        Row of each point to write, `(m,)`.
+    x, y
+        `(m,)`, overwritten.
+    """
     for i in range(len(order)):
         x[i], y[i] = points[order[i], 0], points[order[i], 1]
 
 
 @njit_or_python
 def bound_blocks(xy: NDArray[np.float32], block: int) -> NDArray[np.float64]:
-    """Return x low, x high, y low, y high of each `block` points, `(n_blocks, 4)`."""
+    """Return x low, x high, y low, y high of each `block` points, `(n_blocks, 4)`.
+
+    Parameters
+    ----------
+    xy
+        `(2, n)`, finite.
+    block
+        Points of a block; the last may have fewer.
+    """
     n = xy.shape[1]
     boxes = np.empty(((n + block - 1) // block, 4), dtype=np.float64)
     for number in range(len(boxes)):
@@ -99,9 +142,21 @@ def bound_blocks(xy: NDArray[np.float32], block: int) -> NDArray[np.float64]:
 def find_spans(
     boxes: NDArray[np.float64], block: int, n: int, x_low: float, x_high: float, y_low: float, y_high: float
 ) -> NDArray[np.int64]:
-    """Return start and stop of the points in the blocks that touch a viewport, and whether all of them lie in it.
+    """Return where the points are whose blocks touch a viewport.
 
-    Neighbours are one span where they are alike, `(m, 3)`; blocks of `block` points each, `n` in all.
+    Parameters
+    ----------
+    boxes
+        As of `bound_blocks`.
+    block, n
+        Points of a block, and of all.
+    x_low, x_high, y_low, y_high
+        The viewport, its edges included.
+
+    Returns
+    -------
+    Start, stop, and 1 where all points lie in the viewport (0: some may not), `(m, 3)`; neighbours that are alike are
+    one span.
     """
     spans = np.empty((len(boxes), 3), dtype=np.int64)
     m = 0
@@ -123,7 +178,17 @@ def find_spans(
 def count_inside(
     xy: NDArray[np.float32], spans: NDArray[np.int64], x_low: float, x_high: float, y_low: float, y_high: float
 ) -> int:
-    """Count the points of some spans in a viewport, its edges included."""
+    """Count the points of some spans in a viewport, its edges included.
+
+    Parameters
+    ----------
+    xy
+        `(2, n)`.
+    spans
+        As of `find_spans`; the points of a span that lies in the viewport as a whole are not looked at.
+    x_low, x_high, y_low, y_high
+        The viewport that the spans are of.
+    """
     n = 0
     for span in range(len(spans)):
         if spans[span, 2]:
@@ -138,7 +203,17 @@ def count_inside(
 
 @njit_or_python
 def mark_cells(order: NDArray[np.int32], inside: NDArray[np.bool_], mask: NDArray[np.bool_]) -> None:
-    """Mark the cells `order`, `(n,)`, of those points that are inside, `(n,)`, among all, `(n_obs,)`."""
+    """Set the mask of those cells whose points are inside; others stay as they are.
+
+    Parameters
+    ----------
+    order
+        Cell of each point, `(n,)`.
+    inside
+        Which points are inside, `(n,)`.
+    mask
+        `(n_obs,)`.
+    """
     for i in range(len(order)):
         if inside[i]:
             mask[order[i]] = True
@@ -154,9 +229,23 @@ def find_nearest(
     reach_x: float,
     reach_y: float,
 ) -> int:
-    """Return the point of some spans that is nearest to a place, by distances in units of the reaches; -1 beyond them.
+    """Return the position of that point of some spans which is nearest to a place; -1 where none is within reach.
 
-    Of several as near the first. `allowed` says which points count, `(n,)`; `(0,)` all.
+    Distances are measured in units of the reaches, and a point at a distance of 1 is out of reach. Of several as near
+    the first.
+
+    Parameters
+    ----------
+    xy
+        `(2, n)`.
+    spans
+        As of `find_spans`.
+    allowed
+        Which points count, `(n,)`; `(0,)`: all.
+    x, y
+        The place.
+    reach_x, reach_y
+        Half axes of the ellipse around it in which a point is found, above 0.
     """
     best, found = 1.0, -1
     for span in range(len(spans)):

@@ -1,4 +1,4 @@
-"""The compiled loops of `lasso`: edges into the squares of a grid, points against the edges of their square.
+"""The compiled loops of `polygon`: edges into the squares of a grid, points against the edges of their square.
 
 A point is inside when a ray from it to the right crosses an odd number of edges: those that span its y
 and whose x there, as float64 computes it, is larger. A square's list holds the edges that run through it.
@@ -73,7 +73,19 @@ def build(
     slack: NDArray[np.float64],
     side: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]:
-    """Return `state`, `starts` and `edges` of a `Grid`."""
+    """Return `state`, `starts` and `edges` of a `Grid`.
+
+    Parameters
+    ----------
+    vertices
+        Of the polygon, `(m, 2)`, finite; m is 3 or more.
+    low, scale
+        As of `Grid`; a scale of 0 puts all into one square.
+    slack
+        `(2,)`: how far rounding may shift the crossing of an edge with a line of the grid, in x and y.
+    side
+        Squares on a side.
+    """
     n = len(vertices)
     row_of = np.empty(n, dtype=np.int64)
     for vertex in range(n):
@@ -87,7 +99,7 @@ def build(
             for column in range(first, last + 1):
                 starts[row * side + column + 1] += 1
             if (from_row > row) != (to_row > row) and first > 0:
-                state[row * side + first - 1] ^= 1  # for all columns before: passed on below
+                state[row * side + first - 1] ^= 1  # for all columns to the left, to which it is passed on below
     for row in range(side):
         for column in range(side - 2, -1, -1):
             state[row * side + column] ^= state[row * side + column + 1]
@@ -129,7 +141,19 @@ def find_inside(
     edges: NDArray[np.int32],
     inside: NDArray[np.bool_],
 ) -> None:
-    """Write which points lie inside."""
+    """Write which points lie inside.
+
+    Parameters
+    ----------
+    xs, ys
+        `(n,)`, compared in float64; a point with a NaN is outside.
+    vertices
+        Of the polygon, `(m, 2)`.
+    low, high, scale, state, starts, edges
+        Of its `Grid`.
+    inside
+        `(n,)`, False to begin with: points outside of the polygon's box are not written.
+    """
     n = len(vertices)
     side = int(np.sqrt(len(state)))
     x_low, y_low, x_high, y_high = low[0], low[1], high[0], high[1]

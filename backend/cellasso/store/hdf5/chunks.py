@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     Shape: TypeAlias = tuple[int, ...]
 
 MAX_CHUNKS = 1 << 19
-"""Chunks of one dataset whose places are kept; more leave it to HDF5. Listing them takes 5 microseconds, and for the
-moment 250 bytes, each."""
+"""Chunks of one dataset whose places are kept; a dataset of more is left to HDF5. Listing them takes 5 microseconds,
+and for the moment 250 bytes, each."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,15 @@ class Contiguous:
 def open_chunks(handle: Store, dataset: h5py.Dataset, *, n_rows: int | None = None) -> Chunks | Contiguous | None:
     """Return where the values of a dataset lie; `None` when HDF5 alone can read them.
 
-    HDF5 alone knows texts of variable length, other filters than shuffle and gzip, chunks that skipped a filter
-    or were never written.
+    Left to HDF5 are texts of variable length, other filters than shuffle and gzip, chunks that skipped a filter
+    or were never written, and datasets of more than `MAX_CHUNKS` chunks.
 
     Parameters
     ----------
+    handle
+        The file, by whose `pread` the values are read.
+    dataset
+        A dataset of it.
     n_rows
         Look up the chunks of that many first rows only, as if there were no others: a large matrix has 20,000.
     """
@@ -176,6 +180,8 @@ class Packing:
 
         Parameters
         ----------
+        values
+            A block of the dataset, converted to its dtype.
         at
             Where in the dataset the values go: a corner of a chunk. Chunks that they do not fill are padded
             with zeros, so they must end with chunks or with the dataset.
@@ -206,7 +212,15 @@ def open_packing(dataset: h5py.Dataset) -> Packing | None:
 
 
 def write_packed(dataset: h5py.Dataset, packed: list[tuple[Shape, bytes | bytearray]]) -> None:
-    """Hand packed chunks to HDF5, which only notes where it puts them."""
+    """Hand packed chunks to HDF5, which only notes where it puts them; they go through no filter again.
+
+    Parameters
+    ----------
+    dataset
+        The new dataset, made with the filters of the `Packing`.
+    packed
+        Position of the first value, and stored bytes, of each chunk; as `Packing.pack` returns them.
+    """
     for at, stored in packed:
         dataset.id.write_direct_chunk(at, stored)
 

@@ -115,7 +115,7 @@ class Hdf5Store(Store):
         except OSError as error:
             self._bytes.close()
             raise FileError(_open_failure(self.path, error)) from error
-        # left open at exit, HDF5 would close it through a Python that is gone, and crash
+        # left open at exit, HDF5 would call Python to close it after Python has ended, and crash
         self._close = weakref.finalize(self, _close, self._file, self._bytes)
 
     @property
@@ -163,7 +163,12 @@ class Hdf5Store(Store):
         return self._node(path, 0)
 
     def child(self, parent: Node, name: str) -> Node:
-        """Return one member of a group; a name with slashes is a path below it, each step guarded.
+        """Return one member of a group, each step to it guarded.
+
+        Parameters
+        ----------
+        parent, name
+            As of `Store.child`.
 
         Raises
         ------
@@ -176,6 +181,11 @@ class Hdf5Store(Store):
 
     def read(self, dataset: h5py.Dataset, selection: Any = ..., *, field: str | None = None) -> Any:
         """Read `dataset[selection]`, or one field of a compound dataset.
+
+        Parameters
+        ----------
+        dataset, selection, field
+            As of `Store.read`.
 
         Raises
         ------
@@ -197,25 +207,50 @@ class Hdf5Store(Store):
         return int(h5py.h5o.get_info(node.id).addr)  # type: ignore[union-attr] # h5py's, as all of this store's
 
     def is_own(self, group: Group, name: str) -> bool:
-        """Whether a group has a member of that name by a hard link."""
+        """Whether a group has a member of that name by a hard link; soft and external links may lead elsewhere.
+
+        Parameters
+        ----------
+        group, name
+            As of `Store.is_own`.
+        """
         return bool(_link_type(group, name) == h5py.h5l.TYPE_HARD)
 
     def referent(self, node: Node, attribute: str) -> Node | None:
-        """Return the object that an attribute refers to, each step to it guarded; `None` when it holds no reference."""
+        """Return the object that an attribute refers to, each step to it guarded; `None` when it holds no reference.
+
+        Parameters
+        ----------
+        node, attribute
+            As of `Store.referent`.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As `child`.
+        """
         reference = node.attrs.get(attribute)
         if not isinstance(reference, h5py.Reference):
             return None
         return self.node(self._file[reference].name)
 
     def read_element(self, node: Node) -> Any:
-        """Read a whole element by anndata's own reader; what that raises goes on."""
+        """Read a whole element by anndata's own reader; what that raises is not caught."""
         from anndata.io import read_elem  # noqa: PLC0415 - takes more than a second, on a first page's way
 
         element: Any = read_elem(node)
         return element
 
     def open_chunks(self, array: Array, *, n_rows: int | None = None) -> Chunks | Contiguous | None:
-        """Return where the values lie, to be read past HDF5; see `chunks.open_chunks`."""
+        """Return where the values of a dataset lie, to be read past HDF5; `None` when HDF5 alone can read them.
+
+        Reads the dataset's list of chunks, 5 microseconds each.
+
+        Parameters
+        ----------
+        array, n_rows
+            As of `Store.open_chunks`.
+        """
         return open_chunks(self, array, n_rows=n_rows)
 
     def layout(self, array: Array) -> Layout:
@@ -270,12 +305,17 @@ class Hdf5Store(Store):
     def pread(self, offset: int, length: int) -> bytes:
         """Read bytes of the file past HDF5 and its lock; any thread may.
 
+        Parameters
+        ----------
+        offset, length
+            As of `Store.pread`.
+
         Raises
         ------
         FileChangedError
             The file is no longer the one that was opened.
         ElementError
-            The file ends before.
+            The file ends before the last of them.
         """
         self.check()
         try:
@@ -293,7 +333,7 @@ class Hdf5Store(Store):
 
 def _link_type(parent: Node, name: str) -> int | None:
     """Return how a member hangs in its group, without a look at where it leads; `None` if there is none."""
-    # a slash would lead elsewhere: `/X` is the file's, not the parent's
+    # with a slash it is a path: `/X` is a member of the root, not of the parent
     if not isinstance(parent, h5py.Group) or not name or "/" in name:
         return None
     try:
@@ -305,7 +345,24 @@ def _link_type(parent: Node, name: str) -> int | None:
 def open_member(parent: h5py.Group, name: str) -> Any:
     """Open a member as h5py does, in a third of the time: a data frame may have thousands.
 
-    It may be a link out of the file: `Handle.child` is for files of others.
+    A link is followed, of a file that h5py opened by its path also one out of the file: `Hdf5Store.child` is for files
+    of others.
+
+    Parameters
+    ----------
+    parent
+        An open group.
+    name
+        Of the member.
+
+    Returns
+    -------
+    A group, a dataset, or h5py's low-level handle of anything else, such as a committed type.
+
+    Raises
+    ------
+    KeyError, OSError, RuntimeError, ValueError
+        HDF5's own: there is no such member, or it cannot be opened.
     """
     opened = h5py.h5o.open(parent.id, name.encode(errors="surrogateescape"))
     if isinstance(opened, h5py.h5d.DatasetID):

@@ -44,10 +44,18 @@ def create_like(
 ) -> h5py.Dataset:
     """Create a dataset of another shape with the source's type, chunks (clipped), filters and attributes.
 
+    Attributes that refer to other objects are left out.
+
     Parameters
     ----------
+    source
+        The dataset to be like; it may be of another file.
+    parent
+        Group of the new file.
     name
-        `None`: it hangs nowhere, and is gone when nobody holds it.
+        `None`: no group links to the dataset, and it is gone when its last handle is closed.
+    shape
+        Of the new dataset, with as many dimensions as the source.
     dtype
         Instead of the source's.
     """
@@ -68,7 +76,19 @@ def create_like(
 
 @contextmanager
 def scratch_copies(sources: Sequence[h5py.Dataset], shapes: Sequence[tuple[int, ...]]) -> Iterator[list[h5py.Dataset]]:
-    """Lend empty datasets like others, of other shapes, in a file that is in memory alone."""
+    """Lend empty datasets made like others, of other shapes, in a file that is in memory alone.
+
+    Parameters
+    ----------
+    sources
+        Datasets that are open; `create_like` says what is taken over of each.
+    shapes
+        Of the new datasets, one for each source, with as many dimensions.
+
+    Yields
+    ------
+    The new datasets in the order of the sources; they are gone when the block ends.
+    """
     with h5py.File("scratch", "w", driver="core", backing_store=False) as file:
         pairs = enumerate(zip(sources, shapes, strict=True))
         yield [create_like(source, file, str(number), shape) for number, (source, shape) in pairs]
@@ -99,13 +119,29 @@ class Templates:
         *,
         dtype: np.dtype[np.generic] | None = None,
     ) -> h5py.Dataset:
-        """Create a dataset as `create_like` does."""
+        """Create a dataset as `create_like` does, by copying an empty one of the same kind where one was made before.
+
+        Parameters
+        ----------
+        source, parent, shape, dtype
+            As of `create_like`.
+        name
+            Of the new dataset in `parent`.
+        """
         make = partial(create_like, source, parent, None, shape, dtype=dtype)
         known = Known(attributes(source.id), source.id.get_type(), source.shape, source.id.get_offset())
         return h5py.Dataset(self._copy(source, parent, name, known, make, of=(shape, dtype)))
 
     def group(self, source: h5py.Group, parent: h5py.Group, name: str) -> h5py.Group:
-        """Create a group as `create_group_like` does."""
+        """Create an empty group as `create_group_like` does, by copying one of the same kind where one was made before.
+
+        Parameters
+        ----------
+        source, parent
+            As of `create_group_like`.
+        name
+            Of the new group in `parent`.
+        """
         known, make = Known(attributes(source.id)), partial(create_group_like, source, parent, None)
         return h5py.Group(self._copy(source, parent, name, known, make))
 
@@ -125,7 +161,19 @@ class Templates:
 
 
 def copy_dataset(source: h5py.Dataset, parent: h5py.Group, name: str) -> None:
-    """Copy a whole dataset with its attributes, but for those that refer to objects: here they would lead nowhere."""
+    """Copy a whole dataset with its attributes, but for those that refer to objects: here they would lead nowhere.
+
+    HDF5 copies the chunks as they are stored, without inflating them.
+
+    Parameters
+    ----------
+    source
+        A dataset of another file, or of the same.
+    parent
+        Group of the new file.
+    name
+        Of the copy; it is not taken.
+    """
     h5o.copy(source.id, b".", parent.id, name.encode())
     for attribute in [
         each.name for each in _attributes(source, source.id.get_create_plist()) if refers(each.get_type())
@@ -136,10 +184,16 @@ def copy_dataset(source: h5py.Dataset, parent: h5py.Group, name: str) -> None:
 def create_group_like(source: h5py.Group, parent: h5py.Group, name: str | None) -> h5py.Group:
     """Create an empty group with the source's attributes and order of members.
 
+    Attributes that refer to other objects are left out.
+
     Parameters
     ----------
+    source
+        The group to be like; it may be of another file.
+    parent
+        Group of the new file.
     name
-        `None`: it hangs nowhere, and is gone when nobody holds it.
+        `None`: no group links to the new one, and it is gone when its last handle is closed.
     """
     stored, plist = source.id.get_create_plist(), h5p.create(h5p.GROUP_CREATE)
     plist.set_link_creation_order(stored.get_link_creation_order())
@@ -170,12 +224,14 @@ def _make_room_for_attributes(source: Node, plist: h5p.PropOCID) -> None:
 
 
 def copy_attributes(source: Node, target: Node, plist: h5p.PropOCID | None = None) -> None:
-    """Copy attributes in their stored types; those that refer to objects wait until these exist.
+    """Copy attributes in their stored types, but for those that refer to objects: these may not exist yet.
 
     Parameters
     ----------
+    source, target
+        Objects of two files, or of one; the target has no attributes of these names.
     plist
-        The source's creation list, where it is at hand.
+        The source's creation list, where it is at hand; `None`: it is looked up.
     """
     for stored in _attributes(source, plist or source.id.get_create_plist()):
         kind, space = stored.get_type(), stored.get_space()
@@ -217,7 +273,17 @@ def _own(kind: h5t.TypeID) -> h5t.TypeID:
 
 
 def set_attribute(target: Node, name: str, value: object) -> None:
-    """Give an attribute a new value in the dtype that it has."""
+    """Give an attribute a new value in the dtype that it has.
+
+    Parameters
+    ----------
+    target
+        The group or dataset that has the attribute.
+    name
+        Of the attribute, which exists.
+    value
+        A scalar or an array, converted to the dtype; its shape becomes the attribute's.
+    """
     target.attrs.create(name, np.asarray(value, dtype=target.attrs.get_id(name).dtype))
 
 
@@ -254,7 +320,15 @@ def _compound_memory_type(kind: h5t.TypeCompoundID) -> h5t.TypeID | None:
 
 
 def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
-    """Read a stretch along each axis (all of those not named) as it is stored."""
+    """Read a stretch along each axis as it is stored.
+
+    Parameters
+    ----------
+    dataset
+        An open dataset.
+    values
+        A slice without a step for each of the first axes; the others are read whole.
+    """
     stored, shape = dataset.id, dataset.shape
     spans = [each.indices(n)[:2] for each, n in zip(values, shape, strict=False)]
     spans += [(0, n) for n in shape[len(values) :]]
@@ -272,7 +346,18 @@ def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
 
 
 def write(target: h5py.Dataset, values: NDArray[Any], at: tuple[int, ...] | None = None) -> None:
-    """Write a whole dataset, or a block of it that begins `at` a position along each of the first axes."""
+    """Write a whole dataset, or a block of it; values of no size write nothing.
+
+    Parameters
+    ----------
+    target
+        The dataset, with room for the values.
+    values
+        Converted to the dtype of the dataset where theirs is another.
+    at
+        Position at which the block begins, along each of the first axes (0 along the others); `None`: the values are
+        the whole dataset.
+    """
     if not values.size:
         return
     stored = target.id

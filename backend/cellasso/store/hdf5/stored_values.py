@@ -122,7 +122,13 @@ class Stored:
         return values if shape else values[np.newaxis]
 
     def read_stretch(self, start: int, stop: int) -> NDArray[Any]:
-        """Read rows `start` to `stop`, `(stop - start, ...)`."""
+        """Read rows `start` to `stop`, `(stop - start, ...)`; of chunks all that hold one of them.
+
+        Parameters
+        ----------
+        start, stop
+            The first row, and the one behind the last; both within the dataset.
+        """
         return self._read_ascending(np.array([start]), np.array([stop - start]))
 
     def read_rows(self, rows: Index) -> NDArray[Any]:
@@ -130,7 +136,16 @@ class Stored:
         return self.read_stretches(rows, np.ones(len(rows), dtype=np.int64))
 
     def read_stretches(self, starts: Index, lengths: Index) -> NDArray[Any]:
-        """Read stretches of rows that do not overlap, one after the other in the order asked for."""
+        """Read stretches of rows that do not overlap, one after the other in the order given, `(lengths.sum(), ...)`.
+
+        A dataset of at most `SMALL_BYTES` is read whole, once for each call.
+
+        Parameters
+        ----------
+        starts, lengths
+            First row and number of rows of each stretch, `(n_stretches,)` each. A stretch may be given several times,
+            and may be empty.
+        """
         if self.n_bytes <= SMALL_BYTES:
             return self.read()[_positions(starts, lengths)]
         starts, lengths = starts[lengths > 0], lengths[lengths > 0]
@@ -146,7 +161,7 @@ class Stored:
             return np.concatenate([self._in_one_piece(offset, start, (n, *row)) for start, n in spans])
         space = self._id.get_space()
         space.select_none()
-        for start, n in spans if 0 not in row else ():  # all at once, or HDF5 inflates a chunk for each
+        for start, n in spans if 0 not in row else ():  # one read of all, or HDF5 inflates a chunk for each
             space.select_hyperslab((start, *(0 for _ in row)), (n, *row), op=h5s.SELECT_OR)
         return self._read(space, (int(lengths.sum()), *row))
 
@@ -228,12 +243,25 @@ def is_flat(kind: h5t.TypeID) -> bool:
 
 
 def same(found: NDArray[Any], expected: NDArray[Any]) -> bool:
-    """Whether two arrays hold the same values in the same order, byte by byte."""
+    """Whether two arrays hold the same values in the same order, byte by byte: NaN equals the same NaN, -0.0 not 0.0.
+
+    Parameters
+    ----------
+    found, expected
+        As `Stored.read` returns them. Of records the fields are compared and not what lies between them; texts by what
+        they say. Dtypes are compared only within values of variable length.
+    """
     return found.shape == expected.shape and _plain(found) == _plain(expected)
 
 
 def first_difference(found: NDArray[Any], expected: NDArray[Any]) -> int:
-    """Return the row in which two arrays begin to differ."""
+    """Return the row in which two arrays of as many rows begin to differ; that number of rows where they do not.
+
+    Parameters
+    ----------
+    found, expected
+        As of `same`, `(n_rows, ...)` each.
+    """
     pairs = enumerate(zip(found, expected, strict=False))
     return next((at for at, (a, b) in pairs if _plain(np.asarray(a)) != _plain(np.asarray(b))), len(found))
 
