@@ -50,7 +50,7 @@ def test_a_column_of_csc_takes_its_own_values_and_needs_no_index():
     assert now.seconds == pytest.approx(2 * 0.01 + 0.5)
 
 
-@pytest.mark.parametrize(("chunks", "n_reads"), [(None, 200_000), ((1_000, 10), 200), ((150_000, 50), 2)])
+@pytest.mark.parametrize(("chunks", "n_reads"), [(None, 1), ((1_000, 10), 200), ((150_000, 50), 2)])
 def test_a_column_of_a_dense_matrix_takes_a_read_for_each_row_or_chunk(chunks, n_reads):
     now, index = costs(stored("dense", chunks))
     assert now.n_reads == n_reads

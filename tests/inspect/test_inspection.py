@@ -134,7 +134,7 @@ def test_a_csc_column_is_not_cheaper_than_the_chunk_that_it_lies_in(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("chunks", "expected"), [(None, N_OBS * 4), ((50, 10), N_OBS * 10 * 4), ((50, 40), N_OBS * 160)]
+    ("chunks", "expected"), [(None, N_OBS * 160), ((50, 10), N_OBS * 10 * 4), ((50, 40), N_OBS * 160)]
 )
 def test_colouring_by_a_gene_costs_a_column_of_chunks_of_a_dense_matrix(dense, chunks, expected):
     with h5py.File(dense, "a") as file:
@@ -466,3 +466,14 @@ def test_a_real_file_is_described_or_refused_in_a_sentence(path, monkeypatch):
     assert all(cost.seconds for cost in report.forecast.costs if cost.matrix or report.forecast.timed)
     with h5py.File(path) as file:
         assert {f"/{name}" for name in file} - {"/mod"} <= set(by_path(report))
+
+
+def test_a_gene_of_a_matrix_in_one_piece_takes_all_rows(tmp_path):
+    adata = anndata.AnnData(np.ones((500, 40), "f4"))
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    with cellasso.open(tmp_path / "x.h5ad", index=False) as dataset:
+        gene = next(cost for cost in inspect(dataset).forecast.costs if (cost.task, cost.way) == ("gene", "now"))
+        before = dataset.handle.bytes_read
+        dataset.read_feature("0")
+        assert dataset.handle.bytes_read - before >= gene.bytes_read == 500 * 40 * 4
+    assert gene.method == "reads all rows"

@@ -479,6 +479,28 @@ def test_obs_column_left_out_leaves_column_order_too(tmp_path, changeable):
     assert "count" not in oracle.read(target).obs
 
 
+@pytest.mark.parametrize("compression", ["gzip", "lzf"])
+def test_an_element_whose_bytes_are_damaged_is_left_out_whoever_reads_them(tmp_path, changeable, compression):
+    """HDF5 alone inflates lzf; gzip is inflated past it."""
+    path = changeable()
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "r+") as file:
+        n_obs = file["obs/_index"].shape[0]
+        values = rng.integers(0, 3, (n_obs, 400)).astype("f4")
+        made = file["obsm"].create_dataset("broken", data=values, chunks=(n_obs, 400), compression=compression)
+        made.attrs["encoding-type"], made.attrs["encoding-version"] = "array", "0.2.0"
+        chunk = made.id.get_chunk_info(0)
+    with path.open("r+b") as file:
+        file.seek(chunk.byte_offset)
+        file.write(b"\xff" * chunk.size)
+    with open(path) as dataset:
+        exported = dataset.export(np.ones(dataset.n_obs, dtype=bool), tmp_path / "export.h5ad")
+    assert any("obsm/broken" in sentence for sentence in exported.left_out)
+    with h5py.File(tmp_path / "export.h5ad") as file:
+        assert "broken" not in file["obsm"]
+        assert len(file["obsm"])
+
+
 def test_damaged_x_stops_the_export(tmp_path, changeable):
     path = changeable("h5ad", "csr", None)
     with h5py.File(path, "r+") as file:

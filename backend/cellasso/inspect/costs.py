@@ -154,8 +154,8 @@ def gene_costs(stored: Stored, timed: Timed | None, *, bytes_per_second: float, 
         method, n_values, n_reads = "reads the gene's own values", stored.column_values, 2
     else:
         n_values = stored.shape[0]
-        n_reads = -(-n_values // stored.chunks[0]) if stored.chunks else n_values
-        method = "reads a column of chunks" if stored.chunks else "reads one value of each cell"
+        n_reads = -(-n_values // stored.chunks[0]) if stored.chunks else 1
+        method = "reads a column of chunks" if stored.chunks else "reads all rows"
     seconds = None
     if timed is not None:
         seconds = n_values / timed.gene_values * timed.gene_seconds + stored.gene_bytes / bytes_per_second

@@ -43,9 +43,6 @@ WRITTEN_BYTES = 1 << 16
 STRETCH_BYTES = 1 << 21
 """What is read to time the disk: a fiftieth of a second of a slow one."""
 
-UNCHUNKED_ROWS = 500
-"""Rows of which a value each is read to time a gene where nothing is chunked: 8 microseconds each."""
-
 TIME_LEFT = 0.1
 """Seconds after which further matrices go untimed: a file of many layers is inspected at once, too."""
 
@@ -167,10 +164,16 @@ class Forecaster:
         rows, columns = (min(pair) for pair in zip(chunk, stored.shape, strict=True))
         if rows * columns * node.dtype.itemsize > MAX_PIECE_BYTES:
             return None
-        # where nothing is chunked, each row is a read of its own
-        n_gene = rows if stored.chunks else min(stored.shape[0], UNCHUNKED_ROWS)
-        gene = _seconds(lambda: self._handle.read(node, (slice(0, n_gene), 0)))
         directly = self._handle.open_chunks(node, n_rows=rows)
+
+        def read_gene() -> object:
+            if stored.chunks:
+                return self._handle.read(node, (slice(0, rows), 0))
+            # where nothing is chunked, whole rows are read
+            whole = self._handle.read(node, slice(0, rows)) if directly is None else directly.read(slice(0, rows))
+            return whole[:, 0].copy()
+
+        gene = _seconds(read_gene)
         # HDF5 keeps the chunk that it read last: what it alone can read is timed on another one
         start = 0 if directly is not None else (stored.shape[0] // rows - 1) * rows
         piece = slice(start, start + rows), slice(0, columns)
@@ -182,7 +185,7 @@ class Forecaster:
             return [found]
 
         reading, found = _side_by_side(take, alone=directly is None)
-        return Timed(stored.name, n_gene, gene, rows * columns, reading, *_time_writing([node], found))
+        return Timed(stored.name, rows, gene, rows * columns, reading, *_time_writing([node], found))
 
 
 def _side_by_side(job: Callable[[int], list[NDArray[Any]]], *, alone: bool) -> tuple[float, list[NDArray[Any]]]:

@@ -35,18 +35,18 @@ def memory_bytes(node: Array) -> int:
 
 
 def dense_feature_bytes(node: Array, disk_bytes: int) -> int:
-    """Return what reading one column of a dense matrix takes from the file: its share of the chunks, or its values.
+    """Return what reading one column of a dense matrix takes from the file: its column of chunks, or all of it.
 
     Parameters
     ----------
     node
-        The dataset; without chunks it counts one value of each row.
+        The dataset; without chunks its rows are read whole, since they lie one after the other.
     disk_bytes
         What all its values take in the file.
     """
     n_rows, n_columns = node.shape or (0, 0)
     if node.chunks is None:
-        return int(n_rows * node.dtype.itemsize)
+        return int(n_rows * n_columns * node.dtype.itemsize)
     return disk_bytes // max(1, math.ceil(int(n_columns) / int(node.chunks[1])))
 
 

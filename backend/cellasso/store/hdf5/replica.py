@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from h5py import h5, h5a, h5d, h5g, h5o, h5p, h5s, h5t
 
+from cellasso.core.errors import ElementError
 from cellasso.store.hdf5.stored_values import Known, attributes, refers
 
 if TYPE_CHECKING:
@@ -328,6 +329,11 @@ def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
         An open dataset.
     values
         A slice without a step for each of the first axes; the others are read whole.
+
+    Raises
+    ------
+    ElementError
+        Its bytes are damaged.
     """
     stored, shape = dataset.id, dataset.shape
     spans = [each.indices(n)[:2] for each, n in zip(values, shape, strict=False)]
@@ -336,12 +342,15 @@ def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
     dtype, in_memory = _in_memory(stored.get_type().encode())
     out = np.empty(counts, dtype=dtype)
     if out.size:
-        if counts == shape:
-            stored.read(h5s.ALL, h5s.ALL, out, in_memory)
-        else:
-            space = stored.get_space()
-            space.select_hyperslab(tuple(start for start, _ in spans), counts)
-            stored.read(h5s.create_simple(counts), space, out, in_memory)
+        try:
+            if counts == shape:
+                stored.read(h5s.ALL, h5s.ALL, out, in_memory)
+            else:
+                space = stored.get_space()
+                space.select_hyperslab(tuple(start for start, _ in spans), counts)
+                stored.read(h5s.create_simple(counts), space, out, in_memory)
+        except (OSError, RuntimeError, ValueError) as error:  # what HDF5 says of damaged bytes
+            raise ElementError(f"{dataset.name} cannot be read ({error}).") from error
     return out
 
 
