@@ -15,12 +15,12 @@ from bokeh.models import Scatter
 
 import cellasso
 from cellasso.color.palettes import COLOR_MAPS
+from cellasso.model.vector import Vector
 from cellasso.stats.group_summary import summarise_groups
 from cellasso_app.figures.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
 from cellasso_app.panels import genes
 from cellasso_app.panels.genes import GenesView, _axis_names, _summarise
 from cellasso_app.render.coloring_cache import kept_colors as kept_of
-from cellasso_app.render.columns import ColorBy, Source
 from cellasso_app.state.session import Session
 from conftest import make_mdata, write
 from stepping import run_steps, until
@@ -98,7 +98,9 @@ def drawn(figure: figure) -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.mark.parametrize("genes", [GENES, GENES[::-1][:3], GENES[1:2]], ids=["all", "some", "one"])
 def test_dots_are_scanpys(adata, path, layer, genes):
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, genes, [Source(layer)] * len(genes), "kind", known={}, progress=lambda _: None)
+        summed = _summarise(
+            dataset, [Vector("gene", gene, layer=layer) for gene in genes], "kind", known={}, progress=lambda _: None
+        )
     color, size = scanpys(adata, genes, layer=layer)
     mean, fraction = drawn(dotplot(summed.summary, genes, summed.groups, dark=False))
     assert list(mean.columns) == list(color.columns) == list(genes)
@@ -112,7 +114,11 @@ def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
 
     with cellasso.open(path) as dataset:
         summed = _summarise(
-            dataset, GENES, [Source(None, normalised=True)] * len(GENES), "kind", known={}, progress=lambda _: None
+            dataset,
+            [Vector("gene", gene, normalised=True) for gene in GENES],
+            "kind",
+            known={},
+            progress=lambda _: None,
         )
     normalised = adata.copy()
     with warnings.catch_warnings():
@@ -127,7 +133,11 @@ def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
 def test_genes_of_different_matrices_come_from_their_own(adata, path):
     with cellasso.open(path) as dataset:
         summed = _summarise(
-            dataset, GENES[:3], [Source(None), Source("other"), Source(None)], "kind", known={}, progress=lambda _: None
+            dataset,
+            [Vector("gene", gene, layer=layer) for gene, layer in zip(GENES, [None, "other", None], strict=False)],
+            "kind",
+            known={},
+            progress=lambda _: None,
         )
     plain, other = scanpys(adata, GENES[:3])[0], scanpys(adata, GENES[:3], layer="other")[0]
     expected = np.stack([plain.iloc[:, 0], other.iloc[:, 1], plain.iloc[:, 2]], axis=1)
@@ -137,7 +147,9 @@ def test_genes_of_different_matrices_come_from_their_own(adata, path):
 def test_groups_beyond_what_fits_are_counted_and_their_cells_in_no_row(path, adata, monkeypatch):
     monkeypatch.setattr("cellasso_app.panels.genes.MAX_GROUPS", 2)
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, GENES[:2], [Source(None)] * 2, "kind", known={}, progress=lambda _: None)
+        summed = _summarise(
+            dataset, [Vector("gene", gene) for gene in GENES[:2]], "kind", known={}, progress=lambda _: None
+        )
     assert summed.groups == (HOSTILE, "T")
     assert summed.n_cut == 1
     np.testing.assert_allclose(summed.summary.mean, scanpys(adata, GENES[:2])[0].iloc[:2], rtol=1e-6)
@@ -292,7 +304,7 @@ def test_of_very_many_cells_the_first_gene_suggested_is_read_before_it_is_chosen
         session, sent = Session(dataset), []
         view = GenesView(session)
         monkeypatch.setattr(view.panel, "_send_msg", sent.append)
-        column = session.resolve(ColorBy("gene", "alpha"))
+        column = session.resolve_color(Vector("gene", "alpha"))
         monkeypatch.setattr(session, "needs_scan", lambda _: not many)
         view._on_message({"type": "search", "text": "alph", "number": 1})
         until(lambda: sent)

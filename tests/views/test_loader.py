@@ -13,8 +13,9 @@ import cellasso
 from cellasso.color.coloring import Categories
 from cellasso.color.palettes import Scale
 from cellasso.core.errors import Cancelled
+from cellasso.model.vector import Vector
 from cellasso_app.render import coloring_cache
-from cellasso_app.render.columns import Column, Source, color_by_obs
+from cellasso_app.render.cell_values import ColoringKey, page_name
 from cellasso_app.state.axes import Axes
 from cellasso_app.views.embedding import loader
 from cellasso_app.views.embedding.loader import Asked, Loaded, load, rescaled
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 N = 800
 AXES = Axes("X_umap")
 COLORS = {
-    "kind": Column("obs", "kind"),
-    "depth": Column("obs", "depth"),
-    "g1": Column("gene", "g1", Source("X")),
+    "kind": ColoringKey(Vector("obs", "kind")),
+    "depth": ColoringKey(Vector("obs", "depth")),
+    "g1": ColoringKey(Vector("gene", "g1", layer="X")),
     "nothing": None,
-    "no_such": Column("obs", "no_such"),
+    "no_such": ColoringKey(Vector("obs", "no_such")),
 }
 
 
@@ -110,8 +111,8 @@ def test_what_was_seen_before_is_drawn_before_the_file_is_read(many, monkeypatch
     before = load(many, asked, Scale(), None, Shown())
     read: list[Any] = []
     for method in ("read_obs", "read_features"):
-        real = getattr(many, method)
-        monkeypatch.setattr(many, method, lambda *a, real=real, **k: (read.append(a), real(*a, **k))[1])
+        real = getattr(many.root, method)
+        monkeypatch.setattr(many.root, method, lambda *a, real=real, **k: (read.append(a), real(*a, **k))[1])
     again = load(many, asked, Scale(), before.plane, Shown())
     assert not read
     np.testing.assert_array_equal(again.cells.codes, before.cells.codes)
@@ -141,7 +142,7 @@ def test_fewer_cells_come_at_once_and_again_without_the_file(many, monkeypatch, 
     assert (first.complete, first.is_coarse) == (False, False)
     assert first.cells is loaded.cells
     for method in ("read_obs", "read_features"):
-        monkeypatch.setattr(many, method, None)
+        monkeypatch.setattr(many.root, method, None)
     monkeypatch.setattr(loader, "LEGEND_LATER", N + 1)
     again = load(many, asked, Scale(), loaded.plane, shown)
     assert again.complete
@@ -162,4 +163,4 @@ def test_another_scale_colours_the_same_values(many):
     assert other.cells.coloring is last.cells.coloring
     assert other.cells.scale.reverse
     assert (other.legend, other.plane, other.complete) == (last.legend, last.plane, True)
-    assert color_by_obs(many, "depth").name == other.cells.coloring.name
+    assert page_name(COLORS["depth"].vector) == other.cells.coloring.name

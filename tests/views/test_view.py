@@ -16,10 +16,10 @@ from bokeh.palettes import Viridis256
 import cellasso
 from cellasso.color.palettes import rgb
 from cellasso.core.errors import ElementError
+from cellasso.model.vector import Vector
 from cellasso.raster import draw
 from cellasso.selection.recipe import WhereRecipe, dump, load
 from cellasso_app.render import coloring_cache
-from cellasso_app.render.columns import ColorBy
 from cellasso_app.render.legend import legend
 from cellasso_app.state.session import Session
 from cellasso_app.ui.components import CellsLayer
@@ -74,16 +74,16 @@ def chosen(view: EmbeddingView) -> tuple[object, ...]:
 def test_after_a_failed_read_the_selectors_say_what_is_on_the_screen(dataset, monkeypatch):
     view = show(dataset)
     before, legend = chosen(view), view.cells_panel.legend
-    assert before == ("X_umap", ColorBy("obs", "kind"), "X", "X_umap", "kind", "kind")
-    reading = dataset.read_embedding
+    assert before == ("X_umap", Vector("obs", "kind"), "X", "X_umap", "kind", "kind")
+    reading = dataset.root.read_embedding
 
     def damaged(key: str, *rest: object) -> np.ndarray:
         if key == "X_pca":
             raise ElementError("obsm/X_pca is damaged.")
         return reading(key, *rest)
 
-    monkeypatch.setattr(dataset, "read_embedding", damaged)
-    view._session.param.update(embedding="X_pca", color=ColorBy("obs", "depth"))
+    monkeypatch.setattr(dataset.root, "read_embedding", damaged)
+    view._session.param.update(embedding="X_pca", color=Vector("obs", "depth"))
     until(lambda: "damaged" in view.status.warning)
     assert chosen(view) == before
     assert view.cells_panel.legend == legend
@@ -94,7 +94,7 @@ def test_after_a_cancelled_read_too(dataset, monkeypatch):
     view = show(dataset)
     before, legend = chosen(view), view.cells_panel.legend
     started, go = threading.Event(), threading.Event()
-    reading = dataset.read_features
+    reading = dataset.root.read_features
 
     def slow(names: list[str], layer: str | None, *, progress: Callable[[float], None], **_options: object) -> object:
         started.set()
@@ -102,7 +102,7 @@ def test_after_a_cancelled_read_too(dataset, monkeypatch):
         progress(0.5)
         return reading(names, layer)
 
-    monkeypatch.setattr(dataset, "read_features", slow)
+    monkeypatch.setattr(dataset.root, "read_features", slow)
     view._session.add_gene("g1")
     assert started.wait(PATIENCE)
     view._on_message({"type": "cancel"})
@@ -146,8 +146,8 @@ def test_a_scan_fills_the_picture_in_and_a_cancelled_one_leaves_none_of_it(datas
             ended.set()
         return [np.full(N, 2.5, "f4")]
 
-    monkeypatch.setattr(dataset, "read_features", slow)
-    view._session.color = ColorBy("gene", "g1")
+    monkeypatch.setattr(dataset.root, "read_features", slow)
+    view._session.color = Vector("gene", "g1")
     until(lambda: view._loaded.read < 1)
     assert view._loaded.read == 0.5
     np.testing.assert_array_equal(view._loaded.cells.coloring.values, half)
@@ -158,7 +158,7 @@ def test_a_scan_fills_the_picture_in_and_a_cancelled_one_leaves_none_of_it(datas
     assert ended.wait(PATIENCE)
     assert chosen(view) == before
     assert view.cells_panel.legend == legend
-    view._session.color = ColorBy("gene", "g1")
+    view._session.color = Vector("gene", "g1")
     until(lambda: view._loaded.read == 1 and view.bar.color == "g1")
     assert not view.bar.busy
     np.testing.assert_array_equal(view._loaded.cells.coloring.values, np.full(N, 2.5, "f4"))
@@ -168,7 +168,7 @@ def test_a_first_read_that_fails_says_so(dataset, monkeypatch):
     def damaged(*_arguments: object) -> np.ndarray:
         raise ElementError("obsm/X_umap is damaged.")
 
-    monkeypatch.setattr(dataset, "read_embedding", damaged)
+    monkeypatch.setattr(dataset.root, "read_embedding", damaged)
     view = show(dataset)
     assert view.status.warning == "obsm/X_umap is damaged."
     assert not view.bar.busy
@@ -358,7 +358,7 @@ def test_values_are_drawn_before_their_legend_is_counted_and_once(dataset, scree
     until(lambda: session.settled)
     monkeypatch.setattr(loader, "legend", count)
     n_pictures = sum(message["type"] == "dots" for message in screen.messages)
-    session.color = ColorBy("obs", "depth")
+    session.color = Vector("obs", "depth")
     until(lambda: sum(message["type"] == "dots" for message in screen.messages) > n_pictures)
     assert view.cells_panel.legend is None
     assert not session.settled
@@ -463,7 +463,7 @@ def test_options_of_drawing_are_taken_over(dataset, screen):
     after(screen, view, {"type": "drawing", "choice": {"log": True}})
     after(screen, view, {"type": "drawing", "choice": {"color_map": "viridis"}})
     after(screen, view, {"type": "drawing", "choice": {"reverse": True}})
-    scale = view._session.scales[ColorBy("obs", "depth")]
+    scale = view._session.scales[Vector("obs", "depth")]
     assert scale == view._loaded.cells.scale == (100.0, True, True, False, "viridis")
     assert {name: view.bar.drawing["scale"][name] for name in scale._fields} == scale._asdict()
     assert screen.colors[0] == scale.colors(dark=False)[0] == Viridis256[-1]  # the highest of viridis is now the lowest
@@ -1017,7 +1017,7 @@ def test_what_is_cancelled_over_a_coarse_picture_is_not_completed(dataset, scree
     held.set()
     until(lambda: not view._reading._running and not view._drawing._running)
     until_exact(view)
-    assert view._session.color == ColorBy("obs", "kind")
+    assert view._session.color == Vector("obs", "kind")
     assert view.bar.color == "kind"
     assert not view.bar.busy
 
@@ -1037,10 +1037,10 @@ def test_a_newer_colour_is_not_overtaken_by_the_rest_of_the_one_before(dataset, 
     for _ in range(5):
         for before, newer in (("depth", "leiden"), ("leiden", "kind")):
             view._on_message({"type": "color", "column": before})
-            until(lambda before=before: view._loaded.asked.color.name == before)  # its picture is being drawn
+            until(lambda before=before: view._loaded.asked.color.vector.name == before)  # its picture is being drawn
             view._on_message({"type": "color", "column": newer})
             until(lambda: view._session.settled and not view.bar.busy)
-            assert view._session.color == ColorBy("obs", newer)
+            assert view._session.color == Vector("obs", newer)
             assert view.bar.color == newer
 
 
@@ -1069,7 +1069,7 @@ def test_what_is_being_read_is_not_begun_again(dataset, screen, held, monkeypatc
     held.set()
     until_exact(view)
     assert not loads
-    view._session.color = ColorBy("obs", "depth")
+    view._session.color = Vector("obs", "depth")
     until_exact(view)
     assert len(loads) == 1
     assert loads[0][3] is view._loaded.plane  # sorted once

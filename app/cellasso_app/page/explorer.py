@@ -11,7 +11,6 @@ from cellasso_app.panels.genes import GenesView
 from cellasso_app.panels.inspection import describe
 from cellasso_app.panels.selection import SelectionView
 from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
-from cellasso_app.render.columns import ColorBy
 from cellasso_app.runtime.jobs import Lane
 from cellasso_app.state.session import Session
 from cellasso_app.ui.components import AppBar, Inspection, Problems
@@ -125,13 +124,13 @@ class Explorer(pn.viewable.Viewer):
         self._is_ahead = True
         kinds = ("category", "boolean", "number")  # these are read fast, the first ones fastest
         named = [(kinds.index(c["kind"]), c["name"]) for c in session.columns() if c["kind"] in kinds]
-        columns = [session.resolve(ColorBy("obs", name)) for _, name in sorted(named, key=lambda each: each[0])]
+        keys = [session.obs_key(name) for _, name in sorted(named, key=lambda each: each[0])]
         kept = kept_colors(session.dataset)
 
         def job(progress: Progress) -> None:
-            for column in columns:
+            for key in keys:
                 progress(0.0)
-                kept.read_ahead(session.dataset, column, progress=progress)
+                kept.read_ahead(session.dataset, key, progress=progress)
 
         self._reading_ahead.submit(job, long=True)
 

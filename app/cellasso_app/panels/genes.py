@@ -12,10 +12,11 @@ from cachetools import LRUCache
 from cellasso.color.coloring import Categories
 from cellasso.color.palettes import COLOR_MAPS
 from cellasso.core.errors import CellassoError
+from cellasso.model.vector import Vector
 from cellasso.stats.group_summary import GroupSummary, count_groups
 from cellasso_app.figures.dotplot import Dotplot, color_limits, largest_dot
+from cellasso_app.render.cell_values import gene_vector, obs_vector, page_name, read_cell_values
 from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
-from cellasso_app.render.columns import ColorBy, color_by_obs
 from cellasso_app.runtime.jobs import Lane, Steps
 from cellasso_app.state.gene_list import find_genes, not_found
 from cellasso_app.state.session import MAX_GENES
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso_app.render.columns import Source
     from cellasso_app.state.session import Session
 
 SUGGESTIONS = 30
@@ -74,7 +74,7 @@ class GenesView:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._known: LRUCache[tuple[str, Source, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
+        self._known: LRUCache[tuple[Vector, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
         self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
         self._preparing: Lane[None] = Lane(lambda _: None, lambda _: None)
@@ -127,7 +127,7 @@ class GenesView:
         counts = bool(modality.matrices) and modality.holds_counts(session.matrix)
         self.panel.param.update(
             genes=[{"name": gene, "label": session.label(gene)} for gene in session.genes],
-            active=color.name if color is not None and color.kind == "gene" else "",
+            active=page_name(color) if color is not None and color.kind == "gene" else "",
             matrices=list(modality.matrices),
             matrix=session.matrix,
             scale=("log" if session.normalise else "counts") if counts else "",
@@ -146,7 +146,7 @@ class GenesView:
             case {"type": "remove", "gene": str(gene)}:
                 session.remove_gene(gene)
             case {"type": "color", "gene": str(gene)}:
-                session.color = ColorBy("gene", gene)
+                session.color = gene_vector(session.dataset, gene)
             case {"type": "matrix", "value": str(name)} if name in session.current.matrices:
                 session.matrix = name
             case {"type": "scale", "value": "log" | "counts" as scale}:
@@ -213,12 +213,11 @@ class GenesView:
         session, names = self._session, [suggestion["name"] for suggestion in found["found"][:1]]
         if not names or session.dataset.n_obs < READ_AHEAD:
             return
-        prefix = f"{session.modality}:" if session.modality else ""
-        column, dataset = session.resolve(ColorBy("gene", prefix + names[0])), session.dataset
+        key, dataset = session.resolve_color(Vector("gene", names[0], session.modality)), session.dataset
 
         def job(progress: Progress) -> None:
-            if not session.needs_scan(column):
-                kept_colors(dataset).guess(dataset, column, progress=progress)
+            if not session.needs_scan(key.vector):
+                kept_colors(dataset).guess(dataset, key, progress=progress)
 
         self._reading_ahead.submit(job)  # while the user still looks at what is suggested
 
@@ -238,11 +237,11 @@ class GenesView:
             self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups)
             return
         self.bar.param.update(busy=True, fraction=0.0, message="")
-        sources = [session.source_of(gene) for gene in genes]
         dataset, known = session.dataset, self._known
+        vectors = [session.resolve(gene_vector(dataset, gene)) for gene in genes]
 
         def job(progress: Progress) -> _Summed:
-            return _summarise(dataset, genes, sources, group_by, known=known, progress=progress)
+            return _summarise(dataset, vectors, group_by, known=known, progress=progress)
 
         self._to_sum = job
         self._steps.take(self._start_summing)  # when the picture, too, has heard of the change
@@ -275,30 +274,30 @@ class GenesView:
 
 def _summarise(
     dataset: Dataset,
-    genes: tuple[str, ...],
-    sources: Sequence[Source],
+    genes: Sequence[Vector],
     group_by: str,
     *,
-    known: MutableMapping[tuple[str, Source, str], GroupSummary],
+    known: MutableMapping[tuple[Vector, str], GroupSummary],
     progress: Progress,
 ) -> _Summed:
-    groups = color_by_obs(dataset, group_by, as_categories=True)
+    groups = read_cell_values(dataset, obs_vector(dataset, group_by), as_categories=True).coloring
     if not isinstance(groups, Categories):
         raise TypeError(f"{group_by} was offered as a grouping column but holds numbers")
     n_groups = min(len(groups.labels), MAX_GROUPS)
     codes = groups.codes if n_groups == len(groups.labels) else _within(groups.codes, n_groups)
-    for source in dict.fromkeys(sources):  # one pass for all genes of a matrix
-        names = [gene for gene, its in zip(genes, sources, strict=True) if its == source]
-        fresh = [gene for gene in names if (gene, source, group_by) not in known]
-        if fresh:
-            layer, normalised = source
-            found = dataset.summarise(fresh, codes, n_groups, layer=layer, normalised=normalised, progress=progress)
-            for slot, gene in enumerate(fresh):
-                known[gene, source, group_by] = found.of_features([slot])
-    parts = [known[gene, source, group_by] for gene, source in zip(genes, sources, strict=True)]
+    fresh: dict[tuple[str | None, bool], list[Vector]] = {}
+    for gene in genes:
+        if (gene, group_by) not in known:
+            fresh.setdefault((gene.layer, gene.normalised), []).append(gene)
+    for (layer, normalised), those in fresh.items():  # one pass for all genes of a matrix
+        names = [page_name(gene) for gene in those]
+        found = dataset.summarise(names, codes, n_groups, layer=layer, normalised=normalised, progress=progress)
+        for slot, gene in enumerate(those):
+            known[gene, group_by] = found.of_features([slot])
+    parts = [known[gene, group_by] for gene in genes]
     summary = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
     n_all = len(groups.labels) + max(0, groups.n_folded - 1)  # "other" is one of the labels
-    return _Summed(genes, groups.labels[:n_groups], summary, n_all - n_groups)
+    return _Summed(tuple(map(page_name, genes)), groups.labels[:n_groups], summary, n_all - n_groups)
 
 
 def _axis_names(session: Session, genes: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from cellasso.core.errors import ExportError
 from cellasso.stats.group_summary import count_groups
 from cellasso.write.export import Exported
 from cellasso.write.table import write_table
-from cellasso_app.render.columns import color_by_obs
+from cellasso_app.render.cell_values import obs_vector, read_cell_values
 from cellasso_app.runtime.jobs import Lane
 from cellasso_app.ui.components import SelectionPanel
 
@@ -325,7 +325,7 @@ def free_name(folder: Path, stem: str, file_format: str) -> str:
 
 def _compose(dataset: Dataset, column: str, selection: Selection, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
     """Count the selected cells of each category, largest part first; only those that occur."""
-    categories = color_by_obs(dataset, column, as_categories=True)
+    categories = read_cell_values(dataset, obs_vector(dataset, column), as_categories=True).coloring
     if not isinstance(categories, Categories):
         return []
     counts = count_groups(categories.codes, len(categories.labels), selection.mask)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import param
 
 from cellasso.core.errors import CellassoError
+from cellasso.model.vector import Vector
 from cellasso.selection.recipe import Combined, Inverted, Operation, Recipe, combine
-from cellasso_app.render.columns import CELL_SUMS, ColorBy, Column, Source
+from cellasso_app.render.cell_values import (
+    CELL_SUMS,
+    ColoringKey,
+    gene_vector,
+    obs_vector,
+    page_name,
+    sum_vector,
+)
 from cellasso_app.state.gene_list import find_genes
 
 if TYPE_CHECKING:
@@ -105,8 +113,8 @@ class Session(param.Parameterized):
     modality = param.String(doc='Whose genes and columns are offered; "" for an h5ad.')
     embedding = param.String(doc="Name as `Dataset.plane` takes it.")
     dims = param.Parameter((0, 1), doc="Which of its dimensions are drawn.")
-    pair = param.Parameter(None, doc="Two `ColorBy` that are the axes instead of an embedding, or None.")
-    color = param.Parameter(doc="A `ColorBy`, or None.")
+    pair = param.Parameter(None, doc="Two vectors that are the axes instead of an embedding, or None.")
+    color = param.Parameter(doc="The vector that colours the cells, a gene of whichever matrix, or None.")
     matrix = param.String(doc="Which matrix genes are read from.")
     normalise = param.Boolean(True, doc="Whether counts are log-normalised before they are shown.")
     genes = param.List(doc="Chosen genes, named as `Dataset.read_feature` takes them.")
@@ -117,7 +125,7 @@ class Session(param.Parameterized):
     as_categories = param.Parameter(frozenset(), doc="Columns of whole numbers that are taken as categories.")
     hidden = param.Parameter({}, doc="Labels of categories that are not shown, by column.")
     recolored = param.Parameter({}, doc="Colours by label that were chosen for a column's categories, by column.")
-    scales = param.Parameter({}, doc="How values become colours: a `Scale` by `ColorBy`, if not the usual.")
+    scales = param.Parameter({}, doc="How values become colours: a `Scale` by vector as chosen, if not the usual.")
     order = param.Parameter({}, doc="Which cells lie on top, a `raster.Order` by kind of colouring.")
     dot_size = param.Parameter(None, doc="Diameter of a cell in pixels; None adapts it.")
     downward = param.Boolean(True, doc="Whether y runs down where places in a tissue are shown, as in its image.")
@@ -186,33 +194,39 @@ class Session(param.Parameterized):
 
     def layer_of(self, gene: str) -> str | None:
         """Return the matrix to read a gene from: the chosen one, where the gene's modality has it."""
-        owner, _ = self.dataset.owner(gene)
+        return self._layer_in(self.dataset.owner(gene)[0])
+
+    def _layer_in(self, owner: Modality) -> str | None:
         return self.matrix if self.matrix in owner.matrices else next(iter(owner.matrices), None)
 
-    def source_of(self, gene: str) -> Source:
-        """Return what the screen shows of a gene: its matrix, log-normalised where that holds counts."""
-        owner, _ = self.dataset.owner(gene)
-        layer = self.layer_of(gene)
-        return Source(layer, self.normalise and owner.holds_counts(layer))
+    def resolve(self, chosen: Vector) -> Vector:
+        """Return what is read for a colour or an axis, as the choices stand: of which matrix, log-normalised or not."""
+        if chosen.kind == "sum":
+            return replace(chosen, modality=self.modality, layer=self.matrix)
+        if chosen.kind != "gene":
+            return chosen
+        owner = self.dataset[chosen.modality]
+        layer = self._layer_in(owner)
+        return replace(chosen, layer=layer, normalised=self.normalise and owner.holds_counts(layer))
 
-    def resolve(self, color: ColorBy) -> Column:
-        """Return what is read for a colour or an axis, as the choices stand."""
-        if color.kind == "gene":
-            return Column("gene", color.name, self.source_of(color.name))
-        if color.kind == "sum":
-            return Column("sum", color.name, Source(self.matrix), modality=self.modality)
-        return Column("obs", color.name, as_categories=color.name in self.as_categories)
+    def resolve_color(self, chosen: Vector) -> ColoringKey:
+        """Return what is read to colour the cells, and whether whole numbers of it are categories."""
+        return ColoringKey(self.resolve(chosen), chosen.kind == "obs" and page_name(chosen) in self.as_categories)
 
-    def needs_scan(self, column: Column) -> bool:
-        """Whether reading a column goes through a whole matrix, and so may take seconds."""
-        if column.kind != "gene":
-            return column.kind == "sum"
+    def obs_key(self, column: str) -> ColoringKey:
+        """Return the same of the column of obs that the page calls so."""
+        return self.resolve_color(obs_vector(self.dataset, column))
+
+    def needs_scan(self, vector: Vector) -> bool:
+        """Whether reading a vector, as `resolve` returns it, goes through a whole matrix, and so may take seconds."""
+        if vector.kind != "gene":
+            return vector.kind == "sum"
         try:
-            return not self.dataset.owner(column.name)[0].has_columns(column.source.layer)
+            return not self.dataset[vector.modality].has_columns(vector.layer)
         except CellassoError:  # reading it will say why
             return True
 
-    def find_number(self, typed: str) -> tuple[ColorBy, str]:
+    def find_number(self, typed: str) -> tuple[Vector, str]:
         """Return what of each cell's numbers is called so, and what people call it: a column of obs, a sum, or a gene.
 
         Raises
@@ -222,13 +236,13 @@ class Session(param.Parameterized):
         """
         typed = typed.strip()
         if any(column["name"] == typed and column["kind"] in {"number", "boolean"} for column in self.columns()):
-            return ColorBy("obs", typed), typed
+            return obs_vector(self.dataset, typed), typed
         if typed in self.cell_sums():
-            return ColorBy("sum", typed), typed
+            return sum_vector(typed), typed
         prefix = f"{self.modality}:" if self.modality else ""
         features = self.current.features(self.matrix)
         name = str(features.names[find_genes(features, typed, prefix).positions[0]])
-        return ColorBy("gene", prefix + name), prefix + features.label(name)
+        return Vector("gene", name, self.modality), prefix + features.label(name)
 
     # -- choosing ---------------------------------------------------------------------------------------
 
@@ -246,8 +260,8 @@ class Session(param.Parameterized):
             best = _preferred(columns)
             self.group_by = self.group_by if self.group_by in columns else best
             self.composition_by = self.composition_by if self.composition_by in columns else best
-            if self.color is None or (self.color.kind == "obs" and not self._has_column(self.color.name)):
-                self.color = ColorBy("obs", best) if best else None
+            if self.color is None or (self.color.kind == "obs" and not self._has_column(page_name(self.color))):
+                self.color = obs_vector(self.dataset, best) if best else None
 
     def hide(self, column: str, labels: Iterable[str], *, hidden: bool) -> None:
         """Hide categories of a column, or show them again."""
@@ -289,11 +303,11 @@ class Session(param.Parameterized):
         with param.parameterized.batch_call_watchers(self):
             if gene not in self.genes:
                 self.genes = [*self.genes, gene][-MAX_GENES:]
-            self.color = ColorBy("gene", gene)
+            self.color = gene_vector(self.dataset, gene)
 
-    def take_labels(self, found: Iterable[tuple[ColorBy, str]]) -> None:
+    def take_labels(self, found: Iterable[tuple[Vector, str]]) -> None:
         """Keep what people call genes that are not on the list."""
-        self._labels |= {color.name: label for color, label in found if color.kind == "gene"}
+        self._labels |= {page_name(vector): label for vector, label in found if vector.kind == "gene"}
 
     def label(self, gene: str) -> str:
         """Return what people call a gene on the list."""
@@ -303,8 +317,8 @@ class Session(param.Parameterized):
         """Take a gene off the list; when it coloured the cells, the grouping column does."""
         with param.parameterized.batch_call_watchers(self):
             self.genes = [other for other in self.genes if other != gene]
-            if self.color == ColorBy("gene", gene):
-                self.color = ColorBy("obs", self.group_by) if self.group_by else None
+            if self.color == gene_vector(self.dataset, gene):
+                self.color = obs_vector(self.dataset, self.group_by) if self.group_by else None
 
     # -- selecting --------------------------------------------------------------------------------------
 

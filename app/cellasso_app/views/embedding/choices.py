@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cellasso.color.coloring import Categories
-from cellasso_app.render.columns import ColorBy
+from cellasso_app.render.cell_values import obs_vector, sum_vector
 from cellasso_app.state.drawing_options import choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cellasso.core.progress import Progress
+    from cellasso.model.vector import Vector
     from cellasso.selection.recipe import Operation
     from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.loader import Loaded
@@ -31,7 +32,7 @@ class Choices:
         self._session = session
         self._picking = picking
 
-    def take(self, message: dict[str, Any], loaded: Loaded | None, color: ColorBy | None) -> None:
+    def take(self, message: dict[str, Any], loaded: Loaded | None, color: Vector | None) -> None:
         """Take over what a message chooses; anything else changes nothing.
 
         Parameters
@@ -52,9 +53,9 @@ class Choices:
             case {"type": "pair", "x": str(x), "y": str(y)}:
                 self._find_pair(x, y)
             case {"type": "color", "column": str(name)} if any(c["name"] == name for c in session.columns()):
-                session.color = ColorBy("obs", name)
+                session.color = obs_vector(session.dataset, name)
             case {"type": "color", "column": str(name)} if name in session.cell_sums():
-                session.color = ColorBy("sum", name)
+                session.color = sum_vector(name)
             case {
                 "type": "category",
                 "column": str(clicked),

@@ -12,8 +12,8 @@ from cellasso.color.coloring import Categories
 from cellasso.core.errors import Cancelled, CellassoError
 from cellasso.points.point_index import SAMPLE_STEP
 from cellasso.raster.draw import Cells
+from cellasso_app.render.cell_values import page_name, read_cell_values
 from cellasso_app.render.coloring_cache import SAMPLED_FROM, kept_colors
-from cellasso_app.render.columns import read_column
 from cellasso_app.render.labels import medians
 from cellasso_app.render.legend import legend
 from cellasso_app.runtime.jobs import sentence_of
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.color.coloring import Raw
+    from cellasso.color.coloring import CellValues
     from cellasso.color.palettes import Scale
     from cellasso.dataset import Dataset
     from cellasso.points.point_index import Plane
-    from cellasso_app.render.columns import Column
+    from cellasso_app.render.cell_values import ColoringKey
     from cellasso_app.runtime.jobs import Reports
     from cellasso_app.state.axes import Axes
 
@@ -42,7 +42,7 @@ class Asked:
     """What is to be read: the choices of a session that decide it."""
 
     axes: Axes
-    color: Column | None
+    color: ColoringKey | None
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Loaded:
     def legend_column(self) -> str:
         """The column that the legend is of; empty where a gene colours the cells, or nothing does."""
         color = self.asked.color
-        return color.name if color is not None and color.kind != "gene" else ""
+        return page_name(color.vector) if color is not None and color.vector.kind != "gene" else ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -123,8 +123,8 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     if kept is not None:
         return _all(asked, plane, Cells(plane, kept, scale), "", reports)
     read = _read(dataset, asked, scale, plane, reports)
-    if asked.color is not None and read.raw is not None:
-        colors.keep(asked.color, read.raw)
+    if asked.color is not None and read.values is not None:
+        colors.keep(asked.color, read.values)
     return _color_all(asked, scale, plane, read, reports)
 
 
@@ -139,8 +139,8 @@ def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports:
     rest, problem = read_rest, ""
     if kept is None:
         read = _read(dataset, asked, scale, plane, reports)
-        if asked.color is not None and read.raw is not None:
-            kept = colors.keep(asked.color, read.raw)
+        if asked.color is not None and read.values is not None:
+            kept = colors.keep(asked.color, read.values)
         rest, problem = partial(_color_all, asked, scale, plane, read), read.problem
         if read.previewed:
             return rest(reports)
@@ -151,7 +151,7 @@ def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports:
 class _Read(NamedTuple):
     """What colours the cells, if it can be read, why not, and whether a part of it was shown already."""
 
-    raw: Raw | None
+    values: CellValues | None
     problem: str = ""
     previewed: bool = False
 
@@ -164,7 +164,7 @@ def _read(
         return _Read(None)
     previewed = False
 
-    def show(so_far: Raw, part: float) -> None:
+    def show(so_far: CellValues, part: float) -> None:
         nonlocal previewed
         if 0 < part < 1:
             cells = Cells(plane, so_far.coloring, scale)
@@ -173,8 +173,10 @@ def _read(
             previewed = True
 
     try:
-        options = {"preview": show} if preview and asked.color.kind == "gene" else {}
-        return _Read(read_column(dataset, asked.color, progress=reports, **options), "", previewed)
+        vector, as_categories = asked.color
+        options = {"preview": show} if preview and vector.kind == "gene" else {}
+        values = read_cell_values(dataset, vector, as_categories=as_categories, progress=reports, **options)
+        return _Read(values, "", previewed)
     except Cancelled:
         raise
     except CellassoError as error:  # the cells are still drawn, without colours
@@ -184,7 +186,7 @@ def _read(
 def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: Reports[Loaded]) -> Loaded:
     """Give all cells their colours."""
     reports(1.0)  # whether it is still wanted
-    coloring = read.raw.coloring if read.raw is not None else None
+    coloring = read.values.coloring if read.values is not None else None
     reports(1.0)
     return _all(asked, plane, Cells(plane, coloring, scale), read.problem, reports)
 

@@ -13,7 +13,7 @@ from cellasso.raster.draw import HIDDEN, Dots
 from cellasso.selection.recipe import Combined, WhereRecipe
 from cellasso.stats.group_summary import count_groups
 from cellasso_app.figures.sheet import ColorBar, Design, Label, Legend, Row
-from cellasso_app.render.columns import ColorBy, read_column
+from cellasso_app.render.cell_values import page_name, read_cell_values
 from cellasso_app.render.labels import medians, place
 from cellasso_app.render.legend import codes_of, missing_label, visible_expression
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cellasso.points.point_index import Plane, Viewport
     from cellasso.raster.draw import Canvas, Cells, Picture, Style
     from cellasso.selection.recipe import Recipe
-    from cellasso_app.render.columns import Column
+    from cellasso_app.render.cell_values import ColoringKey
     from cellasso_app.state.session import Selection, Session
     from cellasso_app.views.embedding.loader import Loaded
 
@@ -58,7 +58,7 @@ took 0.7 s, for which the picture of a filter would wait."""
 class Filter(NamedTuple):
     """Labels that are hidden, by the columns they are of."""
 
-    hidden: tuple[tuple[Column, frozenset[str]], ...] = ()
+    hidden: tuple[tuple[ColoringKey, frozenset[str]], ...] = ()
 
     def mask(self, dataset: Dataset, *, progress: Progress) -> NDArray[np.bool_] | None:
         """Return which cells are hidden by none, `(n_obs,)`; `None` when nothing is hidden."""
@@ -72,14 +72,14 @@ class Filter(NamedTuple):
         """Return mask and recipe of the visible cells, with one reading of the columns."""
         visible: NDArray[np.bool_] | None = None
         recipe: Recipe | None = None
-        for column, labels in self.hidden:
-            found = read_column(dataset, column, progress=progress).coloring
+        for (vector, as_categories), labels in self.hidden:
+            found = read_cell_values(dataset, vector, as_categories=as_categories, progress=progress).coloring
             if not isinstance(found, Categories):
                 continue
             shown = np.ones(256, dtype=np.bool_)
             shown[list(codes_of(found, labels))] = False
             mask = shown[found.codes.astype(np.uint8)]
-            step = WhereRecipe(visible_expression(dataset.expression_name(column.name), labels, found))
+            step = WhereRecipe(visible_expression(dataset.expression_name(page_name(vector)), labels, found))
             visible = mask if visible is None else visible & mask
             recipe = step if recipe is None else Combined("intersect", recipe, step)
         return visible, recipe
@@ -88,7 +88,7 @@ class Filter(NamedTuple):
 def filter_of(session: Session, *, except_for: str | None = None) -> Filter:
     """Return what a session hides, but for that of one column."""
     hidden = sorted((column, labels) for column, labels in session.hidden.items() if column != except_for)
-    return Filter(tuple((session.resolve(ColorBy("obs", column)), labels) for column, labels in hidden))
+    return Filter(tuple((session.obs_key(column), labels) for column, labels in hidden))
 
 
 class Shown(NamedTuple):

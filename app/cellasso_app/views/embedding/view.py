@@ -14,8 +14,8 @@ from cellasso.points.point_index import Viewport
 from cellasso.raster.draw import Canvas, Cells, Dots, Style, draw
 from cellasso_app.figures.sheet import render
 from cellasso_app.render import compiling
+from cellasso_app.render.cell_values import page_name, without_matrix
 from cellasso_app.render.coloring_cache import kept_colors
-from cellasso_app.render.columns import ColorBy
 from cellasso_app.render.legend import codes_of
 from cellasso_app.runtime.jobs import Lane, Turns, when_live
 from cellasso_app.state.axes import Axes
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cellasso.core.progress import Progress
+    from cellasso.model.vector import Vector
     from cellasso.selection.recipe import Operation
     from cellasso_app.runtime.jobs import Reports
     from cellasso_app.state.session import Session
@@ -64,8 +65,8 @@ class _Choice(NamedTuple):
 
     embedding: str
     dims: tuple[int, int]
-    pair: tuple[ColorBy, ColorBy] | None
-    color: ColorBy | None
+    pair: tuple[Vector, Vector] | None
+    color: Vector | None
 
 
 @dataclass(frozen=True)
@@ -228,9 +229,9 @@ class EmbeddingView:
         if self.is_active:
             self._choice = _chosen(session)
         embedding, dims, pair, color = self._choice
-        columns = (session.resolve(pair[0]), session.resolve(pair[1])) if pair is not None else None
-        axes = Axes("", (0, 1), columns) if columns is not None else Axes(embedding, dims)
-        return Asked(axes, session.resolve(color) if color is not None else None)
+        read = (session.resolve(pair[0]), session.resolve(pair[1])) if pair is not None else None
+        axes = Axes("", (0, 1), read) if read is not None else Axes(embedding, dims)
+        return Asked(axes, session.resolve_color(color) if color is not None else None)
 
     def _read(self, *_events: object) -> None:
         if not self.has_begun:
@@ -244,7 +245,8 @@ class EmbeddingView:
         self._settle(done=False)
         if asked != self._under_way:
             self._begin(asked)
-        active = asked.color.name if asked.color is not None and asked.color.kind != "gene" else ""
+        color = asked.color.vector if asked.color is not None else None
+        active = page_name(color) if color is not None and color.kind != "gene" else ""
         self.bar.param.update(busy=True, fraction=0.0)
         if self.is_active:
             self.cells_panel.param.update(active=active, legend=None, busy=bool(active), message="")
@@ -258,9 +260,9 @@ class EmbeddingView:
             return load(dataset, asked, scale, plane, reports)
 
         self._under_way = asked
-        read = [*(asked.axes.columns or ())]
+        read = [*(asked.axes.pair or ())]
         if asked.color is not None and kept_colors(dataset).get(asked.color) is None:
-            read.append(asked.color)
+            read.append(asked.color.vector)
         self._reading.submit(job, long=any(map(self._session.needs_scan, read)))
 
     def _stop_reading(self) -> None:
@@ -383,21 +385,22 @@ class EmbeddingView:
             if self.is_active:
                 self.cells_panel.param.update(active="", legend=None)
             return
-        (embedding, dims, columns), color = shown.asked.axes, shown.asked.color
+        (embedding, dims, pair), color = shown.asked.axes, shown.asked.color
         choice = _Choice(
             embedding or self._choice.embedding,
             dims,
-            (_color_by(columns[0]), _color_by(columns[1])) if columns is not None else None,
-            _color_by(color) if color is not None else None,
+            (without_matrix(pair[0]), without_matrix(pair[1])) if pair is not None else None,
+            without_matrix(color.vector) if color is not None else None,
         )
         self._choice = choice
         if self.is_active:
             changes: dict[str, Any] = choice._asdict()
-            if color is not None and color.source.layer is not None:
-                changes["matrix"] = color.source.layer
-            if color is not None and color.kind == "obs":
-                others = session.as_categories - {color.name}
-                changes["as_categories"] = others | ({color.name} if color.as_categories else set())
+            if color is not None and color.vector.layer is not None:
+                changes["matrix"] = color.vector.layer
+            if color is not None and color.vector.kind == "obs":
+                name = page_name(color.vector)
+                others = session.as_categories - {name}
+                changes["as_categories"] = others | ({name} if color.as_categories else set())
             session.param.update(**changes)
         self._read()  # also where nothing of the choice had changed: the panels are then set back
 
@@ -454,7 +457,7 @@ class EmbeddingView:
         if loaded is not None and loaded.rest is not None:
             self._loaded = replace(loaded, rest=None)
             color = loaded.asked.color
-            scans = loaded.is_coarse and color is not None and self._session.needs_scan(color)
+            scans = loaded.is_coarse and color is not None and self._session.needs_scan(color.vector)
             self._finishing.submit(loaded.rest, long=scans)
 
     def _awaited(self) -> str:
@@ -617,8 +620,8 @@ class EmbeddingView:
 
     def _axis_names(self, loaded: Loaded) -> tuple[str, str]:
         session, axes = self._session, loaded.asked.axes
-        if axes.columns is not None:
-            first, second = (session.label(column.name) for column in axes.columns)
+        if axes.pair is not None:
+            first, second = (session.label(page_name(vector)) for vector in axes.pair)
         elif axes.embedding:
             first, second = (session.dataset.dim_name(axes.embedding, dim) for dim in axes.dims)
         else:
@@ -693,7 +696,7 @@ class EmbeddingView:
             dims_offered=self._dims_offered(self._choice.embedding),
             dims=list(self._choice.dims),
             numbers=[c["name"] for c in session.columns() if c["kind"] == "number"] + session.cell_sums(),
-            pair=[session.label(column.name) for column in pair] if pair is not None else [],
+            pair=[session.label(page_name(vector)) for vector in pair] if pair is not None else [],
         )
 
     def _dims_offered(self, embedding: str) -> list[dict[str, Any]]:
@@ -738,10 +741,6 @@ def _finite(numbers: list[Any]) -> bool:
 
 def _chosen(session: Session) -> _Choice:
     return _Choice(session.embedding, session.dims, session.pair, session.color)
-
-
-def _color_by(column: Any) -> ColorBy:
-    return ColorBy(column.kind, column.name)
 
 
 def _listed(hidden: dict[str, frozenset[str]]) -> dict[str, list[str]]:
