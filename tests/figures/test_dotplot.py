@@ -317,13 +317,13 @@ def test_dots_wait_for_the_picture_of_the_cells(path):
     with cellasso.open(path) as dataset:
         session = Session(dataset)
         view = GenesView(session)
-        session.settled = False
+        picture = session.urgency.begin()  # is being drawn
         session.add_gene("alpha")
         session.group_by = "kind"
         time.sleep(0.3)
         run_steps()
         assert view.bar.busy
         assert not view._pane.visible
-        session.settled = True
+        session.urgency.end(picture)
         until(lambda: view._pane.visible)
         assert not view.bar.busy

@@ -114,8 +114,8 @@ def test_of_many_cells_the_columns_are_read_ahead_once_there_is_a_picture(datase
     page = Explorer(dataset, export_dir=tmp_path)
     kept = kept_of(dataset)
     until(lambda: not page.views.active.bar.busy)
-    until(lambda: not page._reading_ahead._running)
-    shown = [ColoringKey(Vector("obs", page.session.color.name))]
+    until(lambda: not page.is_reading_ahead)
+    shown = [ColoringKey(Vector("obs", page.session.view.color.name))]
     kinds = {"category", "boolean", "number"}
     expected = [ColoringKey(Vector("obs", name)) for name in dataset.obs if dataset.obs.kind(name) in kinds]
     assert set(kept._kept) == set(expected if many else shown)
@@ -127,7 +127,7 @@ def test_reading_ahead_takes_categories_first_and_leaves_room_for_what_is_looked
     monkeypatch.setattr(coloring_cache, "MAX_BYTES", 6 * 60)
     page = Explorer(dataset, export_dir=tmp_path)
     until(lambda: not page.views.active.bar.busy)
-    until(lambda: not page._reading_ahead._running)
+    until(lambda: not page.is_reading_ahead)
     kept = kept_of(dataset)
     assert [key.vector.name for key in kept._kept] == ["ordered", "gaps"]  # 2 bytes each of 60 cells
     assert kept._kept.currsize >= coloring_cache.MAX_BYTES // 2

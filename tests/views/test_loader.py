@@ -17,8 +17,8 @@ from cellasso.model.vector import Vector
 from cellasso_app.render import coloring_cache
 from cellasso_app.render.cell_values import ColoringKey, page_name
 from cellasso_app.state.axes import Axes
-from cellasso_app.views.embedding import loader
-from cellasso_app.views.embedding.loader import Asked, Loaded, load, rescaled
+from cellasso_app.views.embedding import loaded as loading
+from cellasso_app.views.embedding.loaded import Asked, Loaded, load, rescaled
 from conftest import write
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Shown:
 @pytest.fixture
 def many(tmp_path, monkeypatch) -> Iterator[Dataset]:
     """A file of cells that count as very many."""
-    for module in (coloring_cache, loader):
+    for module in (coloring_cache, loading):
         monkeypatch.setattr(module, "SAMPLED_FROM", 100)
-    monkeypatch.setattr(loader, "LEGEND_LATER", 100)
+    monkeypatch.setattr(loading, "LEGEND_LATER", 100)
     rng = np.random.default_rng(3)
     adata = ad.AnnData(rng.random((N, 3)).astype("f4"), var=pd.DataFrame(index=["g0", "g1", "g2"]))
     adata.obs["kind"] = pd.Categorical(rng.choice(list("abc"), N))
@@ -135,7 +135,7 @@ def test_no_colour_and_one_that_cannot_be_read_are_drawn_without(many):
 
 @pytest.mark.parametrize("name", ["kind", "depth", "g1"])
 def test_fewer_cells_come_at_once_and_again_without_the_file(many, monkeypatch, name):
-    for module in (coloring_cache, loader):
+    for module in (coloring_cache, loading):
         monkeypatch.setattr(module, "SAMPLED_FROM", N + 1)
     shown, asked = Shown(), Asked(AXES, COLORS[name])
     first, loaded = stages(load(many, asked, Scale(), None, shown), shown)
@@ -143,7 +143,7 @@ def test_fewer_cells_come_at_once_and_again_without_the_file(many, monkeypatch, 
     assert first.cells is loaded.cells
     for method in ("read_obs", "read_features"):
         monkeypatch.setattr(many.root, method, None)
-    monkeypatch.setattr(loader, "LEGEND_LATER", N + 1)
+    monkeypatch.setattr(loading, "LEGEND_LATER", N + 1)
     again = load(many, asked, Scale(), loaded.plane, shown)
     assert again.complete
     assert not shown.all

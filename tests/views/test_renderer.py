@@ -19,9 +19,11 @@ from cellasso.selection.recipe import Lasso, WhereRecipe, dump, load
 from cellasso_app.render.cell_values import ColoringKey
 from cellasso_app.render.labels import medians
 from cellasso_app.state.axes import Axes
-from cellasso_app.state.session import Selection
-from cellasso_app.views.embedding.loader import Asked, Loaded
-from cellasso_app.views.embedding.renderer import Filter, States, describe_cell, pack
+from cellasso_app.state.selection import Selection
+from cellasso_app.views.embedding.hover import describe_cell
+from cellasso_app.views.embedding.loaded import Asked, Loaded
+from cellasso_app.views.embedding.renderer import pack
+from cellasso_app.views.embedding.states import Filter, States
 from coloring_of import color_by_obs
 from conftest import write
 

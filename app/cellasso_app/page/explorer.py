@@ -11,7 +11,7 @@ from cellasso_app.panels.genes import GenesView
 from cellasso_app.panels.inspection import describe
 from cellasso_app.panels.selection import SelectionView
 from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.runtime.jobs import Lane, when_live
 from cellasso_app.state.session import Session
 from cellasso_app.ui.components import AppBar, Inspection, Problems
 
@@ -74,9 +74,9 @@ class Explorer(pn.viewable.Viewer):
         self._inspecting: Lane[dict[str, Any]] = Lane(
             self._show_report, lambda error: self._show_report({"error": error})
         )
-        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
-        self._is_ahead = dataset.n_obs < READ_AHEAD
-        session.param.watch(self._read_ahead, ["settled"])
+        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None, urgency=session.urgency)
+        if dataset.n_obs >= READ_AHEAD:
+            when_live(self._read_ahead)
         session.param.watch(self._refresh, ["selection", "modality"])
         self._refresh()
         self._layout = pn.Column(
@@ -99,6 +99,11 @@ class Explorer(pn.viewable.Viewer):
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
 
+    @property
+    def is_reading_ahead(self) -> bool:
+        """Whether columns are being read that may be asked for next, or wait for the first picture."""
+        return self._reading_ahead.is_busy
+
     def tell_of(self, problems: Sequence[str]) -> None:
         """Say which other files of this server cannot be opened, and why."""
         self.problems.param.update(sentences=list(problems), visible=bool(problems))
@@ -116,12 +121,9 @@ class Explorer(pn.viewable.Viewer):
             can_redo=session.can_redo,
         )
 
-    def _read_ahead(self, *_events: object) -> None:
+    def _read_ahead(self) -> None:
         """Once the first picture is there, read the columns that may be asked for next."""
         session = self.session
-        if self._is_ahead or not session.settled:
-            return
-        self._is_ahead = True
         kinds = ("category", "boolean", "number")  # these are read fast, the first ones fastest
         named = [(kinds.index(c["kind"]), c["name"]) for c in session.columns() if c["kind"] in kinds]
         keys = [session.obs_key(name) for _, name in sorted(named, key=lambda each: each[0])]
@@ -132,7 +134,7 @@ class Explorer(pn.viewable.Viewer):
                 progress(0.0)
                 kept.read_ahead(session.dataset, key, progress=progress)
 
-        self._reading_ahead.submit(job, long=True)
+        self._reading_ahead.submit(job, long=True, priority="when_idle")
 
     def _show_report(self, report: dict[str, Any]) -> None:
         self.inspection.report = report

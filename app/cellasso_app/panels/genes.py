@@ -17,13 +17,13 @@ from cellasso.stats.group_summary import GroupSummary, count_groups
 from cellasso_app.figures.dotplot import Dotplot, color_limits, largest_dot
 from cellasso_app.render.cell_values import gene_vector, obs_vector, page_name, read_cell_values
 from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
-from cellasso_app.runtime.jobs import Lane, Steps
+from cellasso_app.runtime.jobs import Lane, when_live
 from cellasso_app.state.gene_list import find_genes, not_found
 from cellasso_app.state.session import MAX_GENES
 from cellasso_app.ui.components import DotplotKey, GenesPanel, PlotsBar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
@@ -77,12 +77,9 @@ class GenesView:
         self._known: LRUCache[tuple[Vector, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
         self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
         self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
-        self._preparing: Lane[None] = Lane(lambda _: None, lambda _: None)
-        self._prepared: tuple[str, str] | None = None
+        self._preparing: Lane[None] = Lane(lambda _: None, lambda _: None, urgency=session.urgency)
         self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
-        self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress)
-        self._steps = Steps()
-        self._to_sum: Callable[[Progress], _Summed] | None = None
+        self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress, urgency=session.urgency)
         self.panel = GenesPanel(
             on_message=self._on_message, on_refused=self._fail_gene, sizing_mode="stretch_width", margin=0
         )
@@ -112,18 +109,20 @@ class GenesView:
                 "height": "auto",
             },  # never less than its parts: in a low window the whole side scrolls
         )
-        session.param.watch(self._list, ["modality", "matrix", "normalise", "genes", "color", "as_categories"])
+        session.param.watch(
+            self._list, ["modality", "matrix", "normalise", "genes", "views", "active", "as_categories"]
+        )
         session.param.watch(self._sum, ["genes", "matrix", "normalise", "group_by"])
-        session.param.watch(lambda _: self._start_summing(), ["settled"])
-        session.param.watch(self._prepare_search, ["settled"])
+        session.param.watch(self._prepare_search, ["modality", "matrix"])
         session.param.watch(self._change_theme, ["dark"])
         self._list()
         self._sum()
+        when_live(self._prepare_search)
 
     def _list(self, *_events: object) -> None:
         session = self._session
         modality = session.current
-        color = session.color
+        color = session.view.color
         counts = bool(modality.matrices) and modality.holds_counts(session.matrix)
         self.panel.param.update(
             genes=[{"name": gene, "label": session.label(gene)} for gene in session.genes],
@@ -146,7 +145,7 @@ class GenesView:
             case {"type": "remove", "gene": str(gene)}:
                 session.remove_gene(gene)
             case {"type": "color", "gene": str(gene)}:
-                session.color = gene_vector(session.dataset, gene)
+                session.change_view(color=gene_vector(session.dataset, gene))
             case {"type": "matrix", "value": str(name)} if name in session.current.matrices:
                 session.matrix = name
             case {"type": "scale", "value": "log" | "counts" as scale}:
@@ -157,17 +156,13 @@ class GenesView:
     def _prepare_search(self, *_events: object) -> None:
         """Arrange the names of the features once the picture is there, before anybody types."""
         session = self._session
-        chosen = session.modality, session.matrix
-        if not session.settled or chosen == self._prepared:
-            return
-        self._prepared = chosen
         features = session.current.features(session.matrix)
 
         def job(_progress: Progress) -> None:
             with suppress(CellassoError):  # a search will say what is wrong with them
                 features.prepare()
 
-        self._preparing.submit(job, long=True)
+        self._preparing.submit(job, long=True, priority="when_idle")
 
     def _search(self, text: str, number: int) -> None:
         if len(text) > MAX_SEARCH:
@@ -231,7 +226,6 @@ class GenesView:
         genes, group_by = tuple(session.genes), session.group_by
         if not genes or not group_by:
             self._summing.cancel()
-            self._to_sum = None
             self._pane.visible = self.key.visible = False
             no_groups = "This file's obs has no column of categories to group cells by."
             self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups)
@@ -243,14 +237,9 @@ class GenesView:
         def job(progress: Progress) -> _Summed:
             return _summarise(dataset, vectors, group_by, known=known, progress=progress)
 
-        self._to_sum = job
-        self._steps.take(self._start_summing)  # when the picture, too, has heard of the change
-
-    def _start_summing(self) -> None:
-        """Begin when the picture of the cells has come: it shall not wait for the dots."""
-        if self._to_sum is not None and self._session.settled:
-            self._summing.submit(self._to_sum, long=True)
-            self._to_sum = None
+        self._summing.submit(
+            job, long=True, priority="when_idle"
+        )  # the picture of the cells does not wait for the dots
 
     def _show(self, summed: _Summed) -> None:
         cut = f"The first {MAX_GROUPS} of {MAX_GROUPS + summed.n_cut:,} groups are shown." if summed.n_cut else ""

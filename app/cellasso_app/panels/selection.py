@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso_app.state.session import Selection, Session
+    from cellasso_app.state.selection import Selection
+    from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.picking import Picking
 
 MAX_NAME = 200
@@ -63,7 +64,7 @@ class SelectionView:
         self._suffixes = [session.dataset.format, *_tables()]
         self._suffix: str = session.dataset.format
         self._state: dict[str, Any] = {"state": "idle"}
-        self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail)
+        self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail, urgency=session.urgency)
         self._exporting: Lane[Exported] = Lane(
             self._show_exported, self._fail_export, self._show_progress, outlives_session=True
         )
@@ -97,7 +98,7 @@ class SelectionView:
         else:
             dataset, column = session.dataset, session.composition_by
             chosen = session.recolored.get(column, {})
-            self._breakdown.submit(lambda _: _compose(dataset, column, selection, chosen))
+            self._breakdown.submit(lambda _: _compose(dataset, column, selection, chosen), priority="when_idle")
         if self._state["state"] in {"done", "failed", "exists"}:
             self._idle()
 

@@ -1,16 +1,17 @@
-"""What one user has chosen: the only state that changes, watched by the parts of the page."""
+"""What one user has chosen: the only state that changes, watched by the parts of the page.
+
+What belongs to a view and what to the session says `view_state`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import param
 
 from cellasso.core.errors import CellassoError
 from cellasso.model.vector import Vector
-from cellasso.selection.recipe import Combined, Inverted, Operation, Recipe, combine
 from cellasso_app.render.cell_values import (
     CELL_SUMS,
     ColoringKey,
@@ -19,29 +20,24 @@ from cellasso_app.render.cell_values import (
     page_name,
     sum_vector,
 )
+from cellasso_app.runtime.priority import Urgency
 from cellasso_app.state.gene_list import find_genes
+from cellasso_app.state.selection import History, step
+from cellasso_app.state.view_state import ViewState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset
     from cellasso.model.modality import Modality
-
-MAX_HISTORY = 100
-"""Selections kept for undo; each takes a bit per cell."""
+    from cellasso.selection.recipe import Operation, Recipe
+    from cellasso_app.state.selection import Selection
 
 MAX_DIMS = 200
 """Dimensions of an embedding that are offered; an obsm with more holds something else than coordinates."""
-
-NONE_THERE = "No selected cells there; the selection stays."
-UNCHANGED: dict[Operation, str] = {
-    "add": "Those cells are selected already.",
-    "subtract": NONE_THERE,
-    "intersect": "All selected cells are there.",
-}
-"""What is said of a step that leaves the selected cells as they are, by how it combines with them."""
 
 MAX_GENES = 60
 """Genes on the list at once: what one dotplot can still show."""
@@ -64,43 +60,6 @@ def survey(dataset: Dataset) -> None:
     dataset.embeddings  # noqa: B018 - found once, then kept
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Some cells, and the recipe that found them.
-
-    Attributes
-    ----------
-    packed
-        The mask over obs, eight cells a byte, so that many can be kept for undo.
-    """
-
-    recipe: Recipe
-    packed: NDArray[np.uint8]
-    n_obs: int
-    n: int
-
-    @classmethod
-    def of(cls, recipe: Recipe, mask: NDArray[np.bool_]) -> Selection:
-        """Make a selection of a mask `(n_obs,)`."""
-        return cls(recipe, np.packbits(mask), len(mask), int(np.count_nonzero(mask)))
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """The mask `(n_obs,)`."""
-        return np.unpackbits(self.packed, count=self.n_obs).view(np.bool_)
-
-    def then(self, operation: Operation, recipe: Recipe, mask: NDArray[np.bool_]) -> Selection:
-        """Return this selection combined with a further one."""
-        if operation == "replace":
-            return Selection.of(recipe, mask)
-        return Selection.of(Combined(operation, self.recipe, recipe), combine(operation, self.mask, mask))
-
-    def inverted(self) -> Selection:
-        """Return all other cells."""
-        recipe = self.recipe.of if isinstance(self.recipe, Inverted) else Inverted(self.recipe)
-        return Selection.of(recipe, ~self.mask)
-
-
 class Session(param.Parameterized):
     """The choices of one user on one dataset.
 
@@ -108,13 +67,16 @@ class Session(param.Parameterized):
     ----------
     dataset
         Shared by all sessions, read-only.
+
+    Attributes
+    ----------
+    urgency
+        Which of its jobs others wait for: those that bring a new picture.
     """
 
     modality = param.String(doc='Whose genes and columns are offered; "" for an h5ad.')
-    embedding = param.String(doc="Name as `Dataset.plane` takes it.")
-    dims = param.Parameter((0, 1), doc="Which of its dimensions are drawn.")
-    pair = param.Parameter(None, doc="Two vectors that are the axes instead of an embedding, or None.")
-    color = param.Parameter(doc="The vector that colours the cells, a gene of whichever matrix, or None.")
+    views = param.Parameter(doc="The `ViewState` of each view by its number, in the order they were made.")
+    active = param.Integer(0, doc="Number of the view that choices are for.")
     matrix = param.String(doc="Which matrix genes are read from.")
     normalise = param.Boolean(True, doc="Whether counts are log-normalised before they are shown.")
     genes = param.List(doc="Chosen genes, named as `Dataset.read_feature` takes them.")
@@ -131,19 +93,53 @@ class Session(param.Parameterized):
     downward = param.Boolean(True, doc="Whether y runs down where places in a tissue are shown, as in its image.")
     labelled = param.Boolean(True, doc="Whether categories are named in the picture.")
     hover_columns = param.Parameter((), doc="Columns of obs that are told of the cell under the pointer.")
-    active = param.Integer(0, doc="Which of the pictures side by side the choices are for.")
-    settled = param.Boolean(True, doc="Whether the picture shows what was chosen last; what can wait does until then.")
     dark = param.Boolean()
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # param's has no types
         self.dataset = dataset
-        self._past: list[Selection | None] = []
-        self._future: list[Selection | None] = []
+        self.urgency = Urgency()
+        self.views = {0: ViewState()}
+        self._n_views = 1
+        self._history = History()
         self._labels: dict[str, str] = {}
         self._columns: dict[str, list[dict[str, str]]] = {}
         self.choose_modality(next(iter(self.modalities), ""))
-        self.param.watch(self._unsay, ["selection", "embedding", "dims", "pair", "color", "hidden"])
+        self.param.watch(self._unsay, ["selection", "hidden", "active"])
+
+    # -- views ----------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> ViewState:
+        """The choices of the active view."""
+        state: ViewState = self.views[self.active]
+        return state
+
+    def change_view(self, number: int | None = None, **choices: Any) -> None:
+        """Change choices of a view, by default of the active one."""
+        number = self.active if number is None else number
+        before: ViewState = self.views[number]
+        after = replace(before, **choices)
+        if after == before:
+            return
+        if after.shown != before.shown:
+            self._unsay()
+        self.views = {**self.views, number: after}
+
+    def add_view(self) -> int:
+        """Add a view that shows what the active one does; return its number."""
+        self._n_views += 1
+        number = self._n_views - 1
+        self.views = {**self.views, number: replace(self.view, operation="replace")}
+        return number
+
+    def remove_view(self, number: int) -> None:
+        """Forget a view, unless it is the only one; if it was active the last of the others is then."""
+        others = {each: state for each, state in self.views.items() if each != number}
+        if others:
+            if number == self.active:
+                self.active = list(others)[-1]
+            self.views = others
 
     # -- what can be chosen ---------------------------------------------------------------------------
 
@@ -164,7 +160,7 @@ class Session(param.Parameterized):
     def choose_embedding(self, name: str) -> None:
         """Show the first two dimensions of an embedding that can be drawn."""
         first, second = self.dims_of(name)[:2] or (0, 1)
-        self.param.update(embedding=name, dims=(first, second), pair=None)
+        self.change_view(embedding=name, dims=(first, second), pair=None)
 
     def columns(self) -> list[dict[str, str]]:
         """Return name and kind of the columns of the global obs, and of the chosen modality's not among them."""
@@ -253,15 +249,16 @@ class Session(param.Parameterized):
         embedding = next(iter(own or self.dataset.embeddings), "")
         with param.parameterized.batch_call_watchers(self):
             self.modality = name
-            if own or not self.embedding:
+            if own or not self.view.embedding:
                 self.choose_embedding(embedding)
             self.matrix = next(iter(modality.matrices), "")
             columns = self.category_columns()
             best = _preferred(columns)
             self.group_by = self.group_by if self.group_by in columns else best
             self.composition_by = self.composition_by if self.composition_by in columns else best
-            if self.color is None or (self.color.kind == "obs" and not self._has_column(page_name(self.color))):
-                self.color = obs_vector(self.dataset, best) if best else None
+            color = self.view.color
+            if color is None or (color.kind == "obs" and not self._has_column(page_name(color))):
+                self.change_view(color=obs_vector(self.dataset, best) if best else None)
 
     def hide(self, column: str, labels: Iterable[str], *, hidden: bool) -> None:
         """Hide categories of a column, or show them again."""
@@ -303,7 +300,7 @@ class Session(param.Parameterized):
         with param.parameterized.batch_call_watchers(self):
             if gene not in self.genes:
                 self.genes = [*self.genes, gene][-MAX_GENES:]
-            self.color = gene_vector(self.dataset, gene)
+            self.change_view(color=gene_vector(self.dataset, gene))
 
     def take_labels(self, found: Iterable[tuple[Vector, str]]) -> None:
         """Keep what people call genes that are not on the list."""
@@ -313,19 +310,18 @@ class Session(param.Parameterized):
         """Return what people call a gene on the list."""
         return self._labels.get(gene, gene)
 
+    def label_of(self, vector: Vector) -> str:
+        """Return what people call a vector."""
+        return self.label(page_name(vector))
+
     def remove_gene(self, gene: str) -> None:
         """Take a gene off the list; when it coloured the cells, the grouping column does."""
         with param.parameterized.batch_call_watchers(self):
             self.genes = [other for other in self.genes if other != gene]
-            if self.color == gene_vector(self.dataset, gene):
-                self.color = obs_vector(self.dataset, self.group_by) if self.group_by else None
+            if self.view.color == gene_vector(self.dataset, gene):
+                self.change_view(color=obs_vector(self.dataset, self.group_by) if self.group_by else None)
 
     # -- selecting --------------------------------------------------------------------------------------
-
-    # A step that finds no cells is no step. A stroke beside the cells is a slip of the hand: it must not cost a
-    # selection that may have taken many strokes, also where it was to replace it, nor may "0 cells" become a
-    # selection, before which every cell is one of the others and fades. Clearing has gestures of its own (Escape, a
-    # double click, Clear), and subtracting the last selected cell clears too: that is what was asked for.
 
     def select(self, operation: Operation, recipe: Recipe, mask: NDArray[np.bool_], *, where: str = "there") -> None:
         """Combine what was just drawn or clicked with the selection there is; say so where that changes nothing.
@@ -337,23 +333,11 @@ class Session(param.Parameterized):
         where
             For the sentence which says that these are none.
         """
-        before: Selection | None = self.selection
-        fresh = Selection.of(recipe, mask)
-        if not fresh.n:
-            self._stay(f"No cells {where}{'; the selection stays' if before is not None else ''}.")
-        elif before is None:
-            if operation == "subtract":
-                self._stay("Nothing is selected that could be taken away.")
-            else:
-                self._change(fresh)
+        found = step(self.selection, operation, recipe, mask, where)
+        if isinstance(found, str):
+            self.said = found
         else:
-            after = before.then(operation, recipe, mask)
-            if operation == "intersect" and not after.n:
-                self._stay(NONE_THERE)
-            elif operation != "replace" and after.n == before.n:  # then they are the same cells
-                self._stay(UNCHANGED[operation])
-            else:
-                self._change(after)
+            self._change(found)
 
     def invert(self, among: tuple[Recipe, NDArray[np.bool_]] | None = None) -> None:
         """Select all other cells, or all others among those of a recipe and its mask `(n_obs,)`, if there are any."""
@@ -365,7 +349,7 @@ class Session(param.Parameterized):
         if others.n:
             self._change(others)
         else:
-            self._stay(f"All{'' if among is None else ' shown'} cells are selected; there are no others.")
+            self.said = f"All{'' if among is None else ' shown'} cells are selected; there are no others."
 
     def clear(self) -> None:
         """Select nothing."""
@@ -375,34 +359,27 @@ class Session(param.Parameterized):
 
     def undo(self) -> None:
         """Go back to the selection before."""
-        if self._past:
-            self._future.append(self.selection)
-            self.selection = self._past.pop()
+        if self._history.can_undo:
+            self.selection = self._history.undo(self.selection)
 
     def redo(self) -> None:
         """Take back an undo."""
-        if self._future:
-            self._past.append(self.selection)
-            self.selection = self._future.pop()
+        if self._history.can_redo:
+            self.selection = self._history.redo(self.selection)
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a selection before."""
-        return bool(self._past)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether an undo can be taken back."""
-        return bool(self._future)
+        return self._history.can_redo
 
     def _change(self, selection: Selection | None) -> None:
-        self._past = [*self._past, self.selection][-MAX_HISTORY:]
-        self._future = []
+        self._history.leave(self.selection)
         self.selection = selection if selection is None or selection.n else None
-
-    def _stay(self, sentence: str) -> None:
-        """Leave the selection and its history as they are, and say why."""
-        self.said = sentence
 
     def _unsay(self, *_events: object) -> None:
         self.said = ""

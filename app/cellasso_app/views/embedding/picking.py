@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from cellasso.selection.recipe import Combined, Lasso, PolygonGate, WhereRecipe
 from cellasso_app.render import compiling
 from cellasso_app.render.legend import category_expression
-from cellasso_app.views.embedding.renderer import States, filter_of, shortened
+from cellasso_app.views.embedding.names import shortened
+from cellasso_app.views.embedding.states import States, filter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from cellasso_app.runtime.jobs import Turns
     from cellasso_app.state.axes import Axes
     from cellasso_app.state.session import Session
-    from cellasso_app.views.embedding.renderer import Filter
+    from cellasso_app.views.embedding.states import Filter
 
 
 class Picking:
