@@ -706,11 +706,11 @@ def test_the_page_shows_the_size_of_the_selection_in_both_places(explorer):
     mask = choose(explorer)
     assert explorer.app_bar.n_selected == explorer.selecting.panel.n_selected == mask.sum()
     assert explorer.app_bar.can_undo
-    explorer._on_message({"type": "undo"})
+    explorer.app_bar.receive({"type": "undo"})
     until(lambda: explorer.app_bar.n_selected is None)
     assert (explorer.app_bar.can_undo, explorer.app_bar.can_redo) == (False, True)
-    explorer._on_message({"type": "redo"})
-    explorer._on_message({"type": "clear"})  # in turn: after the redo, however fast it comes
+    explorer.app_bar.receive({"type": "redo"})
+    explorer.app_bar.receive({"type": "clear"})  # in turn: after the redo, however fast it comes
     until(lambda: explorer.session.can_undo and explorer.session.selection is None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_the_least_recently_used_goes_first(monkeypatch):
     for column in columns[:2]:
         kept.keep(column, numbers())  # 40 bytes
         kept.get(columns[0])
-    assert kept._kept.currsize >= coloring_cache.MAX_BYTES // 2
+    assert kept.n_bytes >= coloring_cache.MAX_BYTES // 2
     kept.keep(columns[2], numbers())
     assert [kept.get(column) is not None for column in columns] == [True, False, True]
     kept.keep(ColoringKey(Vector("obs", "large")), numbers(16 * N))
@@ -71,10 +72,10 @@ def test_the_sessions_of_a_file_share_them(plain):
     with cellasso.open(plain.path) as dataset, cellasso.open(plain.path) as other:
         assert kept_of(dataset) is kept_of(dataset)
         assert kept_of(dataset) is not kept_of(other)
-    n_known = len(coloring_cache._of)
+        both = [weakref.ref(kept_of(each)) for each in (dataset, other)]
     del dataset, other
     gc.collect()
-    assert len(coloring_cache._of) <= n_known - 2
+    assert [kept() for kept in both] == [None, None]  # with their file
 
 
 def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, monkeypatch):
@@ -118,7 +119,7 @@ def test_of_many_cells_the_columns_are_read_ahead_once_there_is_a_picture(datase
     shown = [ColoringKey(Vector("obs", page.session.view.color.name))]
     kinds = {"category", "boolean", "number"}
     expected = [ColoringKey(Vector("obs", name)) for name in dataset.obs if dataset.obs.kind(name) in kinds]
-    assert set(kept._kept) == set(expected if many else shown)
+    assert set(kept.keys) == set(expected if many else shown)
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -129,5 +130,5 @@ def test_reading_ahead_takes_categories_first_and_leaves_room_for_what_is_looked
     until(lambda: not page.views.active.bar.busy)
     until(lambda: not page.is_reading_ahead)
     kept = kept_of(dataset)
-    assert [key.vector.name for key in kept._kept] == ["ordered", "gaps"]  # 2 bytes each of 60 cells
-    assert kept._kept.currsize >= coloring_cache.MAX_BYTES // 2
+    assert [key.vector.name for key in kept.keys] == ["ordered", "gaps"]  # 2 bytes each of 60 cells
+    assert kept.n_bytes >= coloring_cache.MAX_BYTES // 2

@@ -706,7 +706,7 @@ def test_what_is_no_number_moves_nothing(dataset, screen, value):
         (view.bar, {"type": "drawing", "choice": {"size": value}}) if value is not None else (view.bar, {}),
     ):
         view.status.warning = ""
-        part._handle_msg(message)
+        part.receive(message)
         assert view.status.warning == NOT_UNDERSTOOD
     assert (view.plot.viewport, view.session.view.dims) == before
     assert view.session.selection is None

@@ -47,6 +47,17 @@ class KeptColors:
         self._guess: tuple[ColoringKey, Coloring] | None = None
         self._lock = threading.Lock()
 
+    @property
+    def keys(self) -> list[ColoringKey]:
+        """Whose colours are kept."""
+        with self._lock:
+            return list(self._kept)
+
+    @property
+    def n_bytes(self) -> int:
+        """What they take."""
+        return int(self._kept.currsize)
+
     def get(self, key: ColoringKey) -> Coloring | None:
         """Return the colours that are kept of a column, if they are."""
         with self._lock:
@@ -68,7 +79,7 @@ class KeptColors:
 
         It must not drive out what was looked at.
         """
-        if self._kept.currsize < MAX_BYTES // 2 and self.get(key) is None:
+        if self.n_bytes < MAX_BYTES // 2 and self.get(key) is None:
             found = self._read(dataset, key, progress)
             if found is not None:
                 with self._lock:

@@ -16,6 +16,7 @@ import panel as pn
 from bokeh.io import curdoc
 
 from cellasso.core.errors import Cancelled, CellassoError, FileChangedError
+from cellasso_app.runtime.one_message import unhold_as_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,7 +104,7 @@ def together(document: Document) -> Iterator[None]:
     try:
         yield
     finally:
-        document.unhold()
+        unhold_as_one(document)
 
 
 class Steps:

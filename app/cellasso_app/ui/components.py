@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bokeh.document import Document
+    from bokeh.model import Model
 
     from cellasso_app.ui.messages import Says
 
@@ -82,6 +83,7 @@ class Part(JSComponent):
         self._on_message = on_message
         self._on_refused = on_refused
         self._steps = Steps()
+        self._shown = frozenset(self.param) - frozenset(JSComponent.param)  # what is its own, not any part's
 
     @property
     def _linked_properties(self) -> tuple[str, ...]:
@@ -93,6 +95,10 @@ class Part(JSComponent):
         logger.warning("A browser tried to set %s of %s", ", ".join(map(str, events))[:200], type(self).__name__)
 
     def _handle_msg(self, data: Any) -> None:
+        self.receive(data)
+
+    def receive(self, data: Any) -> None:
+        """Take a message as it came from a browser: hand it on, or say why it is refused."""
         if self._on_message is None:
             return
         refused = problem(data, self.says)
@@ -106,6 +112,25 @@ class Part(JSComponent):
         changes = {event.name: event.new for event in events}
         properties: dict[str, Any] = self._process_param_change(changes)  # type: ignore[no-untyped-call] # nor has this
         return properties
+
+    def _update_model(  # noqa: PLR0917 - as Panel calls it
+        self,
+        events: dict[str, param.parameterized.Event],
+        changes: dict[str, Any],
+        root: Model,
+        model: Any,
+        doc: Document,
+        comm: Any,
+    ) -> None:
+        """Write changes of what the part shows into the model that is there, as plain data.
+
+        Panel looks besides for parts inside of this one and for echoes of what a browser has set, of which there are
+        neither: that took more than half of a change.
+        """
+        if changes.keys() <= self._shown:
+            model.data.update(**changes)
+        else:
+            super()._update_model(events, changes, root, model, doc, comm)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to this part in the browser."""
