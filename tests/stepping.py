@@ -7,7 +7,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from cellasso_app.runtime.jobs import Steps
+from cellasso_app.runtime.document_loop import DocumentLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,9 @@ _given: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
 def keep_to_this_thread(patch: pytest.MonkeyPatch) -> None:
     """Keep the steps that other threads give for `until`: a session, as on a server, is for one thread alone."""
-    own, take = threading.current_thread(), Steps.take
+    own, take = threading.current_thread(), DocumentLoop.take
 
-    def take_here(steps: Steps, step: Callable[[], None]) -> None:
+    def take_here(steps: DocumentLoop, step: Callable[[], None]) -> None:
         if threading.current_thread() is own:
             take(steps, step)
         else:
@@ -31,7 +31,7 @@ def keep_to_this_thread(patch: pytest.MonkeyPatch) -> None:
 
     while not _given.empty():  # what an earlier test did not wait for
         _given.get_nowait()
-    patch.setattr(Steps, "take", take_here)
+    patch.setattr(DocumentLoop, "take", take_here)
 
 
 def until(true: Callable[[], Any]) -> None:

@@ -32,7 +32,7 @@ LIBRARIES = ("cellasso", "anndata", "h5py", "numpy", "scipy", "deflate")
 
 
 def mask_of(kind: str, n_obs: int) -> NDArray[np.bool_]:
-    """Return which cells are exported: one in ten anywhere, or a tenth that lies together, as sorted files have it."""
+    """Return which cells are exported: one in ten anywhere, or a tenth that lies batched_updates, as sorted files have it."""
     if kind == "random":
         return np.random.default_rng(0).random(n_obs) < 0.1
     return (np.arange(n_obs) >= n_obs // 3) & (np.arange(n_obs) < n_obs // 3 + n_obs // 10)

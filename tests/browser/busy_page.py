@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import panel as pn
 from bokeh.io import curdoc
+from cellasso_app.panels.selection.component import SelectionPanel
+from cellasso_app.runtime.document_loop import DocumentLoop, batched_updates
 from panel.io.state import set_curdoc
 
-from cellasso_app.runtime.jobs import Steps, together
-from cellasso_app.ui.components import SelectionPanel
-
 DELAYS = 6
-"""Turns of the event loop between the two, at most."""
+"""SerialQueue of the event loop between the two, at most."""
 
 
 def page() -> pn.viewable.Viewable:
     """Return a panel that says to have written one cell more at each click on "Invert"."""
-    steps, document = Steps(), curdoc()
+    steps, document = DocumentLoop(), curdoc()
     n = 0
 
     async def begin() -> None:
         (connection,) = document.session_context.session._subscribed_connections
-        with await connection._socket.write_lock.acquire(), set_curdoc(document), together(document):
+        with await connection._socket.write_lock.acquire(), set_curdoc(document), batched_updates(document):
             panel.export = {"state": "running", "n": n, "fraction": 0.1}
 
     def end() -> None:

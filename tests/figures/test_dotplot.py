@@ -21,7 +21,7 @@ from cellasso.stats.group_summary import summarise_groups
 from cellasso_app.figures.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
 from cellasso_app.panels import genes
 from cellasso_app.panels.genes import GenesView, _axis_names, _summarise
-from cellasso_app.render.coloring_cache import kept_colors as kept_of
+from cellasso_app.render.coloring_cache import coloring_cache as kept_of
 from cellasso_app.state.session import Session
 from conftest import make_mdata, write
 from stepping import run_steps, until

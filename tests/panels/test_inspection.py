@@ -6,13 +6,13 @@ import json
 
 import h5py
 import pytest
+from cellasso_app.panels.inspection.component import Inspection
 
 import cellasso
 from cellasso.inspect.inspection import inspect
 from cellasso_app.page.explorer import Explorer
 from cellasso_app.panels import inspection
 from cellasso_app.panels.inspection import describe
-from cellasso_app.ui.components import Inspection
 from stepping import until
 
 

@@ -11,6 +11,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from cellasso_app.panels.selection.component import SelectionPanel
 
 import cellasso
 from cellasso.core.errors import ExportError
@@ -19,7 +20,6 @@ from cellasso.write import export as exporting
 from cellasso_app.page.explorer import Explorer
 from cellasso_app.panels import selection
 from cellasso_app.panels.selection import checked_name, free_name
-from cellasso_app.ui.components import SelectionPanel
 from cellasso_app.ui.messages import NOT_UNDERSTOOD
 from stepping import PATIENCE, until
 

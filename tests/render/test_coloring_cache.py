@@ -15,8 +15,8 @@ from cellasso_app.page import explorer
 from cellasso_app.page.explorer import Explorer
 from cellasso_app.render import coloring_cache
 from cellasso_app.render.cell_values import ColoringKey, read_cell_values
-from cellasso_app.render.coloring_cache import KeptColors
-from cellasso_app.render.coloring_cache import kept_colors as kept_of
+from cellasso_app.render.coloring_cache import ColoringCache
+from cellasso_app.render.coloring_cache import coloring_cache as kept_of
 from stepping import until
 
 N, MANY = 160, 10_000_000
@@ -31,7 +31,7 @@ def numbers(n: int = N) -> CellValues:
 
 
 def test_every_sixteenth_value_is_kept():
-    kept = KeptColors(MANY)
+    kept = ColoringCache(MANY)
     raw = numbers()
     sketch = kept.keep(ColoringKey(Vector("obs", "a")), raw)
     assert isinstance(sketch, Values)
@@ -47,7 +47,7 @@ def test_every_sixteenth_value_is_kept():
 
 
 def test_of_fewer_cells_all_are_kept():
-    kept, raw = KeptColors(N), numbers()
+    kept, raw = ColoringCache(N), numbers()
     found = kept.keep(ColoringKey(Vector("obs", "a")), raw)
     assert kept.get(ColoringKey(Vector("obs", "a"))) is found
     assert isinstance(found, Values)
@@ -56,7 +56,7 @@ def test_of_fewer_cells_all_are_kept():
 
 def test_the_least_recently_used_goes_first(monkeypatch):
     monkeypatch.setattr(coloring_cache, "MAX_BYTES", 100)
-    kept = KeptColors(MANY)
+    kept = ColoringCache(MANY)
     columns = [ColoringKey(Vector("obs", name)) for name in "abc"]
     for column in columns[:2]:
         kept.keep(column, numbers())  # 40 bytes
@@ -79,7 +79,7 @@ def test_the_sessions_of_a_file_share_them(plain):
 
 
 def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, monkeypatch):
-    kept, column = KeptColors(MANY), ColoringKey(Vector("obs", "float32"))
+    kept, column = ColoringCache(MANY), ColoringKey(Vector("obs", "float32"))
     read: list[str] = []
     read_obs = dataset.root.read_obs
     monkeypatch.setattr(dataset.root, "read_obs", lambda name: (read.append(name), read_obs(name))[1])
@@ -97,7 +97,7 @@ def test_what_is_read_ahead_is_read_once_and_what_cannot_be_is_left(dataset, mon
 @pytest.mark.parametrize("column", ["ordered", "gaps", "numbered", "bool", "maybe_bool", "text"])
 def test_a_sketch_of_categories_has_the_codes_of_its_cells(dataset, column):
     raw = read_cell_values(dataset, Vector("obs", column))
-    kept = KeptColors(MANY)
+    kept = ColoringCache(MANY)
     some, whole = kept.keep(ColoringKey(Vector("obs", column)), raw), raw.coloring
     assert kept.get(ColoringKey(Vector("obs", column))) is some
     assert isinstance(some, Categories)

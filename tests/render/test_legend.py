@@ -142,7 +142,7 @@ def test_the_row_of_folded_categories_cannot_be_selected(folded):
     assert all(row["selectable"] for row in rows)
     assert (other["label"], other["selectable"], other["code"]) == ("other", False, MAX_CATEGORIES - 1)
     assert missing["code"] == MISSING_CODE
-    assert shown["note"] == f"The {found.n_folded} smallest categories stand together as other."
+    assert shown["note"] == f"The {found.n_folded} smallest categories stand batched_updates as other."
     assert sum(row["count"] for row in shown["rows"]) == folded.n_obs
     assert "other" in [row["label"] for row in rows]  # a name that the file has too
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bokeh.document import Document
+from cellasso_app.runtime.pools import long_pool, pool
 
 from cellasso.core.errors import Cancelled, ElementError
 from cellasso_app.runtime import jobs
-from cellasso_app.runtime.jobs import UNEXPECTED, Lane, Turns, long_pool, pool
+from cellasso_app.runtime.jobs import UNEXPECTED, LatestJob, SerialQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 PATIENCE = 20  # seconds; only a failing test waits so long
 
 
-class Reports:
+class JobContext:
     """What a lane reported, in order."""
 
     def __init__(self) -> None:
@@ -34,8 +35,10 @@ class Reports:
             self.all.append((kind, value))
             self._changed.notify_all()
 
-    def lane(self) -> Lane:
-        return Lane(*(lambda value, kind=kind: self._add(kind, value) for kind in ("done", "failed", "progressed")))
+    def lane(self) -> LatestJob:
+        return LatestJob(
+            *(lambda value, kind=kind: self._add(kind, value) for kind in ("done", "failed", "progressed"))
+        )
 
     def wait_for(self, kind: str, value: Any) -> None:
         with self._changed:
@@ -64,18 +67,18 @@ class Gate:
 
 
 @pytest.fixture
-def reports() -> Reports:
-    return Reports()
+def reports() -> JobContext:
+    return JobContext()
 
 
-def start(lane: Lane) -> Gate:
+def start(lane: LatestJob) -> Gate:
     gate = Gate()
     lane.submit(gate)
     assert gate.started.wait(PATIENCE)
     return gate
 
 
-def settle(lane: Lane, reports: Reports) -> None:
+def settle(lane: LatestJob, reports: JobContext) -> None:
     """Wait until all that was submitted is through."""
     lane.submit(lambda _: "settled")
     reports.wait_for("done", "settled")
@@ -120,7 +123,7 @@ def test_jobs_run_off_the_callers_thread(reports):
 
 def test_a_lane_without_progress_still_cancels():
     done: list[str] = []
-    lane: Lane[str] = Lane(done.append, done.append)
+    lane: LatestJob[str] = LatestJob(done.append, done.append)
     gate = start(lane)
     lane.cancel()
     gate.open.set()
@@ -225,7 +228,7 @@ def test_a_lane_goes_on_after_a_result_that_could_not_be_shown(reports, caplog):
         shown.append(value)
         settled.set()
 
-    lane: Lane[str] = Lane(show, shown.append)
+    lane: LatestJob[str] = LatestJob(show, shown.append)
     gate = start(lane)
     lane.submit(lambda _: "bad")
     gate.open.set()
@@ -249,7 +252,7 @@ def test_a_report_may_submit_the_next_job():
         else:
             finished.set()
 
-    lane: Lane[int] = Lane(done, lambda _: None)
+    lane: LatestJob[int] = LatestJob(done, lambda _: None)
     lane.submit(lambda _: 0)
     assert finished.wait(PATIENCE)
     assert results == list(range(6))
@@ -310,7 +313,7 @@ def test_what_takes_long_does_not_hold_up_what_is_done_at_once(reports):
 
 
 def test_a_lane_that_finishes_reports_what_ran_and_then_the_newest(reports):
-    lane = Lane(lambda value: reports._add("done", value), lambda _: None, finishes=True)
+    lane = LatestJob(lambda value: reports._add("done", value), lambda _: None, finishes=True)
     gate = start(lane)
     for value in ("dropped", "newest"):
         lane.submit(lambda _, value=value: value)
@@ -357,7 +360,7 @@ def end(document) -> None:
 
 def test_when_the_browser_goes_away_its_lanes_are_cancelled_but_not_what_is_written(session, reports):
     lane = reports.lane()
-    writing = Lane(lambda value: reports._add("written", value), lambda _: None, outlives_session=True)
+    writing = LatestJob(lambda value: reports._add("written", value), lambda _: None, outlives_session=True)
     gate, file = start(lane), start(writing)
     ran: list[str] = []
     lane.submit(lambda _: ran.append("waiting"))
@@ -374,7 +377,7 @@ def test_when_the_browser_goes_away_its_lanes_are_cancelled_but_not_what_is_writ
 
 def test_when_the_browser_goes_away_its_turns_end(session):
     taken: list[str] = []
-    turns = Turns(taken.append)
+    turns = SerialQueue(taken.append)
     gate = Gate()
     turns.take(lambda progress: lambda: taken.append(gate(progress)))
     turns.take(lambda progress: gate(progress) and (lambda: taken.append("late")))
@@ -389,7 +392,7 @@ def test_when_the_browser_goes_away_its_turns_end(session):
 def test_every_turn_is_taken_in_its_order_also_after_one_that_fails():
     taken: list[object] = []
     finished = threading.Event()
-    turns = Turns(taken.append)
+    turns = SerialQueue(taken.append)
 
     def slow_then(value: object) -> Callable[[], None]:
         time.sleep(0.002 * (7 - int(value) % 7))
@@ -419,7 +422,7 @@ def test_when_the_process_is_to_end_nothing_goes_on(monkeypatch):
         finally:
             ended.set()
 
-    lane = Lane(lambda _: None, lambda _: None, outlives_session=True)
+    lane = LatestJob(lambda _: None, lambda _: None, outlives_session=True)
     lane.submit(endless, long=True)
     assert started.wait(30)
     jobs.stop()

@@ -10,9 +10,8 @@ from bokeh.document import Document
 from bokeh.models import Range1d
 from bokeh.protocol import Protocol
 from bokeh.server.session import ServerSession
+from cellasso_app.runtime.document_loop import batched_updates
 from tornado.ioloop import IOLoop
-
-from cellasso_app.runtime.jobs import together
 
 
 class Browser:
@@ -48,7 +47,7 @@ def served() -> Any:
 
 
 def test_all_changes_of_a_step_are_one_message(served):
-    with together(served.document):
+    with batched_updates(served.document):
         served.model.end = 5
         served.model.start = 2
         served.model.end = 7
@@ -57,7 +56,7 @@ def test_all_changes_of_a_step_are_one_message(served):
 
 
 def test_a_step_that_changes_nothing_sends_nothing_and_the_next_change_is_sent_as_ever(served):
-    with together(served.document):
+    with batched_updates(served.document):
         pass
     assert served.browsers[0].received == []
     served.model.end = 3
@@ -66,7 +65,7 @@ def test_a_step_that_changes_nothing_sends_nothing_and_the_next_change_is_sent_a
 
 def test_changes_are_sent_also_where_a_step_fails(served):
     def fail() -> None:
-        with together(served.document):
+        with batched_updates(served.document):
             served.model.end = 5
             raise LookupError
 
@@ -80,7 +79,7 @@ def test_changes_are_sent_also_where_a_step_fails(served):
 def test_a_browser_does_not_hear_of_what_it_changed_itself(served):
     teller, other = served.browsers
     served.session._current_patch_connection = teller
-    with together(served.document):
+    with batched_updates(served.document):
         served.model.set_from_json("end", 9, setter=served.session)
         served.model.start = 1
     assert teller.received == [[("start", 1)]]
@@ -89,7 +88,7 @@ def test_a_browser_does_not_hear_of_what_it_changed_itself(served):
 
 def test_a_callback_that_a_step_adds_is_the_sessions(served):
     called = []
-    with together(served.document):
+    with batched_updates(served.document):
         callback = served.document.add_next_tick_callback(lambda: called.append(1))
     assert served.browsers[0].received == []
     served.document.remove_next_tick_callback(callback)  # it knows it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cellasso.core.errors import ElementError
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.runtime.priority import Urgency
 from stepping import PATIENCE, run_steps, until
 
@@ -26,8 +26,8 @@ class Work:
         self.urgency = Urgency()
         self.urgent, self.other, self.waiting = (self.lane() for _ in range(3))
 
-    def lane(self) -> Lane[Any]:
-        return Lane(self.done.append, self.done.append, urgency=self.urgency)
+    def lane(self) -> LatestJob[Any]:
+        return LatestJob(self.done.append, self.done.append, urgency=self.urgency)
 
 
 class Held:
@@ -74,7 +74,7 @@ def test_what_may_wait_begins_after_the_urgent_job_has_been_shown(work, result):
 
 def test_between_an_urgent_job_and_the_one_it_leads_to_nothing_begins(work):
     first, second = Held("read"), Held("drawn")
-    lead = Lane(lambda _: work.other.submit(second, priority="urgent"), work.done.append, urgency=work.urgency)
+    lead = LatestJob(lambda _: work.other.submit(second, priority="urgent"), work.done.append, urgency=work.urgency)
     lead.submit(first, priority="urgent")
     work.waiting.submit(lambda _: "waited", priority="when_idle")
     first.go.set()

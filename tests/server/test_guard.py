@@ -15,14 +15,14 @@ import pytest
 from bokeh.io.doc import _PATCHED_CURDOCS
 from bokeh.protocol import Protocol
 from bokeh.server.contexts import ApplicationContext
+from cellasso_app.panels.opening.component import Notice
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from cellasso_app.runtime.jobs import UNEXPECTED
 from cellasso_app.server import guard as guarding
 from cellasso_app.server import serve as serving
-from cellasso_app.server.guard import Door
-from cellasso_app.ui.components import Notice
+from cellasso_app.server.guard import AccessPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,14 +37,14 @@ REBOUND += ["::1", "[::1%25lo]", "[127.0.0.1]", "127.0.0.1:x"]
 
 
 @pytest.fixture
-def listening() -> Iterator[Callable[[Door], Server]]:
+def listening() -> Iterator[Callable[[AccessPolicy], Server]]:
     """A server behind a door, whose loop runs while the test asks for something."""
     interrupt = signal.getsignal(signal.SIGINT)
     made = asyncio.new_event_loop()
     asyncio.set_event_loop(made)
     started: list[Server] = []
 
-    def start(door: Door, build=lambda: Notice(text="the page")) -> Server:
+    def start(door: AccessPolicy, build=lambda: Notice(text="the page")) -> Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -108,23 +108,23 @@ def connect(server: Server, token: str, **headers: str) -> str:
     ["127.0.0.1", "127.0.0.1:9000", "localhost", "LOCALHOST:1", "localhost.", "[::1]", "[::1]:5006", "[0:0:0:0::1]"],
 )
 def test_this_machines_own_names_are_known_at_any_port(host):
-    assert Door.of("127.0.0.1").knows(host)
+    assert AccessPolicy.of("127.0.0.1").knows(host)
 
 
 @pytest.mark.parametrize("host", REBOUND)
 def test_other_names_are_not(host):
-    assert not Door.of("127.0.0.1").knows(host)
+    assert not AccessPolicy.of("127.0.0.1").knows(host)
 
 
 def test_the_address_and_allowed_names_are_known():
-    door = Door.of("192.0.2.7", ["Cells.Example.org", "[2001:db8::1]"])
+    door = AccessPolicy.of("192.0.2.7", ["Cells.Example.org", "[2001:db8::1]"])
     assert all(map(door.knows, ["192.0.2.7:5006", "cells.example.org", "[2001:DB8::1]:80", "localhost"]))
     assert not any(map(door.knows, ["192.0.2.8", "example.org", "x.cells.example.org"]))
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::"])
 def test_at_all_interfaces_any_address_is_known_and_no_foreign_name(address):
-    door = Door.of(address)
+    door = AccessPolicy.of(address)
     assert all(map(door.knows, ["192.0.2.8:5006", "[2001:db8::9]", "127.0.0.2", socket.gethostname()]))
     assert not any(map(door.knows, ["evil.example", ""]))
 
@@ -152,7 +152,7 @@ ADMITTED = [
 
 @pytest.mark.parametrize(("origin", "host", "admitted"), ADMITTED)
 def test_of_an_origin_scheme_host_and_port_are_compared(origin, host, admitted):
-    assert Door.of("127.0.0.1").takes(origin, "http", host) is admitted
+    assert AccessPolicy.of("127.0.0.1").takes(origin, "http", host) is admitted
 
 
 @pytest.mark.parametrize(
@@ -177,14 +177,14 @@ def test_of_an_origin_scheme_host_and_port_are_compared(origin, host, admitted):
     ],
 )
 def test_behind_a_proxy_pages_come_from_the_allowed_name(allowed, origin, host, admitted):
-    assert Door.of("127.0.0.1", [allowed]).takes(origin, "http", host) is admitted
+    assert AccessPolicy.of("127.0.0.1", [allowed]).takes(origin, "http", host) is admitted
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/ws", "/static/js/bokeh.min.js", "/autoload.js", "/metadata", "/favicon.ico", "/x"]
 )
 def test_a_request_under_a_foreign_name_is_refused_everywhere_in_one_sentence(listening, path):
-    answer = ask(listening(Door.of("127.0.0.1")), path, Host="evil.example:5006")
+    answer = ask(listening(AccessPolicy.of("127.0.0.1")), path, Host="evil.example:5006")
     assert answer.code == 403
     assert answer.body.decode() == (
         "This server is not called 'evil.example:5006'. If it should be, start it with --allow-host and that name."
@@ -193,11 +193,11 @@ def test_a_request_under_a_foreign_name_is_refused_everywhere_in_one_sentence(li
 
 
 def test_an_allowed_name_is_let_in(listening):
-    assert ask(listening(Door.of("127.0.0.1", ["cells.example.org"])), Host="cells.example.org").code == 200
+    assert ask(listening(AccessPolicy.of("127.0.0.1", ["cells.example.org"])), Host="cells.example.org").code == 200
 
 
 def test_a_websocket_is_opened_from_the_page_itself_alone(listening):
-    server = listening(Door.of("127.0.0.1"))
+    server = listening(AccessPolicy.of("127.0.0.1"))
     here = f"127.0.0.1:{server.port}"
     for headers, expected in (
         ({"Origin": f"http://{here}"}, "ACK"),
@@ -215,14 +215,14 @@ def test_a_websocket_is_opened_from_the_page_itself_alone(listening):
 def test_a_session_that_the_server_did_not_begin_is_refused(listening):
     from bokeh.util.token import generate_jwt_token, generate_session_id
 
-    server = listening(Door.of("127.0.0.1"))
+    server = listening(AccessPolicy.of("127.0.0.1"))
     forged = generate_jwt_token(generate_session_id(signed=False), signed=False)
     assert connect(server, forged, Origin=f"http://127.0.0.1:{server.port}") == "403"
 
 
 @pytest.mark.parametrize("token", ["x", "x.y", "e30", "e30.e30", "." * 40, "eyJzZXNzaW9uX2lkIjoxfQ"])
 def test_what_is_no_session_is_refused_before_the_websocket_is_opened(listening, caplog, token):
-    server = listening(Door.of("127.0.0.1"))
+    server = listening(AccessPolicy.of("127.0.0.1"))
     assert connect(server, token, Origin=f"http://127.0.0.1:{server.port}") == "403"
     assert not [record for record in caplog.records if record.exc_info]
 
@@ -231,7 +231,7 @@ def test_what_is_no_session_is_refused_before_the_websocket_is_opened(listening,
 
 
 def test_without_the_token_nothing_is_served(listening):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     for path in ("/", "/?token=", "/?token=wrong", "/static/js/bokeh.min.js", "/ws", f"/ws?token={TOKEN}"):
         answer = ask(server, path)
         assert answer.code == 403
@@ -245,7 +245,7 @@ def cookie_of(server: Server) -> str:
 
 
 def test_the_token_in_the_address_becomes_a_cookie_and_leaves_the_address(listening):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     answer = ask(server, f"/?file=a%20b.h5ad&token={TOKEN}")
     assert (answer.code, answer.headers["Location"]) == (302, "/?file=a+b.h5ad")
     assert TOKEN not in str(list(answer.headers.get_all()))
@@ -260,7 +260,7 @@ def test_the_token_in_the_address_becomes_a_cookie_and_leaves_the_address(listen
 
 
 def test_a_browser_is_sent_on_by_a_page_so_that_it_shows_the_strict_cookie(listening):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     answer = ask(server, f"/?file=a&token={TOKEN}", Accept="text/html,*/*;q=0.8")
     assert (answer.code, answer.headers["Refresh"]) == (200, "0; url=/?file=a")
     assert "SameSite=Strict" in answer.headers["Set-Cookie"]
@@ -269,21 +269,21 @@ def test_a_browser_is_sent_on_by_a_page_so_that_it_shows_the_strict_cookie(liste
 
 @pytest.mark.parametrize("shown", [TOKEN, "wrong"])
 def test_the_whole_address_opened_once_more_leaves_the_address_too(listening, shown):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     answer = ask(server, f"/?%74oken={shown}&file=a", Cookie=cookie_of(server))
     assert (answer.code, answer.headers["Location"]) == (302, "/?file=a")
 
 
 @pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example/", "///evil.example", "//evil.example/%2f.."])
 def test_nobody_is_sent_to_another_machine(listening, path):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     there = ask(server, f"{path}?token={TOKEN}").headers["Location"]
     assert re.match(r"/[^/\\]", there)
 
 
 def test_the_cookie_is_of_one_server(listening):
     """Cookies know no ports: another server on this machine, even one of the same token, is shown it, too."""
-    one, other = (listening(Door.of("127.0.0.1", token=TOKEN)) for _ in range(2))
+    one, other = (listening(AccessPolicy.of("127.0.0.1", token=TOKEN)) for _ in range(2))
     name, _, value = cookie_of(one).partition("=")
     assert TOKEN not in value
     assert value != cookie_of(other).partition("=")[2]
@@ -293,7 +293,10 @@ def test_the_cookie_is_of_one_server(listening):
 
 
 def test_another_token_asks_again_and_old_cookies_do_not_stand_in_its_way(listening):
-    old, new = listening(Door.of("127.0.0.1", token="an-older-token")), listening(Door.of("127.0.0.1", token=TOKEN))
+    old, new = (
+        listening(AccessPolicy.of("127.0.0.1", token="an-older-token")),
+        listening(AccessPolicy.of("127.0.0.1", token=TOKEN)),
+    )
     kept = ask(old, "/?token=an-older-token").headers["Set-Cookie"].partition(";")[0].partition("=")[2]
     stale = f"cellasso-{new.port}={kept}"
     assert ask(new, Cookie=stale).code == 403
@@ -306,7 +309,7 @@ def test_neither_token_nor_cookie_is_where_scripts_or_logs_have_it(listening, ca
     from bokeh.util.token import get_token_payload
 
     caplog.set_level("DEBUG")
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     cookie = cookie_of(server)
     for path in (f"/?token={TOKEN}", f"/nothing?token={TOKEN}", f"/ws?token={TOKEN}", f"/?file=a&%74oken={TOKEN}x"):
         ask(server, path, Cookie="other=1")
@@ -335,7 +338,7 @@ def pauses(monkeypatch) -> list[float]:
 
 
 def test_a_wrong_token_waits_for_its_answer_and_a_right_one_does_not(listening, pauses):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     for path in ("/", f"/?token={TOKEN}"):
         ask(server, path)
     ask(server, Cookie=cookie_of(server))
@@ -346,7 +349,7 @@ def test_a_wrong_token_waits_for_its_answer_and_a_right_one_does_not(listening, 
 
 
 def test_many_wrong_tokens_are_turned_away_at_once_while_the_owner_gets_in(listening, monkeypatch):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     monkeypatch.setattr(guarding, "MAX_WAITING", 2)
     opened = asyncio.Event()
 
@@ -377,13 +380,13 @@ def test_many_wrong_tokens_are_turned_away_at_once_while_the_owner_gets_in(liste
 
 
 def test_without_a_token_everybody_is_let_in(listening):
-    server = listening(Door.of("127.0.0.1"))
+    server = listening(AccessPolicy.of("127.0.0.1"))
     assert ask(server).code == 200
     assert ask(server, "/?token=any").headers["Location"] == "/"
 
 
 def test_a_foreign_name_is_refused_with_the_token_too(listening):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     assert ask(server, f"/?token={TOKEN}", Host="evil.example").code == 403
 
 
@@ -395,7 +398,7 @@ FROM_ELSEWHERE = [("same-site", "empty"), ("same-site", "script"), ("cross-site"
 @pytest.mark.parametrize(("site", "destination"), FROM_ELSEWHERE)
 def test_what_another_page_includes_costs_nothing(listening, site, destination):
     """The cookie is shown with it where only the port is another one."""
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     about = {"Cookie": cookie_of(server), "Sec-Fetch-Site": site, "Sec-Fetch-Dest": destination}
     for path in ("/", "/static/js/bokeh.min.js", f"/?token={TOKEN}"):
         answer = ask(server, path, **about)
@@ -408,13 +411,13 @@ def test_what_another_page_includes_costs_nothing(listening, site, destination):
     ("site", "destination"), [("cross-site", "document"), ("none", "document"), ("same-origin", "empty"), ("", "")]
 )
 def test_a_link_that_is_followed_is_let_in(listening, site, destination):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     about = {"Cookie": cookie_of(server), "Sec-Fetch-Site": site, "Sec-Fetch-Dest": destination}
     assert ask(server, **about).code == 200
 
 
 def test_refusals_do_not_fill_the_log(listening, caplog):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     for number in range(guarding.MAX_LOGGED + 10):
         ask(server, f"/{number}/{'x' * 10_000}", Host="evil.example" if number % 2 else "127.0.0.1")
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -433,7 +436,7 @@ def test_refusals_do_not_fill_the_log(listening, caplog):
     ("path", "code"), [("/", 200), ("/nothing", 404), ("/static/../../x", 403), ("/autoload.js", 403)]
 )
 def test_every_answer_forbids_scripts_in_attributes_and_what_other_pages_could_do_with_it(listening, path, code):
-    answer = ask(listening(Door.of("127.0.0.1")), path, Origin="http://127.0.0.1:8000")
+    answer = ask(listening(AccessPolicy.of("127.0.0.1")), path, Origin="http://127.0.0.1:8000")
     assert answer.code == code
     policy = answer.headers["Content-Security-Policy"]
     assert "script-src-attr 'none'" in policy
@@ -454,7 +457,7 @@ def test_every_answer_forbids_scripts_in_attributes_and_what_other_pages_could_d
     ],
 )
 def test_what_hands_a_session_to_other_pages_is_closed_to_those_who_are_let_in_too(listening, path):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     for about in ({}, {"Origin": "http://127.0.0.1:8000"}):
         answer = ask(server, path, Cookie=cookie_of(server), **about)
         assert (answer.code, answer.body.decode()) == (403, guarding.SENTENCES[403])
@@ -464,14 +467,14 @@ def test_what_hands_a_session_to_other_pages_is_closed_to_those_who_are_let_in_t
 
 @pytest.mark.parametrize("path", ["/", "/autoload.js", "/ws", "/x"])
 def test_nobody_is_told_that_other_pages_may_ask(listening, path):
-    answer = ask(listening(Door.of("127.0.0.1")), path, method="OPTIONS", Origin="http://evil.example")
+    answer = ask(listening(AccessPolicy.of("127.0.0.1")), path, method="OPTIONS", Origin="http://evil.example")
     assert answer.code == 405
     assert not [name for name in answer.headers if name.startswith("Access-Control")]
     assert "evil" not in answer.body.decode() + str(list(answer.headers.get_all()))
 
 
 def test_a_browser_is_refused_on_a_page_on_which_names_are_text(listening):
-    server = listening(Door.of("127.0.0.1", token=TOKEN))
+    server = listening(AccessPolicy.of("127.0.0.1", token=TOKEN))
     answer = ask(server, "/", Accept="text/html", Host="evil&lt;b&gt;")
     assert answer.code == 403
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -494,14 +497,14 @@ def test_a_failing_request_tells_nothing_of_the_server(listening, monkeypatch, c
         raise RuntimeError("/home/secret/path")
 
     monkeypatch.setattr(ApplicationContext, "create_session_if_needed", fail)
-    answer = ask(listening(Door.of("127.0.0.1")))
+    answer = ask(listening(AccessPolicy.of("127.0.0.1")))
     assert answer.code == 500
     assert answer.body.decode() == "Something went wrong here; the server's log says what."
     assert "/home/secret/path" in caplog.text
 
 
 def test_a_failing_message_tells_nothing_of_the_server(listening, caplog):
-    server = listening(Door.of("127.0.0.1"))
+    server = listening(AccessPolicy.of("127.0.0.1"))
     token = page_token(ask(server))
 
     async def answered() -> list[str]:

@@ -18,14 +18,14 @@ from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.document import Document
 from bokeh.io.doc import _PATCHED_CURDOCS
 from bokeh.models import Plot
+from cellasso_app.ui.component import Component
 from panel.models.esm import ReactiveESM
 from tornado.httpclient import AsyncHTTPClient
 
 from cellasso_app.server import incoming
 from cellasso_app.server import serve as serving
-from cellasso_app.server.guard import MAX_LOGGED, Door
+from cellasso_app.server.guard import MAX_LOGGED, AccessPolicy
 from cellasso_app.server.incoming import Incoming, Refused, Unreadable
-from cellasso_app.ui.components import Part
 from cellasso_app.ui.theme import INKS
 from served import write_h5ad
 from wire import Wire, changed, event, page_token, told, written
@@ -93,7 +93,7 @@ def page(folder: Path) -> Iterator[tuple[Server, str]]:
         port = probe.getsockname()[1]
     catalogue = serving.Catalogue([folder / "cells.h5ad"], index=False)
     server = serving._listen(
-        lambda: serving.page(catalogue, folder / "exports"), "127.0.0.1", [port], Door.of("127.0.0.1")
+        lambda: serving.page(catalogue, folder / "exports"), "127.0.0.1", [port], AccessPolicy.of("127.0.0.1")
     )
     server.start()
 

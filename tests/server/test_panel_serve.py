@@ -26,7 +26,7 @@ from panel.io.state import set_curdoc
 from tornado.httpclient import HTTPClientError
 
 from cellasso_app.server import panel_serve
-from cellasso_app.server.guard import SENTENCES, Door, Keeper
+from cellasso_app.server.guard import SENTENCES, AccessPolicy, Keeper
 from conftest import make_adata, write
 from served import ROOT, Address, served
 from wire import Wire, changed, page_token
@@ -220,7 +220,7 @@ def test_a_websocket_that_comes_before_any_page_is_checked_before_anything_is_bu
     """As where several processes serve: the page came from another one."""
     address = f"127.0.0.1:{free_port()}"
     port = int(address.partition(":")[2])
-    shown = f"cellasso-{port}={Keeper(Door.of('127.0.0.1', token='chosen-token'), port).cookie}"
+    shown = f"cellasso-{port}={Keeper(AccessPolicy.of('127.0.0.1', token='chosen-token'), port).cookie}"
     arguments = ["--port", str(port), "--args", str(folder / "cells.h5ad"), "--token", "chosen-token"]
     for headers, is_built in (
         ({}, False),

@@ -25,6 +25,7 @@ import panel as pn
 import pytest
 from bokeh.core.json_encoder import serialize_json
 from bokeh.events import DocumentReady
+from cellasso_app.panels.opening.component import Notice, Opening
 from panel.models.esm import ReactiveESM
 from tornado.httpclient import AsyncHTTPClient
 
@@ -32,10 +33,9 @@ import cellasso
 from cellasso.core.errors import CellassoError, FileError, NotFoundError
 from cellasso.store.hdf5.handle import Handle
 from cellasso_app.server import serve as serving
-from cellasso_app.server.guard import Door
+from cellasso_app.server.guard import AccessPolicy
 from cellasso_app.server.serve import Catalogue, ServeError, page, serve
-from cellasso_app.state.session import Session, survey
-from cellasso_app.ui.components import Notice, Opening
+from cellasso_app.state.session import Session, prefetch_metadata
 from conftest import make_adata, write
 from served import ROOT
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from bokeh.document import Document
     from bokeh.server.server import Server
 
-LOCAL = Door.of("127.0.0.1")
+LOCAL = AccessPolicy.of("127.0.0.1")
 PATIENCE = 30  # seconds; only a failing test waits so long
 
 
@@ -306,7 +306,7 @@ def running(tmp_path, loop) -> Iterator[Callable[[list[Path]], Server]]:
     """The server of some files, in this process; its loop runs while a test asks for something."""
     started: list[Server] = []
 
-    def start(paths: list[Path], door: Door = LOCAL) -> Server:
+    def start(paths: list[Path], door: AccessPolicy = LOCAL) -> Server:
         catalogue = Catalogue(paths)
         server = serving._listen(lambda: page(catalogue, tmp_path), "127.0.0.1", [free_port()], door)
         started.append(server)
@@ -455,7 +455,7 @@ def test_the_event_loop_reads_nothing_of_a_file(multimodal, running, monkeypatch
 
 def test_kinds_of_columns_are_looked_up_once_for_all_sessions(multimodal, monkeypatch):
     with cellasso.open(multimodal.path) as dataset:
-        survey(dataset)
+        prefetch_metadata(dataset)
         n_read = dataset.handle.bytes_read
         monkeypatch.setattr(Handle, "check", lambda _: pytest.fail("the file was asked again"))
         for _ in range(3):

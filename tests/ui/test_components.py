@@ -12,10 +12,13 @@ from pathlib import Path
 import param
 import pytest
 from bokeh.document import Document
+from cellasso_app.panels.app_bar.component import AppBar
+from cellasso_app.panels.opening.component import Notice
+from cellasso_app.ui.component import PAGE_STYLE, STATIC, Component
+from cellasso_app.views.embedding.component import StatusLine
 from panel.custom import JSComponent
 
 from cellasso_app.ui import components
-from cellasso_app.ui.components import PAGE_STYLE, STATIC, AppBar, Notice, Part, StatusLine
 from cellasso_app.ui.messages import NOT_UNDERSTOOD
 
 PARTS = sorted(Part.__subclasses__(), key=lambda part: part.__name__)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from cellasso_app.panels.genes.component import GenesPanel
+from cellasso_app.panels.selection.component import SelectionPanel
+from cellasso_app.views.embedding.component import CellsLayer, PlotBar
 
-from cellasso_app.ui.components import CellsLayer, GenesPanel, PlotBar, SelectionPanel
 from cellasso_app.ui.messages import MAX_TEXT, NOT_UNDERSTOOD, Flag, Items, Number, OneOf, Text, Whole, problem
 
 KINDS = [

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bokeh.palettes import Viridis256
+from cellasso_app.views.embedding.component import CellsLayer
 
 import cellasso
 from cellasso.color.palettes import rgb
@@ -22,7 +23,6 @@ from cellasso.selection.recipe import WhereRecipe, dump, load
 from cellasso_app.render import coloring_cache
 from cellasso_app.render.legend import legend
 from cellasso_app.state.session import Session
-from cellasso_app.ui.components import CellsLayer
 from cellasso_app.ui.messages import NOT_UNDERSTOOD
 from cellasso_app.views.embedding import loaded as loading
 from cellasso_app.views.embedding.view import EmbeddingView

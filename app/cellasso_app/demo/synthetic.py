@@ -26,7 +26,7 @@ MEAN_COUNTS = 112
 """Transcripts a cell: about 100 of the genes are then seen in it."""
 
 QUANTILES = 1 << 16
-"""Steps of a type's distribution over genes, so that two random bytes draw a gene."""
+"""DocumentLoop of a type's distribution over genes, so that two random bytes draw a gene."""
 
 CELL_TYPES: dict[str, dict[str, tuple[str, ...]]] = {
     "T": {

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 
 from cellasso_app.page.view_grid import Views
+from cellasso_app.panels.app_bar.component import AppBar
 from cellasso_app.panels.genes import GenesView
 from cellasso_app.panels.inspection import describe
+from cellasso_app.panels.inspection.component import Inspection
+from cellasso_app.panels.problems.component import Problems
 from cellasso_app.panels.selection import SelectionView
-from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
-from cellasso_app.runtime.jobs import Lane, when_live
+from cellasso_app.render.coloring_cache import READ_AHEAD, coloring_cache
+from cellasso_app.runtime.document_loop import when_live
+from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.state.session import Session
-from cellasso_app.ui.components import AppBar, Inspection, Problems
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +33,7 @@ def _side(side: str) -> dict[str, Any]:
         "width": f"var(--{side})",
         "flex": "none",
         "visibility": f"var(--{side}-visibility)",
-        "overflow": "hidden auto",  # in a low window the panels at a side are scrolled together
+        "overflow": "hidden auto",  # in a low window the panels at a side are scrolled batched_updates
         "scrollbar-width": "thin",
         f"border-{inner}": "1px solid var(--line)",
         "background": "var(--panel)",
@@ -71,10 +74,10 @@ class Explorer(pn.viewable.Viewer):
         )
         self.problems = Problems(sizing_mode="stretch_width", margin=0, visible=False)
         self.inspection = Inspection(on_message=self._on_message, height=0, margin=0)
-        self._inspecting: Lane[dict[str, Any]] = Lane(
+        self._inspecting: LatestJob[dict[str, Any]] = LatestJob(
             self._show_report, lambda error: self._show_report({"error": error})
         )
-        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None, urgency=session.urgency)
+        self._reading_ahead: LatestJob[None] = LatestJob(lambda _: None, lambda _: None, urgency=session.urgency)
         if dataset.n_obs >= READ_AHEAD:
             when_live(self._read_ahead)
         session.param.watch(self._refresh, ["selection", "modality"])
@@ -127,7 +130,7 @@ class Explorer(pn.viewable.Viewer):
         kinds = ("category", "boolean", "number")  # these are read fast, the first ones fastest
         named = [(kinds.index(c["kind"]), c["name"]) for c in session.columns() if c["kind"] in kinds]
         keys = [session.obs_key(name) for _, name in sorted(named, key=lambda each: each[0])]
-        kept = kept_colors(session.dataset)
+        kept = coloring_cache(session.dataset)
 
         def job(progress: Progress) -> None:
             for key in keys:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import panel as pn
 
-from cellasso_app.ui.components import CellsPanel
+from cellasso_app.panels.cells.component import CellsPanel
 from cellasso_app.views.embedding.view import EmbeddingView
 
 if TYPE_CHECKING:

@@ -15,12 +15,14 @@ from cellasso.core.errors import CellassoError
 from cellasso.model.vector import Vector
 from cellasso.stats.group_summary import GroupSummary, count_groups
 from cellasso_app.figures.dotplot import Dotplot, color_limits, largest_dot
+from cellasso_app.panels.genes.component import GenesPanel
+from cellasso_app.panels.plots.component import DotplotKey, PlotsBar
 from cellasso_app.render.cell_values import gene_vector, obs_vector, page_name, read_cell_values
-from cellasso_app.render.coloring_cache import READ_AHEAD, kept_colors
-from cellasso_app.runtime.jobs import Lane, when_live
+from cellasso_app.render.coloring_cache import READ_AHEAD, coloring_cache
+from cellasso_app.runtime.document_loop import when_live
+from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.state.gene_list import find_genes, not_found
 from cellasso_app.state.session import MAX_GENES
-from cellasso_app.ui.components import DotplotKey, GenesPanel, PlotsBar
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -75,11 +77,13 @@ class GenesView:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: LRUCache[tuple[Vector, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
-        self._searching: Lane[dict[str, Any]] = Lane(self._suggest, self._fail_gene)
-        self._reading_ahead: Lane[None] = Lane(lambda _: None, lambda _: None)
-        self._preparing: Lane[None] = Lane(lambda _: None, lambda _: None, urgency=session.urgency)
-        self._checking: Lane[_Found] = Lane(self._take, self._fail_gene)
-        self._summing: Lane[_Summed] = Lane(self._show, self._fail, self._show_progress, urgency=session.urgency)
+        self._searching: LatestJob[dict[str, Any]] = LatestJob(self._suggest, self._fail_gene)
+        self._reading_ahead: LatestJob[None] = LatestJob(lambda _: None, lambda _: None)
+        self._preparing: LatestJob[None] = LatestJob(lambda _: None, lambda _: None, urgency=session.urgency)
+        self._checking: LatestJob[_Found] = LatestJob(self._take, self._fail_gene)
+        self._summing: LatestJob[_Summed] = LatestJob(
+            self._show, self._fail, self._show_progress, urgency=session.urgency
+        )
         self.panel = GenesPanel(
             on_message=self._on_message, on_refused=self._fail_gene, sizing_mode="stretch_width", margin=0
         )
@@ -212,7 +216,7 @@ class GenesView:
 
         def job(progress: Progress) -> None:
             if not session.needs_scan(key.vector):
-                kept_colors(dataset).guess(dataset, key, progress=progress)
+                coloring_cache(dataset).guess(dataset, key, progress=progress)
 
         self._reading_ahead.submit(job)  # while the user still looks at what is suggested
 

@@ -10,9 +10,9 @@ from cellasso.core.errors import ExportError
 from cellasso.stats.group_summary import count_groups
 from cellasso.write.export import Exported
 from cellasso.write.table import write_table
+from cellasso_app.panels.selection.component import SelectionPanel
 from cellasso_app.render.cell_values import obs_vector, read_cell_values
-from cellasso_app.runtime.jobs import Lane
-from cellasso_app.ui.components import SelectionPanel
+from cellasso_app.runtime.jobs import LatestJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,11 +64,13 @@ class SelectionView:
         self._suffixes = [session.dataset.format, *_tables()]
         self._suffix: str = session.dataset.format
         self._state: dict[str, Any] = {"state": "idle"}
-        self._breakdown: Lane[list[dict[str, Any]]] = Lane(self._show_rows, self._fail, urgency=session.urgency)
-        self._exporting: Lane[Exported] = Lane(
+        self._breakdown: LatestJob[list[dict[str, Any]]] = LatestJob(
+            self._show_rows, self._fail, urgency=session.urgency
+        )
+        self._exporting: LatestJob[Exported] = LatestJob(
             self._show_exported, self._fail_export, self._show_progress, outlives_session=True
         )
-        self._downloading: Lane[dict[str, Any]] = Lane(self._show_piece, self._fail_export)
+        self._downloading: LatestJob[dict[str, Any]] = LatestJob(self._show_piece, self._fail_export)
         self.panel = SelectionPanel(
             on_message=self._on_message,
             on_refused=self._complain,

@@ -32,7 +32,7 @@ READ_AHEAD = 200_000
 """From so many cells on columns are read before they are asked for: that saves what is felt."""
 
 
-class KeptColors:
+class ColoringCache:
     """The colours that are kept of one file, for many threads; the least recently used go first.
 
     Attributes
@@ -106,15 +106,15 @@ class KeptColors:
             self._kept[key] = found
 
 
-_of: WeakKeyDictionary[Dataset, KeptColors] = WeakKeyDictionary()
+_of: WeakKeyDictionary[Dataset, ColoringCache] = WeakKeyDictionary()
 _making = threading.Lock()
 
 
-def kept_colors(dataset: Dataset) -> KeptColors:
+def coloring_cache(dataset: Dataset) -> ColoringCache:
     """Return what is kept of a file, which all its sessions share."""
     with _making:
         if dataset not in _of:
-            _of[dataset] = KeptColors(dataset.n_obs)
+            _of[dataset] = ColoringCache(dataset.n_obs)
         return _of[dataset]
 
 

@@ -37,7 +37,11 @@ def legend(coloring: Coloring | None) -> dict[str, Any] | None:
                     "selectable": True,
                 }
             )
-        note = f"The {coloring.n_folded:,} smallest categories stand together as other." if coloring.n_folded else ""
+        note = (
+            f"The {coloring.n_folded:,} smallest categories stand batched_updates as other."
+            if coloring.n_folded
+            else ""
+        )
         return {"rows": rows, "note": note, "numbers": coloring.integer}
     if isinstance(coloring, Values):
         finite = coloring.values[np.isfinite(coloring.values)]

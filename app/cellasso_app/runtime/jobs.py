@@ -86,11 +86,11 @@ def when_live(callback: Callable[[], None]) -> None:
     if curdoc().session_context is None:
         callback()
     else:
-        pn.state.onload(partial(Steps().take, callback))
+        pn.state.onload(partial(DocumentLoop().take, callback))
 
 
 @contextmanager
-def together(document: Document) -> Iterator[None]:
+def batched_updates(document: Document) -> Iterator[None]:
     """Send the browser what a document changes by in here when it is left, as one, by Bokeh's own way.
 
     Panel writes each change to the socket at once, or, when Bokeh is writing, later; of those for later the last
@@ -107,7 +107,7 @@ def together(document: Document) -> Iterator[None]:
         unhold_as_one(document)
 
 
-class Steps:
+class DocumentLoop:
     """Runs steps of a session on its event loop, in the order they are given, document locked; from any thread.
 
     Must be made inside a session. Without one (a notebook's or a test's document) a step runs at once.
@@ -129,7 +129,7 @@ class Steps:
             self.document.add_next_tick_callback(partial(self._run, step))
 
     def _run(self, step: Callable[[], None]) -> None:
-        with together(self.document):
+        with batched_updates(self.document):
             step()
 
 
@@ -146,7 +146,7 @@ class _Ends:
     """Ends with its session: the browser went away, nobody waits for what it still had to do."""
 
     def __init__(self) -> None:
-        self._steps = Steps()
+        self._steps = DocumentLoop()
         document = self._steps.document
         if document.session_context is not None:
             document.on_session_destroyed(self._end)
@@ -155,7 +155,7 @@ class _Ends:
         raise NotImplementedError
 
 
-class Turns(_Ends):
+class SerialQueue(_Ends):
     """Runs every step it is given, one after the other: of what a hand does nothing may be dropped or overtaken.
 
     Must be made inside a session, and ends with it. A step is prepared off the event loop; what that returns
@@ -216,7 +216,7 @@ class Turns(_Ends):
             self._waiting.clear()
 
 
-class Reports(Generic[Result]):
+class JobContext(Generic[Result]):
     """What a job tells while it runs: `reports(fraction)`, and `reports.show(result)` before its last word.
 
     Both raise `Cancelled` once the job is no longer wanted.
@@ -234,13 +234,13 @@ class Reports(Generic[Result]):
 class _Given(NamedTuple):
     """A job that a lane was given, where it runs, its token if it is urgent, and whether it waits for urgent ones."""
 
-    job: Callable[[Reports[Any]], Any]
+    job: Callable[[JobContext[Any]], Any]
     executor: Executor
     token: object | None
     waits: bool
 
 
-class Lane(_Ends, Generic[Result]):
+class LatestJob(_Ends, Generic[Result]):
     """Runs the newest of the jobs it is given: an older one still waiting is dropped, one that runs is cancelled.
 
     Must be made inside a session, and given work once the session is live; what it reports arrives
@@ -294,7 +294,7 @@ class Lane(_Ends, Generic[Result]):
             return self._running or self._waiting is not None
 
     def submit(
-        self, job: Callable[[Reports[Result]], Result], *, long: bool = False, priority: Priority = "normal"
+        self, job: Callable[[JobContext[Result]], Result], *, long: bool = False, priority: Priority = "normal"
     ) -> None:
         """Run `job(progress)` in a pool; its `progress` raises `Cancelled` once it is no longer wanted.
 
@@ -369,10 +369,10 @@ class Lane(_Ends, Generic[Result]):
             self._running = False
             self._take_up()
 
-    def _run_one(self, job: Callable[[Reports[Result]], Result], number: int) -> None:
+    def _run_one(self, job: Callable[[JobContext[Result]], Result], number: int) -> None:
         self._told = time.monotonic()  # what takes less than that has no progress to tell
         try:
-            result = job(Reports(partial(self._progress, number), partial(self._show, number)))
+            result = job(JobContext(partial(self._progress, number), partial(self._show, number)))
         except Cancelled:
             return
         except CellassoError as error:

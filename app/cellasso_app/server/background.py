@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from cellasso.core.errors import Cancelled, CellassoError
-from cellasso_app.runtime.jobs import is_stopping
+from cellasso_app.runtime.pools import is_stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

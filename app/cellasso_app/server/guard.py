@@ -127,7 +127,7 @@ class Host(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Door:
+class AccessPolicy:
     """Who is let in.
 
     Attributes
@@ -151,7 +151,9 @@ class Door:
     option: str = "--allow-host"
 
     @classmethod
-    def of(cls, address: str, allowed: Iterable[str] = (), token: str = "", option: str = "--allow-host") -> Door:
+    def of(
+        cls, address: str, allowed: Iterable[str] = (), token: str = "", option: str = "--allow-host"
+    ) -> AccessPolicy:
         """Return the door of a server that listens at an address, and is also called by `allowed` names."""
         own = Host.of(_bracketed(address))
         hosts = {*LOOPBACK, *([own.name] if own is not None else [])}
@@ -220,7 +222,7 @@ class Keeper:
         At which the server listens. The cookie is bound to it: that of a server with the same token is another one.
     """
 
-    def __init__(self, door: Door, port: int) -> None:
+    def __init__(self, door: AccessPolicy, port: int) -> None:
         self.door = door
         self._token = door.token.encode()
         salt = f"cellasso cookie of port {port}".encode()
@@ -404,7 +406,7 @@ class _Nothing(ErrorHandler):
     """What stands where there is no page."""
 
 
-def guard(server: BaseServer, door: Door, *, pages: Collection[ApplicationContext] | None = None) -> Keeper:
+def guard(server: BaseServer, door: AccessPolicy, *, pages: Collection[ApplicationContext] | None = None) -> Keeper:
     """Let nobody pass to a server's handlers but through a door; return who keeps it.
 
     Parameters

@@ -21,15 +21,15 @@ from bokeh.server.server import BaseServer
 from bokeh.settings import settings
 
 from cellasso.core.errors import CellassoError
+from cellasso_app.panels.opening.component import Notice
 from cellasso_app.render import compiling
-from cellasso_app.runtime.jobs import stop as stop_work
+from cellasso_app.runtime.pools import stop as stop_work
 from cellasso_app.server.entrance import Entrance
-from cellasso_app.server.guard import Door, Keeper, guard, let_in, port_of, take_token
+from cellasso_app.server.guard import AccessPolicy, Keeper, guard, let_in, port_of, take_token
 from cellasso_app.server.index_option import add_index_options, index_option
 from cellasso_app.server.serve import STRETCHED, Catalogue, page_or_notice, reached, warm_up
 from cellasso_app.server.shared_token import shared_token
 from cellasso_app.server.token import add_token_options, token_option
-from cellasso_app.ui.components import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,9 @@ def _keeper_of(page: ApplicationContext | None, chosen: str | None) -> Keeper:
     atexit.register(entrance.close)
     origins = {*application.websocket_origins, *(settings.allowed_ws_origin() or ())}
     # Bokeh writes port 80 where none was given, whatever the scheme
-    door = Door.of(address, {origin.removesuffix(":80") for origin in origins}, token, "--allow-websocket-origin")
+    door = AccessPolicy.of(
+        address, {origin.removesuffix(":80") for origin in origins}, token, "--allow-websocket-origin"
+    )
     keeper = _keepers[server] = guard(server, door, pages={page})
     page.application.add(_End())
     print(*said, sep="\n", end="\n" if said else "", flush=True)

@@ -20,15 +20,18 @@ from panel.io.server import get_server
 
 import cellasso
 from cellasso.core.errors import CellassoError, FileChangedError, NotFoundError
+from cellasso_app.panels.opening.component import Notice, Opening
 from cellasso_app.render import compiling
-from cellasso_app.runtime.jobs import UNEXPECTED, Lane, pool, when_live
-from cellasso_app.runtime.jobs import stop as stop_work
+from cellasso_app.runtime.document_loop import when_live
+from cellasso_app.runtime.jobs import UNEXPECTED, LatestJob
+from cellasso_app.runtime.pools import pool
+from cellasso_app.runtime.pools import stop as stop_work
 from cellasso_app.server.background import index_in_background
 from cellasso_app.server.entrance import Entrance
-from cellasso_app.server.guard import Door, guard, is_unspecified, port_of
+from cellasso_app.server.guard import AccessPolicy, guard, is_unspecified, port_of
 from cellasso_app.server.token import new_token
-from cellasso_app.state.session import survey
-from cellasso_app.ui.components import PAGE_STYLE, Notice, Opening
+from cellasso_app.state.session import prefetch_metadata
+from cellasso_app.ui.component import PAGE_STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,14 +160,14 @@ def page(catalogue: Catalogue, export_dir: Path) -> pn.viewable.Viewable:
         explorer = Explorer(dataset, export_dir=export_dir, files=catalogue.names, file=name)
         frame[:] = [explorer]
         _set_title(f"{dataset.file_path.name} · {dataset.n_obs:,} cells · cellasso")
-        trying = Lane(explorer.tell_of, lambda _: None)
+        trying = LatestJob(explorer.tell_of, lambda _: None)
         trying.submit(lambda _: catalogue.problems())
 
     def say(sentence: str) -> None:
         others = [name for name in catalogue.names if name != asked]
         frame[:] = [Notice(text=sentence, files=others if asked else [], **STRETCHED)]
 
-    opening = Lane(fill, say)
+    opening = LatestJob(fill, say)
     when_live(lambda: opening.submit(lambda _: opened.result()))
     return frame
 
@@ -186,7 +189,7 @@ def _open(catalogue: Catalogue, name: str | None) -> tuple[str, Dataset]:
     import cellasso_app.page.explorer  # noqa: F401, PLC0415 - takes a second, here beside the event loop
 
     name, dataset = catalogue.find(name)
-    survey(dataset)
+    prefetch_metadata(dataset)
     return name, dataset
 
 
@@ -235,7 +238,7 @@ def serve(
         return page_or_notice(catalogue, export_dir)
 
     shown = new_token() if token is None else token
-    door = Door.of(address, allow_hosts, shown)
+    door = AccessPolicy.of(address, allow_hosts, shown)
     server = _listen(build, address, [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 100), door)
     entrance = Entrance(reached(address), port_of(server), shown, is_chosen=token is not None)
     try:
@@ -314,7 +317,9 @@ def _unique(path: Path, paths: Sequence[Path]) -> bool:
     return sum(other.name == path.name for other in paths) == 1
 
 
-def _listen(build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int], door: Door) -> Server:
+def _listen(
+    build: Callable[[], pn.viewable.Viewable], address: str, ports: Iterable[int], door: AccessPolicy
+) -> Server:
     """Return a server behind a door that has taken the first port that is free."""
     problem = ""
     for port in ports:

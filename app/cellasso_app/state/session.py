@@ -46,7 +46,7 @@ PREFERRED_COLUMNS = ("cell_type", "celltype", "annotation", "bulk_labels", "clus
 """What names cells, best first: people's words before the numbers of a clustering."""
 
 
-def survey(dataset: Dataset) -> None:
+def prefetch_metadata(dataset: Dataset) -> None:
     """Look up, off the event loop, all that a `Session` lists of a file: kinds of columns, matrices, embeddings.
 
     The dataset keeps it, for all sessions.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import param
 from panel.custom import JSComponent
 
-from cellasso_app.runtime.jobs import Steps
+from cellasso_app.runtime.jobs import DocumentLoop
 from cellasso_app.ui.messages import Flag, Items, Number, OneOf, Text, Whole, problem
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Part(JSComponent):
         super().__init__(**params)  # type: ignore[no-untyped-call] # Panel's has no types
         self._on_message = on_message
         self._on_refused = on_refused
-        self._steps = Steps()
+        self._steps = DocumentLoop()
         self._shown = frozenset(self.param) - frozenset(JSComponent.param)  # what is its own, not any part's
 
     @property

@@ -11,8 +11,8 @@ from cellasso_app.views.embedding.loaded import n_cells
 from cellasso_app.views.embedding.status import NO_EMBEDDING, picture_status
 
 if TYPE_CHECKING:
+    from cellasso_app.panels.cells.component import CellsPanel
     from cellasso_app.state.session import Session
-    from cellasso_app.ui.components import CellsPanel
     from cellasso_app.views.embedding.layout import Parts
     from cellasso_app.views.embedding.loaded import Asked, Loaded
     from cellasso_app.views.embedding.loader import Loader

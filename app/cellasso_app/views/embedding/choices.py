@@ -139,7 +139,7 @@ class Choices:
 
             return take
 
-        self._picking.turns.take(prepare)
+        self._picking.queue.take(prepare)
 
     def _choose_color(self, message: Message) -> None:
         session = self._session

@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 
 from cellasso.points.point_index import Viewport
 from cellasso.raster.draw import Canvas
-from cellasso_app.runtime.jobs import together
+from cellasso_app.runtime.document_loop import batched_updates
 from cellasso_app.ui.theme import FONT, INKS
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class EmbeddingPlot:
         """Keep the size the browser reports (Bokeh refuses to read it before) and the unit's aspect."""
         self._size[name] = int(new or 0)
         if min(self._size.values()) >= 2:
-            with together(curdoc()):
+            with batched_updates(curdoc()):
                 if self._fits:
                     self.fit()
                 else:

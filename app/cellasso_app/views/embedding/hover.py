@@ -10,7 +10,7 @@ import pandas as pd
 from cellasso.color.coloring import Categories, Values
 from cellasso_app.render.hover_columns import hover_columns
 from cellasso_app.render.legend import missing_label
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.runtime.jobs import LatestJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ class Hover:
     ) -> None:
         self._session = session
         self._renderer = renderer
-        self._answering: Lane[dict[str, Any]] = Lane(send, on_failed)
+        self._answering: LatestJob[dict[str, Any]] = LatestJob(send, on_failed)
 
     def point(self, x: float, y: float, reach: tuple[float, float], number: int) -> None:
         """Tell of the cell nearest to a place in data units, if one that is seen is within reach of it.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import panel as pn
 
-from cellasso_app.ui.components import CellsLayer, PlotBar, StatusLine
+from cellasso_app.views.embedding.component import CellsLayer, PlotBar, StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from cellasso.core.errors import Cancelled, CellassoError
 from cellasso.points.point_index import SAMPLE_STEP
 from cellasso.raster.draw import Cells
 from cellasso_app.render.cell_values import page_name, read_cell_values
-from cellasso_app.render.coloring_cache import SAMPLED_FROM, kept_colors
+from cellasso_app.render.coloring_cache import SAMPLED_FROM, coloring_cache
 from cellasso_app.render.labels import medians
 from cellasso_app.render.legend import legend
 from cellasso_app.runtime.jobs import sentence_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cellasso.dataset import Dataset
     from cellasso.points.point_index import Plane
     from cellasso_app.render.cell_values import ColoringKey
-    from cellasso_app.runtime.jobs import Reports
+    from cellasso_app.runtime.jobs import JobContext
     from cellasso_app.state.axes import Axes
 
 
@@ -80,7 +80,7 @@ class Loaded:
     read: float = 1.0
     complete: bool = True
     middles: NDArray[np.float32] | None = None
-    rest: Callable[[Reports[Loaded]], Loaded] | None = None
+    rest: Callable[[JobContext[Loaded]], Loaded] | None = None
 
     @property
     def is_coarse(self) -> bool:
@@ -104,7 +104,7 @@ class Loaded:
         return type(self.cells.coloring) if self.cells.coloring is not None else None
 
 
-def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, reports: Reports[Loaded]) -> Loaded:
+def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, reports: JobContext[Loaded]) -> Loaded:
     """Read axes and colours, unless they are there; of many cells return what the first picture shows.
 
     That of very many cells is coarse. Shows of a scan what is known before its end.
@@ -116,7 +116,7 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     """
     if plane is None:
         plane = make_plane(dataset, asked.axes, progress=reports)
-    colors = kept_colors(dataset)
+    colors = coloring_cache(dataset)
     if colors.step > 1 and len(plane) >= SAMPLED_FROM:
         return _sample(dataset, asked, scale, plane, reports)
     kept = colors.get(asked.color) if asked.color is not None and colors.step == 1 else None
@@ -128,12 +128,12 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     return _color_all(asked, scale, plane, read, reports)
 
 
-def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: Reports[Loaded]) -> Loaded:
+def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: JobContext[Loaded]) -> Loaded:
     """Show a sample, at once if its colours are kept."""
-    colors = kept_colors(dataset)
+    colors = coloring_cache(dataset)
     kept = colors.get(asked.color) if asked.color is not None else None
 
-    def read_rest(later: Reports[Loaded]) -> Loaded:
+    def read_rest(later: JobContext[Loaded]) -> Loaded:
         return _color_all(asked, scale, plane, _read(dataset, asked, scale, plane, later, preview=False), later)
 
     rest, problem = read_rest, ""
@@ -157,7 +157,7 @@ class _Read(NamedTuple):
 
 
 def _read(
-    dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: Reports[Loaded], *, preview: bool = True
+    dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: JobContext[Loaded], *, preview: bool = True
 ) -> _Read:
     """Read what colours the cells; show what a scan has found so far, unless a picture of all is there."""
     if asked.color is None:
@@ -183,7 +183,7 @@ def _read(
         return _Read(None, sentence_of(error), previewed)
 
 
-def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: Reports[Loaded]) -> Loaded:
+def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: JobContext[Loaded]) -> Loaded:
     """Give all cells their colours."""
     reports(1.0)  # whether it is still wanted
     coloring = read.values.coloring if read.values is not None else None
@@ -191,7 +191,7 @@ def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: R
     return _all(asked, plane, Cells(plane, coloring, scale), read.problem, reports)
 
 
-def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Reports[Loaded]) -> Loaded:
+def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
     """Show all cells; what else is told of many is counted after that."""
     if len(plane) < LEGEND_LATER:
         return _count_all(asked, plane, cells, problem, reports)
@@ -204,7 +204,7 @@ def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Report
     return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)
 
 
-def _count_all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: Reports[Loaded]) -> Loaded:
+def _count_all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
     coloring, middles = cells.coloring, None
     if isinstance(coloring, Categories):
         middles = medians(plane.xy, cells.codes, len(coloring.labels))

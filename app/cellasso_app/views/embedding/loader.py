@@ -10,15 +10,15 @@ import param
 from cellasso.color.coloring import Values
 from cellasso.color.palettes import Scale
 from cellasso_app.render.cell_values import page_name, without_matrix
-from cellasso_app.render.coloring_cache import kept_colors
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.render.coloring_cache import coloring_cache
+from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.state.axes import Axes
 from cellasso_app.views.embedding.loaded import Asked, Loaded, load, rescaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cellasso_app.runtime.jobs import Reports
+    from cellasso_app.runtime.jobs import JobContext
     from cellasso_app.state.session import Session
     from cellasso_app.state.view_state import ViewState
 
@@ -58,8 +58,8 @@ class Loader:
         self._on_loaded = on_loaded
         self._under_way: Asked | None = None  # what is being read
         self.on_progress: Callable[[float], None] = lambda _: None
-        self._reading: Lane[Loaded] = Lane(self._show, on_failed, self._tell, urgency=session.urgency)
-        self._finishing: Lane[Loaded] = Lane(self._show, on_failed, self._tell, urgency=session.urgency)
+        self._reading: LatestJob[Loaded] = LatestJob(self._show, on_failed, self._tell, urgency=session.urgency)
+        self._finishing: LatestJob[Loaded] = LatestJob(self._show, on_failed, self._tell, urgency=session.urgency)
         self.shown: Loaded | None = None
         self.complete: Loaded | None = None
 
@@ -167,11 +167,11 @@ class Loader:
         dataset, scale, shown = self._session.dataset, self.scale, self.shown
         plane = shown.plane if shown is not None and shown.asked.axes == asked.axes else None
 
-        def job(reports: Reports[Loaded]) -> Loaded:
+        def job(reports: JobContext[Loaded]) -> Loaded:
             return load(dataset, asked, scale, plane, reports)
 
         read = [*(asked.axes.pair or ())]
-        if asked.color is not None and kept_colors(dataset).get(asked.color) is None:
+        if asked.color is not None and coloring_cache(dataset).get(asked.color) is None:
             read.append(asked.color.vector)
         self._under_way = asked
         # before what was to follow is dropped: what may wait for a picture must find no gap between the two

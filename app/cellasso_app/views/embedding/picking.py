@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.points.point_index import Plane
     from cellasso.selection.recipe import Operation, Recipe
-    from cellasso_app.runtime.jobs import Turns
+    from cellasso_app.runtime.jobs import SerialQueue
     from cellasso_app.state.axes import Axes
     from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.states import Filter
@@ -36,10 +36,10 @@ class Picking:
         Where a step waits for those before it: nothing that a hand does is dropped or overtaken.
     """
 
-    def __init__(self, session: Session, turns: Turns) -> None:
+    def __init__(self, session: Session, queue: SerialQueue) -> None:
         self._session = session
         self._states = States(session.dataset)  # by all columns, also the one that colours the cells
-        self.turns = turns
+        self.queue = queue
 
     def inside(self, plane: Plane, axes: Axes, polygon: list[tuple[float, float]], operation: Operation) -> None:
         """Select the cells inside a polygon over some axes."""
@@ -58,7 +58,7 @@ class Picking:
             found, seen = self._within(visible, recipe, mask, progress)
             return partial(session.select, operation, found, seen)
 
-        self.turns.take(prepare)
+        self.queue.take(prepare)
 
     def category(self, coloring: Categories, label: str, operation: Operation) -> None:
         """Select the cells of a row of a legend."""
@@ -71,7 +71,7 @@ class Picking:
             found, seen = self._within(visible, recipe, recipe.mask(dataset), progress)
             return partial(session.select, operation, found, seen, where=f"of {shortened(label)} are shown")
 
-        self.turns.take(prepare)
+        self.queue.take(prepare)
 
     def invert(self) -> None:
         """Select all other cells that are seen."""
@@ -81,11 +81,11 @@ class Picking:
             shown, seen = self._states.visible(visible, progress=progress)
             return partial(session.invert, None if shown is None or seen is None else (seen, shown))
 
-        self.turns.take(prepare)
+        self.queue.take(prepare)
 
     def in_turn(self, step: Callable[[], None]) -> None:
         """Run a step of selecting (clear, undo, …) after the strokes and clicks before it."""
-        self.turns.take(lambda _: step)
+        self.queue.take(lambda _: step)
 
     def _within(
         self, visible: Filter, recipe: Recipe, mask: NDArray[np.bool_], progress: Progress

@@ -14,7 +14,7 @@ from cellasso.color.palettes import color_table
 from cellasso.raster.draw import Dots, Style, draw
 from cellasso_app.render import compiling
 from cellasso_app.render.legend import codes_of
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.views.embedding.names import name_categories
 from cellasso_app.views.embedding.states import States, filter_of
 
@@ -97,8 +97,8 @@ class Renderer:
         self._pixel_ratio: float | None = None  # until the browser is ready
         self._n_sent = 0
         self._states = States(session.dataset)
-        self._drawing: Lane[Drawn] = Lane(self._show, on_failed, finishes=True, urgency=session.urgency)
-        self._naming: Lane[None] = Lane(lambda _: self.draw(), on_failed)
+        self._drawing: LatestJob[Drawn] = LatestJob(self._show, on_failed, finishes=True, urgency=session.urgency)
+        self._naming: LatestJob[None] = LatestJob(lambda _: self.draw(), on_failed)
         self.drawn: Drawn | None = None
 
     @property
@@ -257,4 +257,4 @@ def pack(drawn: Picture | Dots) -> dict[str, Any]:
             "mixed": mixed,
         }
     together = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
-    return {**about, "bytes": bytes(deflate.zlib_compress(together, LEVEL))}
+    return {**about, "bytes": bytes(deflate.zlib_compress(batched_updates, LEVEL))}

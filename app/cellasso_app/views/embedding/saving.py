@@ -8,7 +8,7 @@ from cellasso.color.coloring import MISSING_CODE, Categories, Values
 from cellasso.raster.draw import Canvas, Dots, draw
 from cellasso_app.figures.sheet import ColorBar, Design, Label, Legend, Row, render
 from cellasso_app.render.legend import missing_label
-from cellasso_app.runtime.jobs import Lane
+from cellasso_app.runtime.jobs import LatestJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.raster.draw import Style
     from cellasso_app.state.session import Session
-    from cellasso_app.ui.components import PlotBar
+    from cellasso_app.views.embedding.component import PlotBar
     from cellasso_app.views.embedding.figure import EmbeddingPlot
     from cellasso_app.views.embedding.loaded import Loaded
     from cellasso_app.views.embedding.renderer import Renderer
@@ -66,7 +66,7 @@ class FigureSaver:
         self._bar = bar
         self._send = send
         self._on_refused = on_refused
-        self._saving: Lane[dict[str, Any]] = Lane(self._hand_over, on_failed)
+        self._saving: LatestJob[dict[str, Any]] = LatestJob(self._hand_over, on_failed)
 
     def save(self, file_format: Literal["png", "svg"], dpi: int) -> None:
         """Begin to make a file, if there is a picture; say why where none can be made now."""

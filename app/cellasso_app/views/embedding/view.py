@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cellasso_app.runtime.jobs import Turns, when_live
-from cellasso_app.ui.components import CellsPanel
+from cellasso_app.panels.cells.component import CellsPanel
+from cellasso_app.runtime.document_loop import when_live
+from cellasso_app.runtime.jobs import SerialQueue
 from cellasso_app.views.embedding.captions import Captions
 from cellasso_app.views.embedding.choices import Choices
 from cellasso_app.views.embedding.figure import EmbeddingPlot
@@ -58,7 +59,7 @@ class EmbeddingView:
         self.has_begun = not number
         self._on_arrange = on_arrange
         self._followed = session.views[number].shown  # what is read of its choices, or being read
-        self.picking = picking or Picking(session, Turns(self.say))
+        self.picking = picking or Picking(session, SerialQueue(self.say))
         self.plot = EmbeddingPlot(f"view{number}", dark=session.dark, on_view=self._set_view)
         self.layer, self.bar, self.status, self.layout = parts = lay_out(self.plot, number, self.receive, self.say)
         self.status.text = awaited(session.dataset.n_obs)
