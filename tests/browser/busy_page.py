@@ -10,7 +10,7 @@ from cellasso_app.panels.selection.component import SelectionPanel
 from cellasso_app.runtime.document_loop import DocumentLoop, batched_updates
 
 DELAYS = 6
-"""SerialQueue of the event loop between the two, at most."""
+"""Turns of the event loop between the two, at most."""
 
 
 def page() -> pn.viewable.Viewable:

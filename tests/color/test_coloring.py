@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import colorcet
 import numpy as np
@@ -10,10 +11,14 @@ import pandas as pd
 import pytest
 
 import cellasso
-from cellasso.color.coloring import MAX_CATEGORIES, MISSING_COLOR, Categories, Raw, Values, palette
+from cellasso.color.coloring import MAX_CATEGORIES, MISSING_COLOR, Categories, CellValues, Values, palette
 from cellasso.core.errors import ElementError, NotFoundError
-from cellasso_app.render.columns import color_by_obs, read_feature, read_obs
+from cellasso_app.render.cell_values import obs_vector, read_cell_values
+from coloring_of import color_by_obs, read_gene
 from conftest import make_adata, write
+
+if TYPE_CHECKING:
+    from cellasso.model.vector import Vector
 
 
 @dataclass
@@ -23,17 +28,26 @@ class OneColumn:
     values: pd.Series
     colors: list[str] | None = None
 
-    def read_obs(self, column: str) -> pd.Series:
-        return self.values
+    obs = ()
+
+    @property
+    def cells(self) -> OneColumn:
+        return self
+
+    def read(self, vector: Vector, *, progress: object = None) -> pd.Series | np.ndarray:
+        return self.values if vector.kind == "obs" else self.values.to_numpy()
 
     def read_colors(self, column: str) -> list[str] | None:
         return self.colors
 
-    def read_features(self, names, layer, *, normalised, progress) -> list[np.ndarray]:
-        return [self.values.to_numpy()]
-
-    def owner(self, name: str) -> tuple[OneColumn, str]:
+    def owner(self, name: str, *, own: object = ()) -> tuple[OneColumn, str]:
         return self, name
+
+    def name_of(self, owner: OneColumn) -> str:
+        return ""
+
+    def __getitem__(self, modality: str) -> OneColumn:
+        return self
 
     def holds_counts(self, layer: str | None) -> bool:
         return False
@@ -284,7 +298,7 @@ def test_a_sample_is_coloured_as_its_cells_are_among_all(dataset):
     for column in dataset.obs:
         if dataset.obs.kind(column) == "other":
             continue
-        raw = read_obs(dataset, column)
+        raw = read_cell_values(dataset, obs_vector(dataset, column))
         sample, whole = raw.sampled(4), raw.coloring
         assert (sample.name, type(sample)) == (column, type(whole))
         if isinstance(sample, Values):
@@ -299,8 +313,8 @@ def test_a_sample_is_coloured_as_its_cells_are_among_all(dataset):
 def test_categories_that_few_cells_have_keep_their_places_in_a_sample():
     values = pd.Series(np.repeat([1, 2, 3], [1, 79, 80]))[::-1].reset_index(drop=True)  # the last cell alone has 1
     for raw in (
-        Raw("a", values, as_categories=True),
-        Raw("a", values.map(str), colors=["#ff0000", "#00ff00", "#0000ff"]),
+        CellValues("a", values, as_categories=True),
+        CellValues("a", values.map(str), colors=["#ff0000", "#00ff00", "#0000ff"]),
     ):
         sample, whole = raw.sampled(16), raw.coloring
         assert 0 not in sample.codes
@@ -319,15 +333,15 @@ def test_categories_that_are_booleans_are_known_as_such():
 
 def test_a_feature_is_coloured_exactly_and_says_its_matrix(dataset, plain):
     told: list[float] = []
-    found = read_feature(dataset, "g5", None, progress=told.append).coloring
+    found = read_gene(dataset, "g5", None, progress=told.append).coloring
     np.testing.assert_array_equal(found.values, plain.oracle[:, "g5"].X.toarray().ravel())
     assert (found.name, found.source) == ("g5", "X, as stored")
-    layer = read_feature(dataset, "g5", "counts", progress=told.append).coloring
+    layer = read_gene(dataset, "g5", "counts", progress=told.append).coloring
     np.testing.assert_array_equal(layer.values, plain.oracle[:, "g5"].layers["counts"].toarray().ravel())
     assert layer.source == "counts, raw counts"
     assert layer.values.dtype == np.float32
     counts = plain.oracle.layers["counts"].toarray()
-    normalised = read_feature(dataset, "g5", "counts", normalised=True, progress=told.append).coloring
+    normalised = read_gene(dataset, "g5", "counts", normalised=True, progress=told.append).coloring
     expected = np.log1p(1e4 * counts[:, 5] / np.maximum(counts.sum(axis=1), 1))
     np.testing.assert_allclose(normalised.values, expected, rtol=1e-6)
     assert normalised.source == "counts, log1p of counts per 10,000"
@@ -336,20 +350,20 @@ def test_a_feature_is_coloured_exactly_and_says_its_matrix(dataset, plain):
 
 def test_coloring_leaves_the_cached_column_as_it_is(dataset):
     before = dataset.read_feature("g5").copy()
-    read_feature(dataset, "g5", None, progress=lambda _: None).coloring.values[:] = -1
+    read_gene(dataset, "g5", None, progress=lambda _: None).coloring.values[:] = -1
     np.testing.assert_array_equal(dataset.read_feature("g5"), before)
 
 
 def test_a_matrix_without_numbers_is_refused_by_name():
     with pytest.raises(ElementError, match=r"CD4 holds object, which cannot be shown"):
-        read_feature(OneColumn(pd.Series(["a"], dtype=object)), "CD4", None, progress=lambda _: None)
+        read_gene(OneColumn(pd.Series(["a"], dtype=object)), "CD4", None, progress=lambda _: None)
 
 
 def test_an_unknown_column_or_feature_is_named(dataset):
     with pytest.raises(NotFoundError, match="no_such"):
         color_by_obs(dataset, "no_such")
     with pytest.raises(NotFoundError, match="no_such"):
-        read_feature(dataset, "no_such", None, progress=lambda _: None)
+        read_gene(dataset, "no_such", None, progress=lambda _: None)
 
 
 @pytest.mark.parametrize(

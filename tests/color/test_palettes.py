@@ -22,7 +22,7 @@ from cellasso.color.palettes import (
     rgb,
 )
 from cellasso.raster import aggregate
-from cellasso_app.render.columns import color_by_obs
+from coloring_of import color_by_obs
 
 ENDS = [(0.0, 1.0), (-3.0, 5.0), (2.0, 2000.0), (-1e6, -1e3), (0.0, 1e-6), (1e9, 1e9 + 64)]
 
@@ -51,7 +51,11 @@ def categories(n: int) -> Categories:
 @pytest.mark.parametrize("clip", CLIPS)
 def test_colours_end_at_the_chosen_percentile(clip):
     class OneColumn:
-        def read_obs(self, _name):
+        @property
+        def cells(self):
+            return self
+
+        def read(self, _vector):
             import pandas as pd
 
             return pd.Series(np.r_[np.zeros(500), np.random.default_rng(0).gamma(2, 1, 2000) + 0.1])

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 import cellasso
+from cellasso.model.vector import Vector
 from cellasso_app.panels.genes import controller as genes
 from cellasso_app.panels.genes.controller import GenesView
 from cellasso_app.render.coloring_cache import coloring_cache as cache_of
-from cellasso_app.render.columns import ColorBy
 from cellasso_app.state.session import Session
 from conftest import write
-from stepping import until
+from stepping import run_steps, until
 
 
 @pytest.fixture
@@ -32,9 +32,11 @@ def test_of_very_many_cells_the_first_gene_suggested_is_read_before_it_is_chosen
         session, sent = Session(dataset), []
         view = GenesView(session)
         monkeypatch.setattr(view.panel, "_send_msg", sent.append)
-        column = session.resolve(ColorBy("gene", "alpha"))
+        column = session.resolve_color(Vector("gene", "alpha"))
         monkeypatch.setattr(session, "needs_scan", lambda _: not many)
-        view._on_message({"type": "search", "text": "alph", "number": 1})
+        view.panel.receive({"type": "search", "text": "alph", "number": 1})
         until(lambda: sent)
-        until(lambda: not view._reading_ahead._running)
+        if many:
+            until(lambda: cache_of(dataset).get(column) is not None)
+        run_steps()
         assert (cache_of(dataset).get(column) is not None) == many

@@ -90,7 +90,7 @@ def test_the_report_is_made_when_it_is_asked_for(dataset, tmp_path):
     explorer = Explorer(dataset, export_dir=tmp_path)
     assert isinstance(explorer.inspection, Inspection)
     assert explorer.inspection.report == {}
-    explorer._on_message({"type": "inspect"})
+    explorer.inspection.receive({"type": "inspect"})
     until(lambda: explorer.inspection.report)
     assert explorer.inspection.report["file"] == dataset.file_path.name
     until(lambda: not explorer.views.active.bar.busy)
@@ -101,6 +101,6 @@ def test_an_inspection_that_fails_is_a_sentence(dataset, tmp_path, monkeypatch):
     explorer = Explorer(dataset, export_dir=tmp_path)
     until(lambda: not explorer.views.active.bar.busy)
     dataset.close()
-    explorer._on_message({"type": "inspect"})
+    explorer.inspection.receive({"type": "inspect"})
     until(lambda: explorer.inspection.report)
     assert "was closed; open it again" in explorer.inspection.report["error"]

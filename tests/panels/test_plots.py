@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import anndata as ad
 import numpy as np
 import pandas as pd
+import panel as pn
 import pytest
 from bokeh.models import Scatter
 
 import cellasso
 from cellasso.color.palettes import COLOR_MAPS
+from cellasso.model.vector import Vector
 from cellasso.stats.group_summary import summarise_groups
 from cellasso_app.panels.plots.controller import PlotsView, _axis_names, _summarise
 from cellasso_app.panels.plots.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
-from cellasso_app.render.columns import Source
 from cellasso_app.state.session import Session
 from conftest import make_mdata, write
 from stepping import run_steps, until
@@ -96,7 +97,9 @@ def drawn(figure: figure) -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.mark.parametrize("genes", [GENES, GENES[::-1][:3], GENES[1:2]], ids=["all", "some", "one"])
 def test_dots_are_scanpys(adata, path, layer, genes):
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, genes, [Source(layer)] * len(genes), "kind", known={}, progress=lambda _: None)
+        summed = _summarise(
+            dataset, [Vector("gene", gene, layer=layer) for gene in genes], "kind", known={}, progress=lambda _: None
+        )
     color, size = scanpys(adata, genes, layer=layer)
     mean, fraction = drawn(dotplot(summed.summary, genes, summed.groups, dark=False))
     assert list(mean.columns) == list(color.columns) == list(genes)
@@ -110,7 +113,11 @@ def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
 
     with cellasso.open(path) as dataset:
         summed = _summarise(
-            dataset, GENES, [Source(None, normalised=True)] * len(GENES), "kind", known={}, progress=lambda _: None
+            dataset,
+            [Vector("gene", gene, normalised=True) for gene in GENES],
+            "kind",
+            known={},
+            progress=lambda _: None,
         )
     normalised = adata.copy()
     with warnings.catch_warnings():
@@ -125,7 +132,11 @@ def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
 def test_genes_of_different_matrices_come_from_their_own(adata, path):
     with cellasso.open(path) as dataset:
         summed = _summarise(
-            dataset, GENES[:3], [Source(None), Source("other"), Source(None)], "kind", known={}, progress=lambda _: None
+            dataset,
+            [Vector("gene", gene, layer=layer) for gene, layer in zip(GENES, [None, "other", None], strict=False)],
+            "kind",
+            known={},
+            progress=lambda _: None,
         )
     plain, other = scanpys(adata, GENES[:3])[0], scanpys(adata, GENES[:3], layer="other")[0]
     expected = np.stack([plain.iloc[:, 0], other.iloc[:, 1], plain.iloc[:, 2]], axis=1)
@@ -135,7 +146,9 @@ def test_genes_of_different_matrices_come_from_their_own(adata, path):
 def test_groups_beyond_what_fits_are_counted_and_their_cells_in_no_row(path, adata, monkeypatch):
     monkeypatch.setattr("cellasso_app.panels.plots.controller.MAX_GROUPS", 2)
     with cellasso.open(path) as dataset:
-        summed = _summarise(dataset, GENES[:2], [Source(None)] * 2, "kind", known={}, progress=lambda _: None)
+        summed = _summarise(
+            dataset, [Vector("gene", gene) for gene in GENES[:2]], "kind", known={}, progress=lambda _: None
+        )
     assert summed.groups == (HOSTILE, "T")
     assert summed.n_cut == 1
     np.testing.assert_allclose(summed.summary.mean, scanpys(adata, GENES[:2])[0].iloc[:2], rtol=1e-6)
@@ -263,6 +276,12 @@ def test_genes_of_one_symbol_are_told_apart_by_name(path):
     assert axis_names(path, genes) == ["zeta", "alpha", "OTHER"]
 
 
+def pane(view: PlotsView) -> pn.pane.Bokeh:
+    """Return what shows the dotplot."""
+    (found,) = pn.Column(*view.parts).select(pn.pane.Bokeh)
+    return found
+
+
 @pytest.mark.usefixtures("one_thread")
 def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata):
     with cellasso.open(path) as dataset:
@@ -271,13 +290,13 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
         view = PlotsView(session)
         session.add_gene("alpha")
         session.add_gene("mid")
-        until(lambda: not view.bar.busy and view._pane.visible)
-        mean, _ = drawn(view._dotplot.figure)
+        until(lambda: not view.bar.busy and pane(view).visible)
+        mean, _ = drawn(pane(view).object)
         np.testing.assert_allclose(mean, scanpys(adata, ["alpha", "mid"])[0], rtol=1e-6)
         assert view.key.visible
         session.remove_gene("alpha")
         session.remove_gene("mid")
-        assert not view._pane.visible
+        assert not pane(view).visible
         assert not view.key.visible
         assert view.bar.message
 
@@ -287,13 +306,13 @@ def test_dots_wait_for_the_picture_of_the_cells(path):
     with cellasso.open(path) as dataset:
         session = Session(dataset)
         view = PlotsView(session)
-        session.settled = False
+        picture = session.urgency.begin()  # is being drawn
         session.add_gene("alpha")
         session.group_by = "kind"
         time.sleep(0.3)
         run_steps()
         assert view.bar.busy
-        assert not view._pane.visible
-        session.settled = True
-        until(lambda: view._pane.visible)
+        assert not pane(view).visible
+        session.urgency.end(picture)
+        until(lambda: pane(view).visible)
         assert not view.bar.busy

@@ -17,7 +17,7 @@ from cellasso.core.errors import ExportError
 from cellasso.selection.recipe import Combined, WhereRecipe
 from cellasso.write import export as exporting
 from cellasso_app.page.explorer import Explorer
-from cellasso_app.panels.selection import controller as selection
+from cellasso_app.panels import selection
 from cellasso_app.panels.selection.component import SelectionPanel
 from cellasso_app.panels.selection.controller import checked_name, free_name
 from cellasso_app.ui.messages import NOT_UNDERSTOOD
@@ -518,7 +518,7 @@ def test_a_cancelled_table_leaves_nothing_behind(explorer, folder, monkeypatch):
         return read_features(*arguments, **options)
 
     explorer.session.add_gene("g1")
-    until(lambda: not explorer.views.active.bar.busy and not explorer.plots.bar.busy)
+    until(lambda: not explorer.views.active.bar.busy and not explorer.genes.bar.busy)
     monkeypatch.setattr(dataset, "read_features", slow)
     choose(explorer)
     say(explorer, "format", value="csv", name="x")
@@ -604,11 +604,11 @@ def test_what_is_refused_does_not_stand_in_for_an_export_that_runs(explorer, slo
     panel = explorer.selecting.panel
     say(explorer, "export", name="x")
     assert slow.started.wait(PATIENCE)
-    panel.receive({"type": "export", "name": 1})
+    panel._handle_msg({"type": "export", "name": 1})
     assert state(explorer)["state"] == "running"
     slow.end.set()
     assert finish(explorer)["message"] == "The disk is full."
-    panel.receive({"type": "export", "name": 1})
+    panel._handle_msg({"type": "export", "name": 1})
     assert state(explorer) == {"state": "failed", "message": NOT_UNDERSTOOD}
 
 
@@ -706,11 +706,11 @@ def test_the_page_shows_the_size_of_the_selection_in_both_places(explorer):
     mask = choose(explorer)
     assert explorer.app_bar.n_selected == explorer.selecting.panel.n_selected == mask.sum()
     assert explorer.app_bar.can_undo
-    explorer._on_message({"type": "undo"})
+    explorer.app_bar.receive({"type": "undo"})
     until(lambda: explorer.app_bar.n_selected is None)
     assert (explorer.app_bar.can_undo, explorer.app_bar.can_redo) == (False, True)
-    explorer._on_message({"type": "redo"})
-    explorer._on_message({"type": "clear"})  # in turn: after the redo, however fast it comes
+    explorer.app_bar.receive({"type": "redo"})
+    explorer.app_bar.receive({"type": "clear"})  # in turn: after the redo, however fast it comes
     until(lambda: explorer.session.can_undo and explorer.session.selection is None)
 
 

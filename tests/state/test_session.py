@@ -11,9 +11,10 @@ import pytest
 
 import cellasso
 from cellasso.core.errors import NotFoundError
+from cellasso.model.vector import Vector
 from cellasso.selection.recipe import Combined, Inverted, Lasso, WhereRecipe, dump, load
-from cellasso_app.render.columns import ColorBy
-from cellasso_app.state.session import MAX_GENES, MAX_HISTORY, Selection, Session
+from cellasso_app.state.selection import MAX_HISTORY, Selection
+from cellasso_app.state.session import MAX_GENES, Session
 from conftest import make_adata, write
 
 HI, BOOL, NEAR = (
@@ -61,9 +62,9 @@ def with_obs(tmp_path, columns: dict[str, object]):
 
 def test_an_h5ad_starts_with_its_umap_its_x_and_its_first_categories(session):
     assert (session.modalities, session.modality) == ([], "")
-    assert session.embedding == "X_umap"
+    assert session.view.embedding == "X_umap"
     assert session.matrix == "X"
-    assert session.color == ColorBy("obs", "ordered")
+    assert session.view.color == Vector("obs", "ordered")
     assert session.group_by == session.composition_by == "ordered"
     assert (session.genes, session.selection) == ([], None)
 
@@ -97,11 +98,11 @@ def test_without_categories_nothing_is_grouped_or_coloured(tmp_path):
     with with_obs(tmp_path, {"n_counts": np.arange(6.0)}) as dataset:
         session = Session(dataset)
         assert session.category_columns() == []
-        assert (session.group_by, session.composition_by, session.color) == ("", "", None)
-        assert session.embedding == ""  # nor has it an obsm
+        assert (session.group_by, session.composition_by, session.view.color) == ("", "", None)
+        assert session.view.embedding == ""  # nor has it an obsm
         session.add_gene("g1")
         session.remove_gene("g1")
-        assert session.color is None
+        assert session.view.color is None
 
 
 # -- modalities ---------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ def test_without_categories_nothing_is_grouped_or_coloured(tmp_path):
 def test_an_h5mu_starts_with_its_first_modality_over_all_cells(multi):
     assert multi.modalities == ["rna", "protein", "atac"]
     assert multi.modality == "rna"
-    assert multi.embedding == "rna:X_umap"
+    assert multi.view.embedding == "rna:X_umap"
     assert multi.matrix == "X"
     assert multi.group_by in multi.category_columns()
     for column in multi.columns():
@@ -122,15 +123,15 @@ def test_a_modality_without_an_embedding_leaves_the_one_on_the_screen(multi):
     multi.choose_modality("protein")
     assert multi.modality == "protein"
     assert multi.current is multi.dataset["protein"]
-    assert multi.embedding == "rna:X_umap"
+    assert multi.view.embedding == "rna:X_umap"
 
 
 def test_a_modality_with_embeddings_shows_its_own(multi):
-    multi.embedding = "X_joint"
+    multi.change_view(embedding="X_joint")
     multi.choose_modality("protein")
-    assert multi.embedding == "X_joint"
+    assert multi.view.embedding == "X_joint"
     multi.choose_modality("rna")
-    assert multi.embedding == "rna:X_umap"
+    assert multi.view.embedding == "rna:X_umap"
 
 
 def test_the_matrix_is_one_that_the_modality_has(multi):
@@ -141,19 +142,21 @@ def test_the_matrix_is_one_that_the_modality_has(multi):
 
 def test_a_colour_and_grouping_stay_where_the_modality_offers_them_too(multi):
     shared = multi.dataset.obs.columns[0]
-    multi.param.update(color=ColorBy("obs", shared), group_by="site", composition_by="site")
+    multi.change_view(color=Vector("obs", shared))
+    multi.param.update(group_by="site", composition_by="site")
     multi.choose_modality("protein")
-    assert multi.color == ColorBy("obs", shared)
+    assert multi.view.color == Vector("obs", shared)
     assert (multi.group_by, multi.composition_by) == ("site", "site")
 
 
 def test_a_colour_and_grouping_of_another_modality_make_way(apart):
     own = "rna:ordered"
     assert own in apart.category_columns()
-    apart.param.update(color=ColorBy("obs", own), group_by=own, composition_by=own)
+    apart.change_view(color=Vector("obs", "ordered", "rna"))
+    apart.param.update(group_by=own, composition_by=own)
     apart.choose_modality("protein")
     assert apart.category_columns() == ["protein:kind"]
-    assert apart.color == ColorBy("obs", "protein:kind")
+    assert apart.view.color == Vector("obs", "kind", "protein")
     assert (apart.group_by, apart.composition_by) == ("protein:kind", "protein:kind")
 
 
@@ -168,7 +171,7 @@ def test_columns_of_a_modality_cover_all_cells(apart):
 def test_a_gene_keeps_colouring_through_a_change_of_modality(multi):
     multi.add_gene("rna:rg3")
     multi.choose_modality("protein")
-    assert multi.color == ColorBy("gene", "rna:rg3")
+    assert multi.view.color == Vector("gene", "rg3", "rna")
     assert multi.genes == ["rna:rg3"]
 
 
@@ -201,7 +204,7 @@ def test_a_change_of_modality_reaches_a_watcher_once(multi):
 def test_a_gene_is_listed_once_in_the_order_of_choice_and_colours(session):
     for gene in ("g3", "g1", "g3"):
         session.add_gene(gene)
-        assert session.color == ColorBy("gene", gene)
+        assert session.view.color == Vector("gene", gene)
     assert session.genes == ["g3", "g1"]
 
 
@@ -210,9 +213,9 @@ def test_a_gene_that_does_not_colour_leaves_the_colour_when_removed(session):
     session.add_gene("g1")
     session.remove_gene("g3")
     assert session.genes == ["g1"]
-    assert session.color == ColorBy("gene", "g1")
+    assert session.view.color == Vector("gene", "g1")
     session.remove_gene("g1")
-    assert session.color == ColorBy("obs", session.group_by)
+    assert session.view.color == Vector("obs", session.group_by)
     session.remove_gene("never listed")
     assert session.genes == []
 
@@ -230,12 +233,12 @@ def test_a_gene_is_called_by_its_label_else_by_its_name(session):
 
 
 def test_choosing_a_gene_reaches_a_watcher_once(session):
-    seen: list[tuple[list[str], ColorBy]] = []
-    session.param.watch(lambda *_: seen.append((session.genes, session.color)), ["genes", "color"])
+    seen: list[tuple[list[str], Vector]] = []
+    session.param.watch(lambda *_: seen.append((session.genes, session.view.color)), ["genes", "views"])
     session.add_gene("g1")
-    assert seen == [(["g1"], ColorBy("gene", "g1"))]
+    assert seen == [(["g1"], Vector("gene", "g1"))]
     session.remove_gene("g1")
-    assert seen[1:] == [([], ColorBy("obs", "ordered"))]
+    assert seen[1:] == [([], Vector("obs", "ordered"))]
 
 
 # -- selecting ----------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ import cellasso
 from cellasso.color.coloring import Categories
 from cellasso.color.palettes import Scale
 from cellasso.core.errors import Cancelled
+from cellasso.model.vector import Vector
 from cellasso_app.render import coloring_cache
-from cellasso_app.render.columns import Column, Source, color_by_obs
+from cellasso_app.render.cell_values import ColoringKey, page_name
 from cellasso_app.state.axes import Axes
-from cellasso_app.views.embedding import loader
-from cellasso_app.views.embedding.loader import Asked, Loaded, load, rescaled
+from cellasso_app.views.embedding import loaded as loading
+from cellasso_app.views.embedding.loaded import Asked, Loaded, load, rescaled
 from conftest import write
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 N = 800
 AXES = Axes("X_umap")
 COLORS = {
-    "kind": Column("obs", "kind"),
-    "depth": Column("obs", "depth"),
-    "g1": Column("gene", "g1", Source("X")),
+    "kind": ColoringKey(Vector("obs", "kind")),
+    "depth": ColoringKey(Vector("obs", "depth")),
+    "g1": ColoringKey(Vector("gene", "g1", layer="X")),
     "nothing": None,
-    "no_such": Column("obs", "no_such"),
+    "no_such": ColoringKey(Vector("obs", "no_such")),
 }
 
 
@@ -55,9 +56,9 @@ class Shown:
 @pytest.fixture
 def many(tmp_path, monkeypatch) -> Iterator[Dataset]:
     """A file of cells that count as very many."""
-    for module in (coloring_cache, loader):
+    for module in (coloring_cache, loading):
         monkeypatch.setattr(module, "SAMPLED_FROM", 100)
-    monkeypatch.setattr(loader, "LEGEND_LATER", 100)
+    monkeypatch.setattr(loading, "LEGEND_LATER", 100)
     rng = np.random.default_rng(3)
     adata = ad.AnnData(rng.random((N, 3)).astype("f4"), var=pd.DataFrame(index=["g0", "g1", "g2"]))
     adata.obs["kind"] = pd.Categorical(rng.choice(list("abc"), N))
@@ -110,8 +111,8 @@ def test_what_was_seen_before_is_drawn_before_the_file_is_read(many, monkeypatch
     before = load(many, asked, Scale(), None, Shown())
     read: list[Any] = []
     for method in ("read_obs", "read_features"):
-        real = getattr(many, method)
-        monkeypatch.setattr(many, method, lambda *a, real=real, **k: (read.append(a), real(*a, **k))[1])
+        real = getattr(many.root, method)
+        monkeypatch.setattr(many.root, method, lambda *a, real=real, **k: (read.append(a), real(*a, **k))[1])
     again = load(many, asked, Scale(), before.plane, Shown())
     assert not read
     np.testing.assert_array_equal(again.cells.codes, before.cells.codes)
@@ -134,15 +135,15 @@ def test_no_colour_and_one_that_cannot_be_read_are_drawn_without(many):
 
 @pytest.mark.parametrize("name", ["kind", "depth", "g1"])
 def test_fewer_cells_come_at_once_and_again_without_the_file(many, monkeypatch, name):
-    for module in (coloring_cache, loader):
+    for module in (coloring_cache, loading):
         monkeypatch.setattr(module, "SAMPLED_FROM", N + 1)
     shown, asked = Shown(), Asked(AXES, COLORS[name])
     first, loaded = stages(load(many, asked, Scale(), None, shown), shown)
     assert (first.complete, first.is_coarse) == (False, False)
     assert first.cells is loaded.cells
     for method in ("read_obs", "read_features"):
-        monkeypatch.setattr(many, method, None)
-    monkeypatch.setattr(loader, "LEGEND_LATER", N + 1)
+        monkeypatch.setattr(many.root, method, None)
+    monkeypatch.setattr(loading, "LEGEND_LATER", N + 1)
     again = load(many, asked, Scale(), loaded.plane, shown)
     assert again.complete
     assert not shown.all
@@ -162,4 +163,4 @@ def test_another_scale_colours_the_same_values(many):
     assert other.cells.coloring is last.cells.coloring
     assert other.cells.scale.reverse
     assert (other.legend, other.plane, other.complete) == (last.legend, last.plane, True)
-    assert color_by_obs(many, "depth").name == other.cells.coloring.name
+    assert page_name(COLORS["depth"].vector) == other.cells.coloring.name

@@ -12,15 +12,19 @@ import pytest
 
 import cellasso
 from cellasso.color.coloring import MISSING_CODE, Categories
+from cellasso.model.vector import Vector
 from cellasso.points.point_index import Plane, Viewport
 from cellasso.raster.draw import HIDDEN, PLAIN, SELECTED, Canvas, Cells, Dots, Picture, Style, draw
 from cellasso.selection.recipe import Lasso, WhereRecipe, dump, load
-from cellasso_app.render.columns import Column, color_by_obs
+from cellasso_app.render.cell_values import ColoringKey
 from cellasso_app.render.labels import medians
 from cellasso_app.state.axes import Axes
-from cellasso_app.state.session import Selection
-from cellasso_app.views.embedding.loader import Asked, Loaded
-from cellasso_app.views.embedding.renderer import Filter, States, describe_cell, pack
+from cellasso_app.state.selection import Selection
+from cellasso_app.views.embedding.hover import describe_cell
+from cellasso_app.views.embedding.loaded import Asked, Loaded
+from cellasso_app.views.embedding.renderer import pack
+from cellasso_app.views.embedding.states import Filter, States
+from coloring_of import color_by_obs
 from conftest import write
 
 if TYPE_CHECKING:
@@ -74,7 +78,7 @@ def quiet(_fraction: float) -> None:
 
 def filter_of(hidden: dict[str, list[str]]) -> Filter:
     return Filter(
-        tuple((Column("obs", name, as_categories=name == "leiden"), frozenset(those)) for name, those in hidden.items())
+        tuple((ColoringKey(Vector("obs", name), name == "leiden"), frozenset(those)) for name, those in hidden.items())
     )
 
 
@@ -107,7 +111,7 @@ def test_nothing_hidden_is_no_mask(painted):
 
 def test_a_column_that_has_no_categories_any_more_hides_nothing(painted):
     """As when whole numbers were categories, and are numbers again."""
-    numbers = Filter(((Column("obs", "leiden"), frozenset({"0"})),))
+    numbers = Filter(((ColoringKey(Vector("obs", "leiden")), frozenset({"0"})),))
     assert numbers.mask(painted, progress=quiet) is None
     both = Filter((*numbers.hidden, *filter_of({"kind": ["T"]}).hidden))
     np.testing.assert_array_equal(both.mask(painted, progress=quiet), visible({"kind": ["T"]}))
@@ -138,7 +142,7 @@ def test_states_are_those_of_each_point(painted, with_selection, hidden):
 
 def loaded_by(column: str, plane: Plane, coloring: Categories, middles: np.ndarray) -> Loaded:
     """Return cells as a view has them when all of a colour has been read."""
-    asked = Asked(Axes("X_umap", (0, 1)), Column("obs", column))
+    asked = Asked(Axes("X_umap", (0, 1)), ColoringKey(Vector("obs", column)))
     return Loaded(asked, plane, Cells(plane, coloring), None, "", "", 1.0, True, middles)
 
 

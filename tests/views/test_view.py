@@ -11,19 +11,20 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.palettes import Viridis256
 
 import cellasso
-from cellasso.color.palettes import named_colors, rgb
+from cellasso.color.palettes import rgb
 from cellasso.core.errors import ElementError
+from cellasso.model.vector import Vector
 from cellasso.raster import draw
 from cellasso.selection.recipe import WhereRecipe, dump, load
 from cellasso_app.panels.cells.component import CellsPanel
 from cellasso_app.render import coloring_cache
-from cellasso_app.render.columns import ColorBy
 from cellasso_app.render.legend import legend
 from cellasso_app.state.session import Session
 from cellasso_app.ui.messages import NOT_UNDERSTOOD
-from cellasso_app.views.embedding import loader
+from cellasso_app.views.embedding import loaded as loading
 from cellasso_app.views.embedding.component import CellsLayer
 from cellasso_app.views.embedding.view import EmbeddingView
 from conftest import write
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 N = 60
+
+
+def view_of(session: Session, number: int = 0) -> EmbeddingView:
+    """Return a view of a session, with a cells panel of its own whose messages reach it."""
+    panel = CellsPanel(on_message=lambda message: view.receive(message), on_refused=lambda sentence: view.say(sentence))
+    view = EmbeddingView(session, number, panel)
+    return view
 
 
 def make(tmp_path: Path, points: np.ndarray | None = None) -> cellasso.dataset.Dataset:
@@ -51,10 +59,6 @@ def make(tmp_path: Path, points: np.ndarray | None = None) -> cellasso.dataset.D
     return cellasso.open(write(adata, tmp_path / "view.h5ad"))
 
 
-def view_of(session: Session, number: int = 0) -> EmbeddingView:
-    return EmbeddingView(session, number, CellsPanel())
-
-
 def show(dataset: cellasso.dataset.Dataset) -> EmbeddingView:
     view = view_of(Session(dataset))
     until(lambda: not view.bar.busy)
@@ -68,8 +72,15 @@ def dataset(tmp_path) -> Iterator[cellasso.dataset.Dataset]:
 
 
 def chosen(view: EmbeddingView) -> tuple[object, ...]:
-    session = view._session
-    return session.embedding, session.color, session.matrix, view.bar.embedding, view.bar.color, view.cells_panel.active
+    session = view.session
+    return (
+        session.view.embedding,
+        session.view.color,
+        session.matrix,
+        view.bar.embedding,
+        view.bar.color,
+        view.cells_panel.active,
+    )
 
 
 # -- what cannot be read --------------------------------------------------------------------------------
@@ -78,16 +89,16 @@ def chosen(view: EmbeddingView) -> tuple[object, ...]:
 def test_after_a_failed_read_the_selectors_say_what_is_on_the_screen(dataset, monkeypatch):
     view = show(dataset)
     before, legend = chosen(view), view.cells_panel.legend
-    assert before == ("X_umap", ColorBy("obs", "kind"), "X", "X_umap", "kind", "kind")
-    reading = dataset.read_embedding
+    assert before == ("X_umap", Vector("obs", "kind"), "X", "X_umap", "kind", "kind")
+    reading = dataset.root.read_embedding
 
     def damaged(key: str, *rest: object) -> np.ndarray:
         if key == "X_pca":
             raise ElementError("obsm/X_pca is damaged.")
         return reading(key, *rest)
 
-    monkeypatch.setattr(dataset, "read_embedding", damaged)
-    view._session.param.update(embedding="X_pca", color=ColorBy("obs", "depth"))
+    monkeypatch.setattr(dataset.root, "read_embedding", damaged)
+    view.session.change_view(embedding="X_pca", color=Vector("obs", "depth"))
     until(lambda: "damaged" in view.status.warning)
     assert chosen(view) == before
     assert view.cells_panel.legend == legend
@@ -98,7 +109,7 @@ def test_after_a_cancelled_read_too(dataset, monkeypatch):
     view = show(dataset)
     before, legend = chosen(view), view.cells_panel.legend
     started, go = threading.Event(), threading.Event()
-    reading = dataset.read_features
+    reading = dataset.root.read_features
 
     def slow(names: list[str], layer: str | None, *, progress: Callable[[float], None], **_options: object) -> object:
         started.set()
@@ -106,10 +117,10 @@ def test_after_a_cancelled_read_too(dataset, monkeypatch):
         progress(0.5)
         return reading(names, layer)
 
-    monkeypatch.setattr(dataset, "read_features", slow)
-    view._session.add_gene("g1")
+    monkeypatch.setattr(dataset.root, "read_features", slow)
+    view.session.add_gene("g1")
     assert started.wait(PATIENCE)
-    view._on_message({"type": "cancel"})
+    view.receive({"type": "cancel"})
     go.set()
     assert chosen(view) == before
     assert view.cells_panel.legend == legend
@@ -128,11 +139,11 @@ def test_what_waits_for_the_first_picture_goes_on_when_that_is_cancelled(dataset
     monkeypatch.setattr(dataset, "plane", slow)
     view = view_of(Session(dataset))
     assert started.wait(PATIENCE)
-    assert not view._session.settled
-    view._on_message({"type": "cancel"})
-    assert view._session.settled
+    assert not view.session.urgency.is_idle
+    view.receive({"type": "cancel"})
+    assert view.session.urgency.is_idle
     go.set()
-    until(lambda: not view._reading._running)
+    until(lambda: view.is_at_rest)
 
 
 def test_a_scan_fills_the_picture_in_and_a_cancelled_one_leaves_none_of_it(dataset, monkeypatch):
@@ -150,29 +161,29 @@ def test_a_scan_fills_the_picture_in_and_a_cancelled_one_leaves_none_of_it(datas
             ended.set()
         return [np.full(N, 2.5, "f4")]
 
-    monkeypatch.setattr(dataset, "read_features", slow)
-    view._session.color = ColorBy("gene", "g1")
-    until(lambda: view._loaded.read < 1)
-    assert view._loaded.read == 0.5
-    np.testing.assert_array_equal(view._loaded.cells.coloring.values, half)
+    monkeypatch.setattr(dataset.root, "read_features", slow)
+    view.session.change_view(color=Vector("gene", "g1"))
+    until(lambda: view.loaded.read < 1)
+    assert view.loaded.read == 0.5
+    np.testing.assert_array_equal(view.loaded.cells.coloring.values, half)
     assert view.bar.busy
     assert view.bar.color == "g1"
-    view._on_message({"type": "cancel"})
+    view.receive({"type": "cancel"})
     go.set()
     assert ended.wait(PATIENCE)
     assert chosen(view) == before
     assert view.cells_panel.legend == legend
-    view._session.color = ColorBy("gene", "g1")
-    until(lambda: view._loaded.read == 1 and view.bar.color == "g1")
+    view.session.change_view(color=Vector("gene", "g1"))
+    until(lambda: view.loaded.read == 1 and view.bar.color == "g1")
     assert not view.bar.busy
-    np.testing.assert_array_equal(view._loaded.cells.coloring.values, np.full(N, 2.5, "f4"))
+    np.testing.assert_array_equal(view.loaded.cells.coloring.values, np.full(N, 2.5, "f4"))
 
 
 def test_a_first_read_that_fails_says_so(dataset, monkeypatch):
     def damaged(*_arguments: object) -> np.ndarray:
         raise ElementError("obsm/X_umap is damaged.")
 
-    monkeypatch.setattr(dataset, "read_embedding", damaged)
+    monkeypatch.setattr(dataset.root, "read_embedding", damaged)
     view = show(dataset)
     assert view.status.warning == "obsm/X_umap is damaged."
     assert not view.bar.busy
@@ -187,12 +198,12 @@ def test_cells_are_coloured_by_what_their_counts_add_up_to(tmp_path):
     with cellasso.open(write(adata, tmp_path / "counts.h5ad")) as dataset:
         view = show(dataset)
         assert view.cells_panel.columns == []  # X holds no counts
-        view._session.matrix = "counts"
+        view.session.matrix = "counts"
         assert [column["kind"] for column in view.cells_panel.columns] == ["sum", "sum"]
         for name, expected in (("total counts", counts.sum(axis=1)), ("genes per cell", (counts > 0).sum(axis=1))):
-            view._on_message({"type": "color", "column": name})
+            view.receive({"type": "color", "column": name})
             until(lambda name=name: view.bar.color == name and not view.bar.busy)
-            np.testing.assert_array_equal(view._loaded.cells.coloring.values, expected)
+            np.testing.assert_array_equal(view.loaded.cells.coloring.values, expected)
             assert view.bar.color_source == "of counts, exact"
             assert view.cells_panel.active == name
 
@@ -215,7 +226,7 @@ def test_what_is_not_in_the_picture_is_said(tmp_path, change, note):
     for at, value in change.items():
         points[at] = value
     with make(tmp_path, points) as dataset:
-        assert show(dataset)._loaded.notes == note
+        assert show(dataset).loaded.notes == note
 
 
 def test_outliers_are_counted_and_out_of_view(tmp_path):
@@ -223,7 +234,7 @@ def test_outliers_are_counted_and_out_of_view(tmp_path):
     points[:2] = 1e38
     with make(tmp_path, points) as dataset:
         view = show(dataset)
-        assert view._loaded.notes == "2 cells far outside of this view; zoom out for them"
+        assert view.loaded.notes == "2 cells far outside of this view; zoom out for them"
         assert view.plot.viewport.x_high < 3
 
 
@@ -232,22 +243,22 @@ def test_outliers_are_counted_and_out_of_view(tmp_path):
 
 def test_whole_numbers_become_categories_that_group_and_select(dataset):
     view = show(dataset)
-    session = view._session
-    view._on_message({"type": "color", "column": "leiden"})
+    session = view.session
+    view.receive({"type": "color", "column": "leiden"})
     until(lambda: view.cells_panel.legend is not None and view.cells_panel.active == "leiden")
     assert view.cells_panel.legend["n_distinct"] == 11
     assert "leiden" not in session.category_columns()
-    view._on_message({"type": "as_categories", "column": "leiden", "value": True})
+    view.receive({"type": "as_categories", "column": "leiden", "value": True})
     until(lambda: view.cells_panel.legend is not None and "rows" in view.cells_panel.legend)
     rows = view.cells_panel.legend["rows"]
     assert [row["label"] for row in rows] == [str(i) for i in range(11)]  # by number, not by letter
     assert session.category_columns() == ["kind", "leiden"]
-    view._on_message({"type": "category", "column": "leiden", "label": "10", "operation": "replace"})
+    view.receive({"type": "category", "column": "leiden", "label": "10", "operation": "replace"})
     until(lambda: session.selection is not None)
     assert session.selection.recipe == WhereRecipe("`leiden` == 10")
     np.testing.assert_array_equal(session.selection.mask, np.arange(N) % 11 == 10)
     session.group_by = "leiden"
-    view._on_message({"type": "as_categories", "column": "leiden", "value": False})
+    view.receive({"type": "as_categories", "column": "leiden", "value": False})
     until(lambda: view.cells_panel.legend is not None and "histogram" in view.cells_panel.legend)
     assert session.group_by == "kind"
 
@@ -312,23 +323,23 @@ def screen(monkeypatch) -> Screen:
 def lay_out(view: EmbeddingView) -> None:
     """Give the figure a size, as a browser does."""
     for side, pixels in (("inner_width", 200), ("inner_height", 150)):
-        view.plot._resized(side, 0, pixels)
+        view.plot.figure.trigger(side, 0, pixels)
 
 
 def drawn(view: EmbeddingView, screen: Screen) -> EmbeddingView:
     """Draw for the first time."""
     lay_out(view)
-    view._on_message({"type": "ready", "pixel_ratio": 1})
+    view.receive({"type": "ready", "pixel_ratio": 1})
     until(lambda: bool(screen.last("dots", "picture")))
     return view
 
 
 def after(screen: Screen, view: EmbeddingView, message: dict[str, Any]) -> None:
     """Do what a message asks, and wait until the cells are drawn anew."""
-    until(lambda: view._session.settled and not view._drawing._running)
+    until(lambda: view.session.urgency.is_idle and view.is_at_rest)
     run_steps()  # what was still drawn before is not the answer
     before = screen.last("dots", "picture").get("number", 0)
-    view._on_message(message)
+    view.receive(message)
     until(lambda: screen.last("dots", "picture")["number"] > before)
 
 
@@ -339,7 +350,7 @@ def cells(dataset: cellasso.dataset.Dataset) -> tuple[pd.DataFrame, list[tuple[f
 
 def test_nothing_is_drawn_before_the_browser_is_ready_and_has_a_size(dataset, screen):
     view = show(dataset)
-    view._on_message({"type": "ready", "pixel_ratio": 1})
+    view.receive({"type": "ready", "pixel_ratio": 1})
     assert screen.last("dots", "picture") == {}  # without a size
     lay_out(view)
     until(lambda: bool(screen.last("dots")))
@@ -350,7 +361,7 @@ def test_nothing_is_drawn_before_the_browser_is_ready_and_has_a_size(dataset, sc
 
 
 def test_values_are_drawn_before_their_legend_is_counted_and_once(dataset, screen, monkeypatch):
-    monkeypatch.setattr(loader, "LEGEND_LATER", 1)
+    monkeypatch.setattr(loading, "LEGEND_LATER", 1)
     counting = threading.Event()
 
     def count(coloring: object) -> dict[str, Any] | None:
@@ -358,30 +369,33 @@ def test_values_are_drawn_before_their_legend_is_counted_and_once(dataset, scree
         return legend(coloring)
 
     view = drawn(show(dataset), screen)
-    session = view._session
-    until(lambda: session.settled)
-    monkeypatch.setattr(loader, "legend", count)
+    session = view.session
+    until(lambda: session.urgency.is_idle)
+    monkeypatch.setattr(loading, "legend", count)
     n_pictures = sum(message["type"] == "dots" for message in screen.messages)
-    session.color = ColorBy("obs", "depth")
+    session.change_view(color=Vector("obs", "depth"))
     until(lambda: sum(message["type"] == "dots" for message in screen.messages) > n_pictures)
     assert view.cells_panel.legend is None
-    assert not session.settled
+    assert not session.urgency.is_idle
     counting.set()
-    until(lambda: session.settled and not view.bar.busy)
+    until(lambda: session.urgency.is_idle and not view.bar.busy)
     assert sum(view.cells_panel.legend["histogram"]) == N
     assert sum(message["type"] == "dots" for message in screen.messages) == n_pictures + 1
     assert "· exact" in view.status.text
 
 
-def test_a_layer_that_is_not_ready_is_drawn_nothing_for(dataset, screen, monkeypatch):
+def test_a_layer_that_is_not_ready_is_drawn_nothing_for(dataset, screen):
     view = show(dataset)
-    asked: list[object] = []
-    monkeypatch.setattr(view._drawing, "submit", asked.append)
     lay_out(view)
-    view._session.dot_size = 3.0
-    assert asked == []
-    view._on_message({"type": "ready", "pixel_ratio": 1})
-    assert len(asked) == 1
+    view.session.dot_size = 3.0
+    until(lambda: view.is_at_rest)
+    run_steps()
+    assert screen.last("dots", "picture") == {}
+    view.receive({"type": "ready", "pixel_ratio": 1})
+    until(lambda: bool(screen.last("dots")))
+    until(lambda: view.is_at_rest)
+    run_steps()
+    assert sum(message["type"] == "dots" for message in screen.messages) == 1
 
 
 def test_hidden_categories_leave_the_picture_and_come_back(dataset, screen):
@@ -418,12 +432,12 @@ def test_hidden_cells_stay_hidden_when_another_column_colours(dataset, screen):
 def test_a_chosen_colour_needs_no_new_drawing(dataset, screen):
     view = drawn(show(dataset), screen)
     number, own = screen.last("dots")["number"], screen.colors
-    view._on_message({"type": "recolor", "label": "b", "color": "#010203"})
+    view.receive({"type": "recolor", "label": "b", "color": "#010203"})
     assert screen.last("colors")["colors"][:2] == [own[0], "#010203"]
     assert screen.last("colors")["colors"][2:] == own[2:]
     assert view.cells_panel.colors == {"b": "#010203"}
     assert screen.last("dots")["number"] == number
-    view._session.dark = True  # the choice stays
+    view.session.dark = True  # the choice stays
     assert screen.colors[1] == "#010203"
 
 
@@ -458,24 +472,22 @@ def test_options_of_drawing_are_taken_over(dataset, screen):
     after(screen, view, {"type": "drawing", "choice": {"order": "legend"}})
     assert [code for code, _ in screen.dots.values()] == [0] * 30 + [1] * 30
     assert view.bar.drawing["order"] == "legend"
-    view._on_message({"type": "drawing", "choice": {"labelled": False}})
+    view.receive({"type": "drawing", "choice": {"labelled": False}})
     assert view.bar.drawing["labelled"] is False
-    view._on_message({"type": "color", "column": "depth"})
+    view.receive({"type": "color", "column": "depth"})
     until(lambda: view.bar.color == "depth" and not view.bar.busy)
     assert view.bar.drawing["order"] == "high"
     after(screen, view, {"type": "drawing", "choice": {"clip": 100.0}})
     after(screen, view, {"type": "drawing", "choice": {"log": True}})
     after(screen, view, {"type": "drawing", "choice": {"color_map": "viridis"}})
     after(screen, view, {"type": "drawing", "choice": {"reverse": True}})
-    scale = view._session.scales[ColorBy("obs", "depth")]
-    assert scale == view._loaded.cells.scale == (100.0, True, True, False, "viridis")
+    scale = view.session.scales[Vector("obs", "depth")]
+    assert scale == view.loaded.cells.scale == (100.0, True, True, False, "viridis")
     assert {name: view.bar.drawing["scale"][name] for name in scale._fields} == scale._asdict()
-    assert (
-        screen.colors[0] == scale.colors(dark=False)[0] == named_colors("viridis")[-1]
-    )  # the highest of viridis is now the lowest
+    assert screen.colors[0] == scale.colors(dark=False)[0] == Viridis256[-1]  # the highest of viridis is now the lowest
     until(lambda: "log scale" in view.status.text)
     after(screen, view, {"type": "drawing", "choice": {"order": "low"}})
-    assert view._session.order == {"Categories": "legend", "Values": "low"}  # each kind of colouring has its own
+    assert view.session.order == {"Categories": "legend", "Values": "low"}  # each kind of colouring has its own
 
 
 def test_a_tissue_lies_as_in_its_image_and_an_embedding_does_not(tmp_path, screen):
@@ -493,24 +505,24 @@ def test_a_tissue_lies_as_in_its_image_and_an_embedding_does_not(tmp_path, scree
         after(screen, view, {"type": "drawing", "choice": {"downward": False}})
         assert screen.last("view") == {"type": "view", "view": [100, 300, 250, 400], "number": number + 1}
         assert view.bar.drawing["downward"] is False
-        view._on_message({"type": "drawing", "choice": {"downward": True}})
+        view.receive({"type": "drawing", "choice": {"downward": True}})
         assert screen.last("view")["view"] == [100, 300, 400, 250]
         after(screen, view, {"type": "embedding", "value": "X_pca"})
         x_low, x_high, lower, upper = screen.last("view")["view"]
         assert lower < upper
         assert view.bar.drawing["downward"] is None
-        view._on_message({"type": "drawing", "choice": {"downward": False}})
+        view.receive({"type": "drawing", "choice": {"downward": False}})
         assert screen.last("view")["view"] == [x_low, x_high, lower, upper]
 
 
 def test_options_of_one_colour_are_not_those_of_another(dataset, screen):
     view = drawn(show(dataset), screen)
     for column, reverse in (("depth", True), ("leiden", False)):
-        view._on_message({"type": "color", "column": column})
+        view.receive({"type": "color", "column": column})
         until(lambda column=column: view.bar.color == column and not view.bar.busy)
         if reverse:
             after(screen, view, {"type": "drawing", "choice": {"reverse": True}})
-        assert view._loaded.cells.scale.reverse == reverse
+        assert view.loaded.cells.scale.reverse == reverse
         assert view.bar.drawing["scale"]["reverse"] == reverse
 
 
@@ -568,9 +580,9 @@ FORGED = [
 @pytest.mark.parametrize("color", ["kind", "depth"])
 def test_forged_messages_change_nothing(dataset, screen, color):
     view = drawn(show(dataset), screen)
-    view._on_message({"type": "color", "column": color})
-    session = view._session
-    until(lambda: view.bar.color == color and not view.bar.busy and session.settled)
+    view.receive({"type": "color", "column": color})
+    session = view.session
+    until(lambda: view.bar.color == color and not view.bar.busy and session.urgency.is_idle)
 
     def state() -> tuple[Any, ...]:
         return {name: getattr(session, name) for name in session.param if name != "name"}, view.plot.viewport
@@ -579,7 +591,7 @@ def test_forged_messages_change_nothing(dataset, screen, color):
     for message in FORGED:
         if color == "depth" and message.get("choice") == {"order": "high"}:
             continue  # values do have it
-        view._on_message(message)
+        view.receive(message)
         assert state() == before, message
     assert view.status.warning == ""
 
@@ -588,7 +600,7 @@ def test_forged_messages_change_nothing(dataset, screen, color):
 
 
 def point_at(view: EmbeddingView, screen: Screen, place: tuple[float, float], number: int, reach: float = 1e-4):
-    view._on_message({"type": "point", "at": [float(place[0]), float(place[1]), reach, reach], "number": number})
+    view.receive({"type": "point", "at": [float(place[0]), float(place[1]), reach, reach], "number": number})
     until(lambda: screen.last("tip").get("number") == number)
     return screen.last("tip")
 
@@ -596,8 +608,8 @@ def point_at(view: EmbeddingView, screen: Screen, place: tuple[float, float], nu
 def test_the_cell_under_the_pointer_is_told_of(dataset, screen):
     view = drawn(show(dataset), screen)
     obs, places = cells(dataset)
-    view._on_message({"type": "drawing", "choice": {"hover": ["leiden", "kind"]}})
-    assert view._session.hover_columns == ("leiden", "kind")
+    view.receive({"type": "drawing", "choice": {"hover": ["leiden", "kind"]}})
+    assert view.session.hover_columns == ("leiden", "kind")
     for cell in (0, 7, 59):
         tip = point_at(view, screen, places[cell], cell)
         assert tip["name"] == f"c{cell}"
@@ -633,9 +645,9 @@ def inside(dataset: cellasso.dataset.Dataset) -> np.ndarray:
 
 
 def stroke(view: EmbeddingView, operation: str = "replace") -> Any:
-    session, before = view._session, view._session.selection
-    view._on_message({"type": "operation", "operation": operation})
-    view._select_inside(POLYGON)
+    session, before = view.session, view.session.selection
+    view.receive({"type": "operation", "operation": operation})
+    view.receive({"type": "polygon", "polygon": [list(corner) for corner in POLYGON]})
     until(lambda: session.selection is not before)
     return session.selection
 
@@ -645,7 +657,7 @@ def test_a_lasso_selects_the_cells_that_are_seen_and_its_recipe_finds_them_again
     obs, _ = cells(dataset)
     within = inside(dataset)
     seen = np.ones(N, dtype=bool)
-    view._session.treat_as_categories("leiden", True)
+    view.session.treat_as_categories("leiden", True)
     steps: list[tuple[dict[str, Any], Any]] = [
         ({}, seen),
         ({"type": "hide", "label": "a", "hidden": True}, obs["kind"] == "b"),
@@ -655,7 +667,7 @@ def test_a_lasso_selects_the_cells_that_are_seen_and_its_recipe_finds_them_again
         ({"type": "show_all", "column": "leiden"}, seen),
     ]
     for message, shown in steps:
-        view._on_message(message)
+        view.receive(message)
         until(lambda: not view.bar.busy)
         selection = stroke(view)
         np.testing.assert_array_equal(selection.mask, within & shown)
@@ -670,19 +682,19 @@ def test_a_polygon_of_too_many_corners_is_refused_in_a_sentence(dataset, screen)
         [-0.1, -0.1]
     ]
     sentence = "This stroke has {} corners; at most 10,000 are taken. Draw it in parts: Shift adds to what is selected."
-    view._on_message({"type": "polygon", "polygon": corners})
+    view.receive({"type": "polygon", "polygon": corners})
     assert view.status.warning == sentence.format("10,001")
-    view._on_message({"type": "too_long", "corners": 123_456})  # the page did not even send it
+    view.receive({"type": "too_long", "corners": 123_456})  # the page did not even send it
     assert view.status.warning == sentence.format("123,456")
-    assert view._session.selection is None
-    view._on_message({"type": "polygon", "polygon": corners[:10_000]})
-    until(lambda: view._session.selection is not None)
+    assert view.session.selection is None
+    view.receive({"type": "polygon", "polygon": corners[:10_000]})
+    until(lambda: view.session.selection is not None)
 
 
 def test_a_file_that_is_gone_is_named_without_its_folder(dataset, screen):
     view = drawn(show(dataset), screen)
     dataset.file_path.unlink()
-    view._on_message({"type": "color", "column": "depth"})
+    view.receive({"type": "color", "column": "depth"})
     until(lambda: view.cells_panel.message)
     sentence = "was removed or cannot be reached since it was opened; put it back, or open another file."
     assert view.cells_panel.message == f"{dataset.file_path.name} {sentence}"
@@ -692,7 +704,7 @@ def test_a_file_that_is_gone_is_named_without_its_folder(dataset, screen):
 @pytest.mark.parametrize("value", [True, "1", float("nan"), 10**400, None], ids=repr)
 def test_what_is_no_number_moves_nothing(dataset, screen, value):
     view = drawn(show(dataset), screen)
-    before = view.plot.viewport, view._session.dims
+    before = view.plot.viewport, view.session.view.dims
     for part, message in (
         (view.layer, {"type": "moved", "view": [value, 1, 0, 1], "number": view.plot.n_set}),
         (view.layer, {"type": "ready", "pixel_ratio": value}),
@@ -704,16 +716,16 @@ def test_what_is_no_number_moves_nothing(dataset, screen, value):
         view.status.warning = ""
         part.receive(message)
         assert view.status.warning == NOT_UNDERSTOOD
-    assert (view.plot.viewport, view._session.dims) == before
-    assert view._session.selection is None
-    assert view._session.dot_size is None
+    assert (view.plot.viewport, view.session.view.dims) == before
+    assert view.session.selection is None
+    assert view.session.dot_size is None
 
 
 def test_a_window_of_any_size_asks_for_a_figure_of_bounded_size(dataset, screen):
     view = drawn(show(dataset), screen)
     for name, value in (("inner_width", 2), ("inner_height", 32_000)):
-        view.plot._resized(name, 0, value)
-    view._on_message({"type": "figure", "format": "png", "dpi": 600})
+        view.plot.figure.trigger(name, 0, value)
+    view.receive({"type": "figure", "format": "png", "dpi": 600})
     assert view.status.warning == "This view is too narrow for a figure; make it wider."
     assert not view.bar.busy
 
@@ -730,9 +742,9 @@ def test_a_lasso_over_hidden_cells_is_combined_with_what_is_selected(dataset, sc
     view = drawn(show(dataset), screen)
     obs, _ = cells(dataset)
     first = WhereRecipe("leiden in [1, 3, 8]")
-    view._session.select("replace", first, first.mask(dataset))
+    view.session.select("replace", first, first.mask(dataset))
     after(screen, view, {"type": "hide", "label": "a", "hidden": True})
-    view._on_message({"type": "color", "column": "depth"})
+    view.receive({"type": "color", "column": "depth"})
     until(lambda: view.bar.color == "depth" and not view.bar.busy)
     kind_b = (obs["kind"] == "b").to_numpy()
     selection = stroke(view, operation)
@@ -743,13 +755,13 @@ def test_a_lasso_over_hidden_cells_is_combined_with_what_is_selected(dataset, sc
 def test_inverting_selects_the_others_that_are_seen(dataset, screen):
     view = drawn(show(dataset), screen)
     obs, _ = cells(dataset)
-    session = view._session
+    session = view.session
     before = stroke(view)
     view.picking.invert()
     until(lambda: session.selection is not before)
     np.testing.assert_array_equal(session.selection.mask, ~before.mask)
     session.undo()
-    view._on_message({"type": "hide", "label": "a", "hidden": True})
+    view.receive({"type": "hide", "label": "a", "hidden": True})
     view.picking.invert()
     until(lambda: session.selection is not before)
     np.testing.assert_array_equal(session.selection.mask, ~before.mask & (obs["kind"] == "b"))
@@ -762,32 +774,33 @@ NOWHERE = [(5.0, 5.0), (6.0, 5.0), (6.0, 6.0)]
 @pytest.mark.parametrize("operation", ["replace", "add", "subtract", "intersect"])
 def test_a_stroke_over_no_cells_leaves_selection_and_picture_and_says_so(dataset, screen, operation):
     view = drawn(show(dataset), screen)
-    session = view._session
-    view._on_message({"type": "operation", "operation": operation})
-    view._select_inside(NOWHERE)
+    session = view.session
+    view.receive({"type": "operation", "operation": operation})
+    view.receive({"type": "polygon", "polygon": [list(corner) for corner in NOWHERE]})
     until(lambda: view.status.said == "No cells there.")
     assert session.selection is None
     after(screen, view, {"type": "category", "column": "kind", "label": "b", "operation": "replace"})
     assert view.status.said == ""
     before = session.selection
-    view._select_inside(NOWHERE)
+    view.receive({"type": "polygon", "polygon": [list(corner) for corner in NOWHERE]})
     until(lambda: view.status.said == "No cells there; the selection stays.")
     assert session.selection is before
     assert sum(pale for _, pale in screen.dots.values()) == N // 2
-    view._move(view.plot.viewport._replace(x_low=-0.5), view.plot.n_set)
+    moved = view.plot.viewport._replace(x_low=-0.5)
+    view.receive({"type": "moved", "view": list(moved), "number": view.plot.n_set})
     assert view.status.said == ""
 
 
 def test_a_category_of_which_no_cell_is_shown_is_not_selected_and_it_is_said_so(dataset, screen):
     view = drawn(show(dataset), screen)
-    session = view._session
+    session = view.session
     session.hide("kind", ["b"], hidden=True)
     session.treat_as_categories("leiden", True)
     after(screen, view, {"type": "color", "column": "leiden"})
     until(lambda: view.bar.color == "leiden" and not view.bar.busy)
     odd = WhereRecipe("leiden == 3 and kind == 'b'").mask(dataset)
     session.hide("kind", ["a"], hidden=True)  # all cells
-    view._on_message({"type": "category", "column": "leiden", "label": "3", "operation": "replace"})
+    view.receive({"type": "category", "column": "leiden", "label": "3", "operation": "replace"})
     until(lambda: view.status.said == "No cells of 3 are shown.")
     assert session.selection is None
     assert odd.any()
@@ -800,7 +813,7 @@ def test_nothing_is_faded_before_selected_cells_that_are_hidden_and_it_is_said_s
     after(screen, view, {"type": "hide", "label": "b", "hidden": True})
     until(lambda: "no selected cell is shown here" in view.status.text)
     assert not any(pale for _, pale in screen.dots.values())
-    assert view._session.selection.n == N // 2
+    assert view.session.selection.n == N // 2
     after(screen, view, {"type": "color", "column": "depth"})
     until(lambda: view.bar.color == "depth" and not view.bar.busy)
     assert not any(pale for _, pale in screen.dots.values())
@@ -856,11 +869,11 @@ def middles(dataset: cellasso.dataset.Dataset, column: str, shown: Callable[[pd.
 
 def test_names_are_of_the_categories_that_are_shown_in_the_middle_of_their_shown_cells(named, screen):
     view = drawn(show(named), screen)
-    session = view._session
+    session = view.session
     assert view.bar.color == "kind"
 
     def assert_named(column: str, shown: Callable[[pd.DataFrame], Any]) -> None:
-        until(lambda: not view.bar.busy and not view._drawing._running)
+        until(lambda: not view.bar.busy and view.is_at_rest)
         run_steps()
         found, expected = names(screen), middles(named, column, shown)
         assert set(found) == set(expected)
@@ -902,8 +915,8 @@ def test_a_figure_names_what_is_shown_and_counts_it(named, screen):
     after(screen, view, {"type": "isolate", "label": "two"})
     after(screen, view, {"type": "color", "column": "kind"})
     until(lambda: view.bar.color == "kind" and not view.bar.busy)
-    until(lambda: not view._drawing._running)
-    view._on_message({"type": "figure", "format": "svg", "dpi": 150})
+    until(lambda: view.is_at_rest)
+    view.receive({"type": "figure", "format": "svg", "dpi": 150})
     until(lambda: bool(screen.last("file")))
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", screen.last("file")["bytes"].decode())
     assert {"T", "NK"} <= set(texts)
@@ -917,15 +930,15 @@ def test_each_view_names_what_it_shows(named, screen):
     session = Session(named)
     first = drawn(view_of(session), screen)
     assert set(names(screen)) == {"T", "B", "NK"}
-    second = view_of(session, 1)
+    second = view_of(session, session.add_view())
     lay_out(second)
-    second._ready = True
+    second.receive({"type": "ready", "pixel_ratio": 1})
     second.start()
     session.active = 1
-    second._on_message({"type": "color", "column": "sample"})
+    second.receive({"type": "color", "column": "sample"})
     until(lambda: second.bar.color == "sample" and not second.bar.busy)
-    second._on_message({"type": "isolate", "label": "two"})
-    until(lambda: not first._drawing._running and not second._drawing._running)
+    second.receive({"type": "isolate", "label": "two"})
+    until(lambda: first.is_at_rest and second.is_at_rest)
     run_steps()
     found = [{label["text"] for label in m["labels"]} for m in screen.messages if m["type"] == "dots"][-2:]
     assert {"T", "NK"} in found
@@ -939,26 +952,26 @@ def test_each_view_names_what_it_shows(named, screen):
 def held(monkeypatch) -> threading.Event:
     """Cells count as very many; what follows a coarse picture waits until the test lets it go on."""
     go = threading.Event()
-    for module in (coloring_cache, loader):
+    for module in (coloring_cache, loading):
         monkeypatch.setattr(module, "SAMPLED_FROM", N // 2)
-    color_all = loader._color_all
+    color_all = loading._color_all
 
     def later(*arguments: Any) -> Any:
         assert go.wait(PATIENCE)
         return color_all(*arguments)
 
-    monkeypatch.setattr(loader, "_color_all", later)
+    monkeypatch.setattr(loading, "_color_all", later)
     return go
 
 
 def coarse(dataset: cellasso.dataset.Dataset, screen: Screen) -> EmbeddingView:
     view = view_of(Session(dataset))
-    until(lambda: view._loaded is not None)
+    until(lambda: view.loaded is not None)
     return drawn(view, screen)
 
 
 def until_exact(view: EmbeddingView) -> None:
-    until(lambda: "· exact" in view.status.text and view._session.settled)
+    until(lambda: "· exact" in view.status.text and view.session.urgency.is_idle)
 
 
 def test_a_coarse_picture_says_so_until_it_is_exact(dataset, screen, held):
@@ -991,7 +1004,7 @@ def test_all_cells_inside_a_lasso_are_selected_also_over_a_coarse_picture(datase
 def test_the_cell_under_the_pointer_is_named_over_a_coarse_picture(dataset, screen, held):
     view = coarse(dataset, screen)
     obs, places = cells(dataset)
-    view._session.hover_columns = ("depth",)
+    view.session.hover_columns = ("depth",)
     for row in (0, 16, 48):
         told = point_at(view, screen, places[row], row + 1)
         assert told["name"] == f"c{row}"
@@ -1002,11 +1015,11 @@ def test_the_cell_under_the_pointer_is_named_over_a_coarse_picture(dataset, scre
 
 def test_a_figure_is_not_made_of_a_coarse_picture(dataset, screen, held):
     view = coarse(dataset, screen)
-    view._on_message({"type": "figure", "format": "png", "dpi": 150})
+    view.receive({"type": "figure", "format": "png", "dpi": 150})
     assert view.status.warning == "The picture is not exact yet; save it in a moment."
     held.set()
     until_exact(view)
-    view._on_message({"type": "figure", "format": "png", "dpi": 150})
+    view.receive({"type": "figure", "format": "png", "dpi": 150})
     until(lambda: screen.last("file"))
     assert not view.bar.busy
 
@@ -1017,23 +1030,23 @@ def test_what_is_cancelled_over_a_coarse_picture_is_not_completed(dataset, scree
     until_exact(view)
     held.clear()
     n = len(screen.messages)
-    view._on_message({"type": "color", "column": "depth"})
+    view.receive({"type": "color", "column": "depth"})
     until(lambda: any(message["type"] == "dots" for message in screen.messages[n:]))
-    view._on_message({"type": "cancel"})
+    view.receive({"type": "cancel"})
     held.set()
-    until(lambda: not view._reading._running and not view._drawing._running)
+    until(lambda: view.is_at_rest)
     until_exact(view)
-    assert view._session.color == ColorBy("obs", "kind")
+    assert view.session.view.color == Vector("obs", "kind")
     assert view.bar.color == "kind"
     assert not view.bar.busy
 
 
 def test_before_the_browser_is_there_nothing_waits_for_a_picture(dataset, monkeypatch):
-    for module in (coloring_cache, loader):
+    for module in (coloring_cache, loading):
         monkeypatch.setattr(module, "SAMPLED_FROM", N // 2)
     view = show(dataset)
-    assert view._loaded.complete
-    assert len(view._loaded.cells.plane) == N
+    assert view.loaded.complete
+    assert len(view.loaded.cells.plane) == N
 
 
 def test_a_newer_colour_is_not_overtaken_by_the_rest_of_the_one_before(dataset, screen, held):
@@ -1042,11 +1055,11 @@ def test_a_newer_colour_is_not_overtaken_by_the_rest_of_the_one_before(dataset, 
     until_exact(view)
     for _ in range(5):
         for before, newer in (("depth", "leiden"), ("leiden", "kind")):
-            view._on_message({"type": "color", "column": before})
-            until(lambda before=before: view._loaded.asked.color.name == before)  # its picture is being drawn
-            view._on_message({"type": "color", "column": newer})
-            until(lambda: view._session.settled and not view.bar.busy)
-            assert view._session.color == ColorBy("obs", newer)
+            view.receive({"type": "color", "column": before})
+            until(lambda before=before: view.loaded.asked.color.vector.name == before)  # its picture is being drawn
+            view.receive({"type": "color", "column": newer})
+            until(lambda: view.session.urgency.is_idle and not view.bar.busy)
+            assert view.session.view.color == Vector("obs", newer)
             assert view.bar.color == newer
 
 
@@ -1055,38 +1068,38 @@ def test_a_scale_chosen_over_a_coarse_picture_is_that_of_the_exact_one(dataset, 
     view = coarse(dataset, screen)
     until_exact(view)
     held.clear()
-    view._on_message({"type": "color", "column": "depth"})
+    view.receive({"type": "color", "column": "depth"})
     until(lambda: view.bar.color == "depth")
-    view._on_message({"type": "drawing", "choice": {"log": True}})
+    view.receive({"type": "drawing", "choice": {"log": True}})
     held.set()
-    until(lambda: view._loaded.complete and view._loaded.cells.scale.log)
+    until(lambda: view.loaded.complete and view.loaded.cells.scale.log)
     until_exact(view)
-    assert len(view._loaded.cells.plane) == N
+    assert len(view.loaded.cells.plane) == N
 
 
 def test_what_is_being_read_is_not_begun_again(dataset, screen, held, monkeypatch):
     view = coarse(dataset, screen)
     loads: list[Any] = []
     monkeypatch.setattr(
-        "cellasso_app.views.embedding.view.load",
-        lambda *arguments: (loads.append(arguments), loader.load(*arguments))[1],
+        "cellasso_app.views.embedding.loader.load",
+        lambda *arguments: (loads.append(arguments), loading.load(*arguments))[1],
     )
-    view._session.normalise = not view._session.normalise  # of genes
+    view.session.normalise = not view.session.normalise  # of genes
     held.set()
     until_exact(view)
     assert not loads
-    view._session.color = ColorBy("obs", "depth")
+    view.session.change_view(color=Vector("obs", "depth"))
     until_exact(view)
     assert len(loads) == 1
-    assert loads[0][3] is view._loaded.plane  # sorted once
+    assert loads[0][3] is view.loaded.plane  # sorted once
 
 
 def test_pictures_that_follow_a_change_of_axes_are_newer_than_its_clearing(dataset, screen):
     view = drawn(show(dataset), screen)
     for dims in ((0, 1), (2, 3), (1, 4)):
-        view._on_message({"type": "embedding", "value": "X_pca"})
-        view._on_message({"type": "dims", "x": dims[0], "y": dims[1]})
-    until(lambda: view._session.settled and not view.bar.busy and not view._drawing._running)
+        view.receive({"type": "embedding", "value": "X_pca"})
+        view.receive({"type": "dims", "x": dims[0], "y": dims[1]})
+    until(lambda: view.session.urgency.is_idle and not view.bar.busy and view.is_at_rest)
     run_steps()
     numbered = [message for message in screen.messages if message["type"] in {"clear", "dots"}]
     assert [message["number"] for message in numbered] == list(range(1, len(numbered) + 1))
@@ -1100,10 +1113,10 @@ def test_without_axes_what_waits_for_the_picture_goes_on_also_after_a_change_of_
     adata.obs["depth"] = np.arange(N) / 7
     with cellasso.open(write(adata, path)) as flat:
         view = show(flat)
-        until(lambda: view._session.settled)
-        view._on_message({"type": "color", "column": "depth"})
-        view._on_message({"type": "color", "column": "kind"})
-        until(lambda: view._session.settled)
+        until(lambda: view.session.urgency.is_idle)
+        view.receive({"type": "color", "column": "depth"})
+        view.receive({"type": "color", "column": "kind"})
+        until(lambda: view.session.urgency.is_idle)
         assert not view.bar.busy
         assert view.bar.color == "kind"
-        until(lambda: not view._reading._running)
+        until(lambda: view.is_at_rest)

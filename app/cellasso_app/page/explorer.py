@@ -15,7 +15,7 @@ from cellasso_app.panels.plots.controller import PlotsView
 from cellasso_app.panels.problems.component import Problems
 from cellasso_app.panels.selection.controller import SelectionView
 from cellasso_app.render.coloring_cache import READ_AHEAD, coloring_cache
-from cellasso_app.render.columns import ColorBy
+from cellasso_app.runtime.document_loop import when_live
 from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.state.session import Session
 from cellasso_app.ui.component import ROOT, THEME
@@ -90,9 +90,9 @@ class Explorer(pn.viewable.Viewer):
         self._inspecting: LatestJob[dict[str, Any]] = LatestJob(
             self._show_report, lambda error: self._show_report({"error": error})
         )
-        self._reading_ahead: LatestJob[None] = LatestJob(lambda _: None, lambda _: None)
-        self._is_ahead = dataset.n_obs < READ_AHEAD
-        session.param.watch(self._read_ahead, ["settled"])
+        self._reading_ahead: LatestJob[None] = LatestJob(lambda _: None, lambda _: None, urgency=session.urgency)
+        if dataset.n_obs >= READ_AHEAD:
+            when_live(self._read_ahead)
         session.param.watch(self._refresh, ["selection", "modality"])
         self._refresh()
         self._layout = self._lay_out(height)
@@ -125,6 +125,11 @@ class Explorer(pn.viewable.Viewer):
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
 
+    @property
+    def is_reading_ahead(self) -> bool:
+        """Whether columns are being read that may be asked for next, or wait for the first picture."""
+        return self._reading_ahead.is_busy
+
     def tell_of(self, problems: Sequence[str]) -> None:
         """Say which other files of this server cannot be opened, and why."""
         self.problems.param.update(sentences=list(problems), visible=bool(problems))
@@ -142,23 +147,20 @@ class Explorer(pn.viewable.Viewer):
             can_redo=session.can_redo,
         )
 
-    def _read_ahead(self, *_events: object) -> None:
+    def _read_ahead(self) -> None:
         """Once the first picture is there, read the columns that may be asked for next."""
         session = self.session
-        if self._is_ahead or not session.settled:
-            return
-        self._is_ahead = True
         kinds = ("category", "boolean", "number")  # these are read fast, the first ones fastest
         named = [(kinds.index(c["kind"]), c["name"]) for c in session.columns() if c["kind"] in kinds]
-        columns = [session.resolve(ColorBy("obs", name)) for _, name in sorted(named, key=lambda each: each[0])]
+        keys = [session.obs_key(name) for _, name in sorted(named, key=lambda each: each[0])]
         kept = coloring_cache(session.dataset)
 
         def job(progress: Progress) -> None:
-            for column in columns:
+            for key in keys:
                 progress(0.0)
-                kept.read_ahead(session.dataset, column, progress=progress)
+                kept.read_ahead(session.dataset, key, progress=progress)
 
-        self._reading_ahead.submit(job, long=True)
+        self._reading_ahead.submit(job, long=True, priority="when_idle")
 
     def _show_report(self, report: dict[str, Any]) -> None:
         self.inspection.report = report

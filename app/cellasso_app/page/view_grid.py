@@ -30,13 +30,12 @@ class Views:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._n_made = 0
         self.views: list[EmbeddingView] = []
         self.cells_panel = CellsPanel(
             on_message=self._receive, on_refused=self._refuse, sizing_mode="stretch_both", margin=0
         )
         self.layout = pn.GridSpec(sizing_mode="stretch_both", margin=0, styles=LINES)
-        self._add()
+        self._add(session.active)
         session.param.watch(self._mark, ["active"])
 
     @property
@@ -52,7 +51,7 @@ class Views:
     def add(self) -> None:
         """Show the active view once more, to be changed."""
         if len(self.views) < MAX_VIEWS:
-            self._add()
+            self._add(self._session.add_view())
 
     def remove(self, view: EmbeddingView) -> None:
         """Take a view off the page, unless it is the only one."""
@@ -61,21 +60,18 @@ class Views:
         self.views.remove(view)
         view.close()
         self._arrange()
-        if view.is_active:
-            self._session.active = self.views[-1].number
+        self._session.remove_view(view.number)
 
-    def _add(self) -> EmbeddingView:
+    def _add(self, number: int) -> None:
         view = EmbeddingView(
             self._session,
-            self._n_made,
+            number,
             self.cells_panel,
             picking=self.picking if self.views else None,
             on_arrange=lambda what: self._arrange_as_asked(view, what),
         )
-        self._n_made += 1
         self.views.append(view)
         self._arrange()
-        return view
 
     def _arrange_as_asked(self, view: EmbeddingView, what: str) -> None:
         if what == "add":

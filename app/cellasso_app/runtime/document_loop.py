@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 import panel as pn
 from bokeh.io import curdoc
 
+from cellasso_app.runtime.one_message import unhold_as_one
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -43,7 +45,7 @@ def batched_updates(document: Document) -> Iterator[None]:
     try:
         yield
     finally:
-        document.unhold()
+        unhold_as_one(document)
 
 
 class DocumentLoop:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from cellasso.core.errors import Cancelled, CellassoError, FileChangedError
 from cellasso_app.runtime.document_loop import DocumentLoop
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bokeh.application.application import SessionContext
 
     from cellasso.core.progress import Progress
+    from cellasso_app.runtime.priority import Priority, Urgency
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,15 @@ class JobContext(Generic[Result]):
         self._tell(fraction)
 
 
+class _Given(NamedTuple):
+    """A job that was given, where it runs, its token if it is urgent, and whether it waits for urgent ones."""
+
+    job: Callable[[JobContext[Any]], Any]
+    executor: Executor
+    token: object | None
+    waits: bool
+
+
 class LatestJob(_Ends, Generic[Result]):
     """Runs the newest of the jobs it is given: an older one still waiting is dropped, one that runs is cancelled.
 
@@ -146,6 +156,8 @@ class LatestJob(_Ends, Generic[Result]):
     finishes
         Whether what runs is brought to its end and reported also when a newer job waits: where they come faster than
         they end, none would ever be reported.
+    urgency
+        Of the session, for jobs that are urgent or may wait for those.
     """
 
     def __init__(
@@ -156,8 +168,11 @@ class LatestJob(_Ends, Generic[Result]):
         *,
         outlives_session: bool = False,
         finishes: bool = False,
+        urgency: Urgency | None = None,
     ) -> None:
         super().__init__()
+        self._urgency = urgency
+        self._tokens: set[object] = set()  # of its urgent jobs that are under way
         self._outlives_session = outlives_session
         self._finishes = finishes
         self._done = done
@@ -166,31 +181,71 @@ class LatestJob(_Ends, Generic[Result]):
         self._lock = threading.Lock()
         self._newest = 0
         self._told = 0.0  # when progress was last told
-        self._waiting: tuple[Callable[[JobContext[Result]], Result], Executor] | None = None
+        self._waiting: _Given | None = None
         self._running = False
 
-    def submit(self, job: Callable[[JobContext[Result]], Result], *, long: bool = False) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job of it runs or waits."""
+        with self._lock:
+            return self._running or self._waiting is not None
+
+    def submit(
+        self, job: Callable[[JobContext[Result]], Result], *, long: bool = False, priority: Priority = "normal"
+    ) -> None:
         """Run `job(progress)` in a pool; its `progress` raises `Cancelled` once it is no longer wanted.
 
         Parameters
         ----------
         long
             Whether it may take seconds, and shall not stand in the way of what is done at once.
+        priority
+            Whether others wait for it to end, or it for those.
         """
+        token = self._urgency.begin() if priority == "urgent" and self._urgency is not None else None
+        waits = priority == "when_idle" and self._urgency is not None
         with self._lock:
             if not self._finishes:
                 self._newest += 1
-            self._waiting = job, long_pool() if long else pool()
-            if self._running:
-                return  # taken up when the running one has ended
-            self._running = True
-            self._waiting[1].submit(self._run)
+            dropped, self._waiting = self._waiting, _Given(job, long_pool() if long else pool(), token, waits)
+            if token is not None:
+                self._tokens.add(token)
+            self._take_up()
+        if dropped is not None:
+            self._end_token(dropped.token)
+        if waits:  # in a step of its own: what is urgent may be about to be given, by the same change
+            self._document_loop.call(self._start_when_idle)
 
     def cancel(self) -> None:
         """Drop what waits and stop what runs; nothing of either is reported."""
         with self._lock:
             self._newest += 1
             self._waiting = None
+            tokens = list(self._tokens)
+        for token in tokens:
+            self._end_token(token)
+
+    def _take_up(self) -> None:
+        """Run what waits, unless one runs, which is followed by it."""
+        if self._waiting is not None and not self._waiting.waits and not self._running:
+            self._running = True
+            self._waiting.executor.submit(self._run)
+
+    def _start_when_idle(self) -> None:
+        if self._urgency is not None:
+            self._urgency.when_idle(self._start)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._waiting is not None:
+                self._waiting = self._waiting._replace(waits=False)
+                self._take_up()
+
+    def _end_token(self, token: object | None) -> None:
+        if token is not None and self._urgency is not None:
+            with self._lock:
+                self._tokens.discard(token)
+            self._urgency.end(token)
 
     def _end(self, session_context: SessionContext) -> None:  # noqa: ARG002 - Bokeh calls with it
         if not self._outlives_session:
@@ -198,14 +253,18 @@ class LatestJob(_Ends, Generic[Result]):
 
     def _run(self) -> None:
         with self._lock:
-            waiting, number = self._waiting, self._newest
-            self._waiting = None
-        if waiting is not None:
-            self._run_one(waiting[0], number)
+            given, number = self._waiting, self._newest
+            if given is not None and given.waits:
+                given = None  # it came in the place of one that did not
+            else:
+                self._waiting = None
+        if given is not None:
+            self._run_one(given.job, number)
+            if given.token is not None:  # after what was reported has been shown
+                self._document_loop.call(partial(self._end_token, given.token))
         with self._lock:
-            self._running = self._waiting is not None
-            if self._waiting is not None:
-                self._waiting[1].submit(self._run)
+            self._running = False
+            self._take_up()
 
     def _run_one(self, job: Callable[[JobContext[Result]], Result], number: int) -> None:
         self._told = time.monotonic()  # what takes less than that has no progress to tell
@@ -215,7 +274,7 @@ class LatestJob(_Ends, Generic[Result]):
             return
         except CellassoError as error:
             self._report(number, partial(self._failed, sentence_of(error)))
-        except Exception:  # a job must not end those after it; what is not ours is logged in full
+        except Exception:  # a job must not end the others; what is not ours is logged in full
             if not is_stopping():  # else its pool ended with the process
                 logger.exception("A job failed")
             self._report(number, partial(self._failed, UNEXPECTED))
@@ -242,5 +301,5 @@ class LatestJob(_Ends, Generic[Result]):
 
         try:
             self._document_loop.call(on_loop)
-        except Exception:  # as Tornado does with what fails on its loop: the next job is run
+        except Exception:  # as Tornado does with what fails on its loop: the others go on
             logger.exception("A result could not be shown")

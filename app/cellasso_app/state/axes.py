@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cellasso.points.point_index import Plane
-from cellasso_app.render.columns import vector_of
 
 if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso_app.render.columns import Column
+    from cellasso.model.vector import Vector
 
 
 class Axes(NamedTuple):
@@ -21,19 +20,19 @@ class Axes(NamedTuple):
     Attributes
     ----------
     embedding
-        Name as `Dataset.plane` takes it; `""` for columns, or for nothing at all.
+        Name as `Dataset.plane` takes it; `""` for a pair of vectors, or for nothing at all.
     dims
         Its two dimensions.
-    columns
+    pair
         What is drawn instead, along x and along y.
     """
 
     embedding: str = ""
     dims: tuple[int, int] = (0, 1)
-    columns: tuple[Column, Column] | None = None
+    pair: tuple[Vector, Vector] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.embedding) or self.columns is not None
+        return bool(self.embedding) or self.pair is not None
 
     @property
     def in_space(self) -> bool:
@@ -43,12 +42,12 @@ class Axes(NamedTuple):
     @property
     def have_ticks(self) -> bool:
         """Whether their numbers are worth showing; those of UMAPs mean nothing."""
-        return self.columns is not None or self.in_space
+        return self.pair is not None or self.in_space
 
     @property
     def equal(self) -> bool:
         """Whether a unit is as long on both."""
-        return self.columns is None
+        return self.pair is None
 
     def names(self, labels: tuple[str, str]) -> tuple[str, str]:
         """Return what the axes are called.
@@ -56,9 +55,9 @@ class Axes(NamedTuple):
         Parameters
         ----------
         labels
-            What people call the columns, or the dimensions of the embedding.
+            What people call the vectors, or the dimensions of the embedding.
         """
-        if self.columns is not None:
+        if self.pair is not None:
             return labels
         name = self.embedding.rpartition(":")[2].removeprefix("X_")
         name = name.upper() if name.islower() and len(name) <= 4 else name
@@ -68,9 +67,7 @@ class Axes(NamedTuple):
 
 def make_plane(dataset: Dataset, axes: Axes, *, progress: Progress) -> Plane:
     """Read what the axes are, and sort the cells along them; without axes no cell has a place."""
-    if axes.columns is not None:
+    if axes.pair is not None:
         read = dataset.cells.read_numbers
-        return Plane.of(
-            np.stack([read(vector_of(dataset, column), progress=progress) for column in axes.columns], axis=1)
-        )
+        return Plane.of(np.stack([read(vector, progress=progress) for vector in axes.pair], axis=1))
     return dataset.plane(axes.embedding, axes.dims) if axes.embedding else Plane.empty(dataset.n_obs)

@@ -9,7 +9,7 @@ from cellasso.color.palettes import NAMED, STANDARD, Scale
 from cellasso.raster.draw import ORDERS
 
 if TYPE_CHECKING:
-    from cellasso_app.render.columns import ColorBy
+    from cellasso.model.vector import Vector
     from cellasso_app.state.session import Session
 
 SAID = {
@@ -57,7 +57,7 @@ def offered(session: Session, kind: type | None, scale: Scale, order: str, *, in
     return options
 
 
-def choose(session: Session, kind: type | None, color: ColorBy | None, choice: dict[str, Any]) -> None:
+def choose(session: Session, kind: type | None, color: Vector | None, choice: dict[str, Any]) -> None:
     """Take a choice over into the session, if it is one of those that are offered.
 
     Parameters
@@ -85,6 +85,6 @@ def choose(session: Session, kind: type | None, color: ColorBy | None, choice: d
             _set_scale(session, color, **choice)
 
 
-def _set_scale(session: Session, color: ColorBy | None, **changes: Any) -> None:
+def _set_scale(session: Session, color: Vector | None, **changes: Any) -> None:
     if color is not None:
         session.scales = {**session.scales, color: session.scales.get(color, Scale())._replace(**changes)}

@@ -1,39 +1,43 @@
-"""What one user has chosen: the only state that changes, watched by the parts of the page."""
+"""What one user has chosen: the only state that changes, watched by the parts of the page.
+
+What belongs to a view and what to the session says `view_state`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import param
 
 from cellasso.core.errors import CellassoError
-from cellasso.selection.recipe import Combined, Inverted, Operation, Recipe, combine
-from cellasso_app.render.columns import CELL_SUMS, ColorBy, Column, Source
+from cellasso.model.vector import Vector
+from cellasso_app.render.cell_values import (
+    CELL_SUMS,
+    ColoringKey,
+    gene_vector,
+    obs_vector,
+    page_name,
+    sum_vector,
+)
+from cellasso_app.runtime.priority import Urgency
 from cellasso_app.state.gene_list import find_genes
+from cellasso_app.state.selection import History, step
+from cellasso_app.state.view_state import ViewState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset
     from cellasso.model.modality import Modality
-
-MAX_HISTORY = 100
-"""Selections kept for undo; each takes a bit per cell."""
+    from cellasso.selection.recipe import Operation, Recipe
+    from cellasso_app.state.selection import Selection
 
 MAX_DIMS = 200
 """Dimensions of an embedding that are offered; an obsm with more holds something else than coordinates."""
-
-NONE_THERE = "No selected cells there; the selection stays."
-UNCHANGED: dict[Operation, str] = {
-    "add": "Those cells are selected already.",
-    "subtract": NONE_THERE,
-    "intersect": "All selected cells are there.",
-}
-"""What is said of a step that leaves the selected cells as they are, by how it combines with them."""
 
 MAX_GENES = 60
 """Genes on the list at once: what one dotplot can still show."""
@@ -56,43 +60,6 @@ def prefetch_metadata(dataset: Dataset) -> None:
     dataset.embeddings  # noqa: B018 - found once, then kept
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Some cells, and the recipe that found them.
-
-    Attributes
-    ----------
-    packed
-        The mask over obs, eight cells a byte, so that many can be kept for undo.
-    """
-
-    recipe: Recipe
-    packed: NDArray[np.uint8]
-    n_obs: int
-    n: int
-
-    @classmethod
-    def of(cls, recipe: Recipe, mask: NDArray[np.bool_]) -> Selection:
-        """Make a selection of a mask `(n_obs,)`."""
-        return cls(recipe, np.packbits(mask), len(mask), int(np.count_nonzero(mask)))
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """The mask `(n_obs,)`."""
-        return np.unpackbits(self.packed, count=self.n_obs).view(np.bool_)
-
-    def then(self, operation: Operation, recipe: Recipe, mask: NDArray[np.bool_]) -> Selection:
-        """Return this selection combined with a further one."""
-        if operation == "replace":
-            return Selection.of(recipe, mask)
-        return Selection.of(Combined(operation, self.recipe, recipe), combine(operation, self.mask, mask))
-
-    def inverted(self) -> Selection:
-        """Return all other cells."""
-        recipe = self.recipe.of if isinstance(self.recipe, Inverted) else Inverted(self.recipe)
-        return Selection.of(recipe, ~self.mask)
-
-
 class Session(param.Parameterized):
     """The choices of one user on one dataset.
 
@@ -100,13 +67,16 @@ class Session(param.Parameterized):
     ----------
     dataset
         Shared by all sessions, read-only.
+
+    Attributes
+    ----------
+    urgency
+        Which of its jobs others wait for: those that bring a new picture.
     """
 
     modality = param.String(doc='Whose genes and columns are offered; "" for an h5ad.')
-    embedding = param.String(doc="Name as `Dataset.plane` takes it.")
-    dims = param.Parameter((0, 1), doc="Which of its dimensions are drawn.")
-    pair = param.Parameter(None, doc="Two `ColorBy` that are the axes instead of an embedding, or None.")
-    color = param.Parameter(doc="A `ColorBy`, or None.")
+    views = param.Parameter(doc="The `ViewState` of each view by its number, in the order they were made.")
+    active = param.Integer(0, doc="Number of the view that choices are for.")
     matrix = param.String(doc="Which matrix genes are read from.")
     normalise = param.Boolean(True, doc="Whether counts are log-normalised before they are shown.")
     genes = param.List(doc="Chosen genes, named as `Dataset.read_feature` takes them.")
@@ -117,25 +87,59 @@ class Session(param.Parameterized):
     as_categories = param.Parameter(frozenset(), doc="Columns of whole numbers that are taken as categories.")
     hidden = param.Parameter({}, doc="Labels of categories that are not shown, by column.")
     recolored = param.Parameter({}, doc="Colours by label that were chosen for a column's categories, by column.")
-    scales = param.Parameter({}, doc="How values become colours: a `Scale` by `ColorBy`, if not the usual.")
+    scales = param.Parameter({}, doc="How values become colours: a `Scale` by vector as chosen, if not the usual.")
     order = param.Parameter({}, doc="Which cells lie on top, a `raster.Order` by kind of colouring.")
     dot_size = param.Parameter(None, doc="Diameter of a cell in pixels; None adapts it.")
     downward = param.Boolean(True, doc="Whether y runs down where places in a tissue are shown, as in its image.")
     labelled = param.Boolean(True, doc="Whether categories are named in the picture.")
     hover_columns = param.Parameter((), doc="Columns of obs that are told of the cell under the pointer.")
-    active = param.Integer(0, doc="Which of the pictures side by side the choices are for.")
-    settled = param.Boolean(True, doc="Whether the picture shows what was chosen last; what can wait does until then.")
     dark = param.Boolean()
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # param's has no types
         self.dataset = dataset
-        self._past: list[Selection | None] = []
-        self._future: list[Selection | None] = []
+        self.urgency = Urgency()
+        self.views = {0: ViewState()}
+        self._n_views = 1
+        self._history = History()
         self._labels: dict[str, str] = {}
         self._columns: dict[str, list[dict[str, str]]] = {}
         self.choose_modality(next(iter(self.modalities), ""))
-        self.param.watch(self._unsay, ["selection", "embedding", "dims", "pair", "color", "hidden"])
+        self.param.watch(self._unsay, ["selection", "hidden", "active"])
+
+    # -- views ----------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> ViewState:
+        """The choices of the active view."""
+        state: ViewState = self.views[self.active]
+        return state
+
+    def change_view(self, number: int | None = None, **choices: Any) -> None:
+        """Change choices of a view, by default of the active one."""
+        number = self.active if number is None else number
+        before: ViewState = self.views[number]
+        after = replace(before, **choices)
+        if after == before:
+            return
+        if after.shown != before.shown:
+            self._unsay()
+        self.views = {**self.views, number: after}
+
+    def add_view(self) -> int:
+        """Add a view that shows what the active one does; return its number."""
+        self._n_views += 1
+        number = self._n_views - 1
+        self.views = {**self.views, number: replace(self.view, operation="replace")}
+        return number
+
+    def remove_view(self, number: int) -> None:
+        """Forget a view, unless it is the only one; if it was active the last of the others is then."""
+        others = {each: state for each, state in self.views.items() if each != number}
+        if others:
+            if number == self.active:
+                self.active = list(others)[-1]
+            self.views = others
 
     # -- what can be chosen ---------------------------------------------------------------------------
 
@@ -156,7 +160,7 @@ class Session(param.Parameterized):
     def choose_embedding(self, name: str) -> None:
         """Show the first two dimensions of an embedding that can be drawn."""
         first, second = self.dims_of(name)[:2] or (0, 1)
-        self.param.update(embedding=name, dims=(first, second), pair=None)
+        self.change_view(embedding=name, dims=(first, second), pair=None)
 
     def columns(self) -> list[dict[str, str]]:
         """Return name and kind of the columns of the global obs, and of the chosen modality's not among them."""
@@ -186,33 +190,39 @@ class Session(param.Parameterized):
 
     def layer_of(self, gene: str) -> str | None:
         """Return the matrix to read a gene from: the chosen one, where the gene's modality has it."""
-        owner, _ = self.dataset.owner(gene)
+        return self._layer_in(self.dataset.owner(gene)[0])
+
+    def _layer_in(self, owner: Modality) -> str | None:
         return self.matrix if self.matrix in owner.matrices else next(iter(owner.matrices), None)
 
-    def source_of(self, gene: str) -> Source:
-        """Return what the screen shows of a gene: its matrix, log-normalised where that holds counts."""
-        owner, _ = self.dataset.owner(gene)
-        layer = self.layer_of(gene)
-        return Source(layer, self.normalise and owner.holds_counts(layer))
+    def resolve(self, chosen: Vector) -> Vector:
+        """Return what is read for a colour or an axis, as the choices stand: of which matrix, log-normalised or not."""
+        if chosen.kind == "sum":
+            return replace(chosen, modality=self.modality, layer=self.matrix)
+        if chosen.kind != "gene":
+            return chosen
+        owner = self.dataset[chosen.modality]
+        layer = self._layer_in(owner)
+        return replace(chosen, layer=layer, normalised=self.normalise and owner.holds_counts(layer))
 
-    def resolve(self, color: ColorBy) -> Column:
-        """Return what is read for a colour or an axis, as the choices stand."""
-        if color.kind == "gene":
-            return Column("gene", color.name, self.source_of(color.name))
-        if color.kind == "sum":
-            return Column("sum", color.name, Source(self.matrix), modality=self.modality)
-        return Column("obs", color.name, as_categories=color.name in self.as_categories)
+    def resolve_color(self, chosen: Vector) -> ColoringKey:
+        """Return what is read to colour the cells, and whether whole numbers of it are categories."""
+        return ColoringKey(self.resolve(chosen), chosen.kind == "obs" and page_name(chosen) in self.as_categories)
 
-    def needs_scan(self, column: Column) -> bool:
-        """Whether reading a column goes through a whole matrix, and so may take seconds."""
-        if column.kind != "gene":
-            return column.kind == "sum"
+    def obs_key(self, column: str) -> ColoringKey:
+        """Return the same of the column of obs that the page calls so."""
+        return self.resolve_color(obs_vector(self.dataset, column))
+
+    def needs_scan(self, vector: Vector) -> bool:
+        """Whether reading a vector, as `resolve` returns it, goes through a whole matrix, and so may take seconds."""
+        if vector.kind != "gene":
+            return vector.kind == "sum"
         try:
-            return not self.dataset.owner(column.name)[0].has_columns(column.source.layer)
+            return not self.dataset[vector.modality].has_columns(vector.layer)
         except CellassoError:  # reading it will say why
             return True
 
-    def find_number(self, typed: str) -> tuple[ColorBy, str]:
+    def find_number(self, typed: str) -> tuple[Vector, str]:
         """Return what of each cell's numbers is called so, and what people call it: a column of obs, a sum, or a gene.
 
         Raises
@@ -222,13 +232,13 @@ class Session(param.Parameterized):
         """
         typed = typed.strip()
         if any(column["name"] == typed and column["kind"] in {"number", "boolean"} for column in self.columns()):
-            return ColorBy("obs", typed), typed
+            return obs_vector(self.dataset, typed), typed
         if typed in self.cell_sums():
-            return ColorBy("sum", typed), typed
+            return sum_vector(typed), typed
         prefix = f"{self.modality}:" if self.modality else ""
         features = self.current.features(self.matrix)
         name = str(features.names[find_genes(features, typed, prefix).positions[0]])
-        return ColorBy("gene", prefix + name), prefix + features.label(name)
+        return Vector("gene", name, self.modality), prefix + features.label(name)
 
     # -- choosing ---------------------------------------------------------------------------------------
 
@@ -239,15 +249,16 @@ class Session(param.Parameterized):
         embedding = next(iter(own or self.dataset.embeddings), "")
         with param.parameterized.batch_call_watchers(self):
             self.modality = name
-            if own or not self.embedding:
+            if own or not self.view.embedding:
                 self.choose_embedding(embedding)
             self.matrix = next(iter(modality.matrices), "")
             columns = self.category_columns()
             best = _preferred(columns)
             self.group_by = self.group_by if self.group_by in columns else best
             self.composition_by = self.composition_by if self.composition_by in columns else best
-            if self.color is None or (self.color.kind == "obs" and not self._has_column(self.color.name)):
-                self.color = ColorBy("obs", best) if best else None
+            color = self.view.color
+            if color is None or (color.kind == "obs" and not self._has_column(page_name(color))):
+                self.change_view(color=obs_vector(self.dataset, best) if best else None)
 
     def hide(self, column: str, labels: Iterable[str], *, hidden: bool) -> None:
         """Hide categories of a column, or show them again."""
@@ -289,29 +300,28 @@ class Session(param.Parameterized):
         with param.parameterized.batch_call_watchers(self):
             if gene not in self.genes:
                 self.genes = [*self.genes, gene][-MAX_GENES:]
-            self.color = ColorBy("gene", gene)
+            self.change_view(color=gene_vector(self.dataset, gene))
 
-    def take_labels(self, found: Iterable[tuple[ColorBy, str]]) -> None:
+    def take_labels(self, found: Iterable[tuple[Vector, str]]) -> None:
         """Keep what people call genes that are not on the list."""
-        self._labels |= {color.name: label for color, label in found if color.kind == "gene"}
+        self._labels |= {page_name(vector): label for vector, label in found if vector.kind == "gene"}
 
     def label(self, gene: str) -> str:
         """Return what people call a gene on the list."""
         return self._labels.get(gene, gene)
 
+    def label_of(self, vector: Vector) -> str:
+        """Return what people call a vector."""
+        return self.label(page_name(vector))
+
     def remove_gene(self, gene: str) -> None:
         """Take a gene off the list; when it coloured the cells, the grouping column does."""
         with param.parameterized.batch_call_watchers(self):
             self.genes = [other for other in self.genes if other != gene]
-            if self.color == ColorBy("gene", gene):
-                self.color = ColorBy("obs", self.group_by) if self.group_by else None
+            if self.view.color == gene_vector(self.dataset, gene):
+                self.change_view(color=obs_vector(self.dataset, self.group_by) if self.group_by else None)
 
     # -- selecting --------------------------------------------------------------------------------------
-
-    # A step that finds no cells is no step. A stroke beside the cells is a slip of the hand: it must not cost a
-    # selection that may have taken many strokes, also where it was to replace it, nor may "0 cells" become a
-    # selection, before which every cell is one of the others and fades. Clearing has gestures of its own (Escape, a
-    # double click, Clear), and subtracting the last selected cell clears too: that is what was asked for.
 
     def select(self, operation: Operation, recipe: Recipe, mask: NDArray[np.bool_], *, where: str = "there") -> None:
         """Combine what was just drawn or clicked with the selection there is; say so where that changes nothing.
@@ -323,23 +333,11 @@ class Session(param.Parameterized):
         where
             For the sentence which says that these are none.
         """
-        before: Selection | None = self.selection
-        fresh = Selection.of(recipe, mask)
-        if not fresh.n:
-            self._stay(f"No cells {where}{'; the selection stays' if before is not None else ''}.")
-        elif before is None:
-            if operation == "subtract":
-                self._stay("Nothing is selected that could be taken away.")
-            else:
-                self._change(fresh)
+        found = step(self.selection, operation, recipe, mask, where)
+        if isinstance(found, str):
+            self.said = found
         else:
-            after = before.then(operation, recipe, mask)
-            if operation == "intersect" and not after.n:
-                self._stay(NONE_THERE)
-            elif operation != "replace" and after.n == before.n:  # then they are the same cells
-                self._stay(UNCHANGED[operation])
-            else:
-                self._change(after)
+            self._change(found)
 
     def invert(self, among: tuple[Recipe, NDArray[np.bool_]] | None = None) -> None:
         """Select all other cells, or all others among those of a recipe and its mask `(n_obs,)`, if there are any."""
@@ -351,7 +349,7 @@ class Session(param.Parameterized):
         if others.n:
             self._change(others)
         else:
-            self._stay(f"All{'' if among is None else ' shown'} cells are selected; there are no others.")
+            self.said = f"All{'' if among is None else ' shown'} cells are selected; there are no others."
 
     def clear(self) -> None:
         """Select nothing."""
@@ -361,34 +359,27 @@ class Session(param.Parameterized):
 
     def undo(self) -> None:
         """Go back to the selection before."""
-        if self._past:
-            self._future.append(self.selection)
-            self.selection = self._past.pop()
+        if self._history.can_undo:
+            self.selection = self._history.undo(self.selection)
 
     def redo(self) -> None:
         """Take back an undo."""
-        if self._future:
-            self._past.append(self.selection)
-            self.selection = self._future.pop()
+        if self._history.can_redo:
+            self.selection = self._history.redo(self.selection)
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a selection before."""
-        return bool(self._past)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether an undo can be taken back."""
-        return bool(self._future)
+        return self._history.can_redo
 
     def _change(self, selection: Selection | None) -> None:
-        self._past = [*self._past, self.selection][-MAX_HISTORY:]
-        self._future = []
+        self._history.leave(self.selection)
         self.selection = selection if selection is None or selection.n else None
-
-    def _stay(self, sentence: str) -> None:
-        """Leave the selection and its history as they are, and say why."""
-        self.said = sentence
 
     def _unsay(self, *_events: object) -> None:
         self.said = ""

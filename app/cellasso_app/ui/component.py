@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import param
     from bokeh.document import Document
+    from bokeh.model import Model
     from panel.models.esm import DataEvent
 
     from cellasso_app.ui.messages import Hears, Says
@@ -77,9 +78,10 @@ class Component(JSComponent):
         self._on_message = on_message
         self._on_refused = on_refused
         self._document_loop = DocumentLoop()
+        self._shown = frozenset(self.param) - frozenset(JSComponent.param)  # what is its own, not any part's
         self.on_msg(self._told)
 
-    # The next three are Panel's own and not public: pyproject.toml bounds its version for them.
+    # The next four are Panel's own and not public: pyproject.toml bounds its version for them.
 
     @property
     def _linked_properties(self) -> tuple[str, ...]:
@@ -95,6 +97,25 @@ class Component(JSComponent):
         changes = {event.name: event.new for event in events}
         properties: dict[str, Any] = self._process_param_change(changes)  # type: ignore[no-untyped-call] # nor has this
         return properties
+
+    def _update_model(  # noqa: PLR0917 - as Panel calls it
+        self,
+        events: dict[str, param.parameterized.Event],
+        changes: dict[str, Any],
+        root: Model,
+        model: Any,
+        doc: Document,
+        comm: Any,
+    ) -> None:
+        """Write changes of what the part shows into the model that is there, as plain data.
+
+        Panel looks besides for parts inside of this one and for echoes of what a browser has set, of which there are
+        neither: that took more than half of a change.
+        """
+        if changes.keys() <= self._shown:
+            model.data.update(**changes)
+        else:
+            super()._update_model(events, changes, root, model, doc, comm)
 
     def _told(self, event: DataEvent) -> None:
         self.receive(event.data)

@@ -94,7 +94,7 @@ Coloring: TypeAlias = Categories | Values
 
 
 @dataclass(frozen=True)
-class Raw:
+class CellValues:
     """What a file has for each cell, before it is given colours.
 
     Attributes

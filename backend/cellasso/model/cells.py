@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cellasso.core.progress import Progress
+    from cellasso.core.progress import Preview, Progress
+    from cellasso.model.alignment import Alignment
     from cellasso.model.container import Container
     from cellasso.model.modality import Modality
 
@@ -41,7 +43,7 @@ class Cells:
         """Number of cells."""
         return self._container.n_obs
 
-    def read(self, vector: Vector, *, progress: Progress | None = None) -> Values:
+    def read(self, vector: Vector, *, progress: Progress | None = None, preview: Preview | None = None) -> Values:
         """Read a vector over all cells, `(n_obs,)`: a series of obs, or an array.
 
         Whole numbers and booleans of a modality that lacks cells become nullable ones, sums NaN.
@@ -52,6 +54,8 @@ class Cells:
             What to read.
         progress
             Told the fraction done where it takes a pass over a matrix; may raise `Cancelled`.
+        preview
+            Shown what a scan for a feature has found so far, `(n_obs,)` float32, NaN where nothing is known yet.
 
         Raises
         ------
@@ -68,7 +72,9 @@ class Cells:
         if vector.kind == "sum":
             sums = modality.read_cell_sums(vector.layer, progress=progress)
             return alignment.array(sums.totals if vector.name == SUMS[0] else sums.n_nonzero)
-        read = modality.read_features([vector.name], vector.layer, normalised=vector.normalised, progress=progress)[0]
+        options: dict[str, Any] = {} if preview is None else {"preview": partial(_show_aligned, preview, alignment)}
+        options |= {"normalised": vector.normalised, "progress": progress}
+        read = modality.read_features([vector.name], vector.layer, **options)[0]
         return read if alignment.obs_index is None else alignment.series(read)
 
     def read_numbers(self, vector: Vector, *, progress: Progress | None = None) -> NDArray[np.float32]:
@@ -190,6 +196,10 @@ class Cells:
         if vector.layer is not None and vector.layer not in modality.matrices:
             return None
         return vector if vector.kind == "sum" or modality.has_feature(vector.name, vector.layer) else None
+
+
+def _show_aligned(preview: Preview, alignment: Alignment, columns: list[NDArray[np.float32]]) -> None:
+    preview([alignment.array(column).astype(np.float32, copy=False) for column in columns])
 
 
 def _read_obs(modality: Modality, name: str) -> pd.Series:

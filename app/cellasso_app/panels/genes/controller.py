@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cellasso.core.errors import CellassoError
+from cellasso.model.vector import Vector
 from cellasso_app.panels.genes.component import GenesPanel
+from cellasso_app.render.cell_values import gene_vector, page_name
 from cellasso_app.render.coloring_cache import READ_AHEAD, coloring_cache
-from cellasso_app.render.columns import ColorBy
+from cellasso_app.runtime.document_loop import when_live
 from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.state.gene_list import find_genes, not_found
 from cellasso_app.state.session import MAX_GENES
@@ -44,24 +46,26 @@ class GenesView:
         self._session = session
         self._searching: LatestJob[dict[str, Any]] = LatestJob(self._suggest, self._fail_gene)
         self._reading_ahead: LatestJob[None] = LatestJob(lambda _: None, lambda _: None)
-        self._preparing: LatestJob[None] = LatestJob(lambda _: None, lambda _: None)
-        self._prepared: tuple[str, str] | None = None
+        self._preparing: LatestJob[None] = LatestJob(lambda _: None, lambda _: None, urgency=session.urgency)
         self._checking: LatestJob[_Found] = LatestJob(self._take, self._fail_gene)
         self.panel = GenesPanel(
             on_message=self._on_message, on_refused=self._fail_gene, sizing_mode="stretch_width", margin=0
         )
-        session.param.watch(self._list, ["modality", "matrix", "normalise", "genes", "color", "as_categories"])
-        session.param.watch(self._prepare_search, ["settled"])
+        session.param.watch(
+            self._list, ["modality", "matrix", "normalise", "genes", "views", "active", "as_categories"]
+        )
+        session.param.watch(self._prepare_search, ["modality", "matrix"])
         self._list()
+        when_live(self._prepare_search)
 
     def _list(self, *_events: object) -> None:
         session = self._session
         modality = session.current
-        color = session.color
+        color = session.view.color
         counts = bool(modality.matrices) and modality.holds_counts(session.matrix)
         self.panel.param.update(
             genes=[{"name": gene, "label": session.label(gene)} for gene in session.genes],
-            active=color.name if color is not None and color.kind == "gene" else "",
+            active=page_name(color) if color is not None and color.kind == "gene" else "",
             matrices=list(modality.matrices),
             matrix=session.matrix,
             scale=("log" if session.normalise else "counts") if counts else "",
@@ -79,7 +83,7 @@ class GenesView:
             case {"type": "remove", "gene": str(gene)}:
                 session.remove_gene(gene)
             case {"type": "color", "gene": str(gene)}:
-                session.color = ColorBy("gene", gene)
+                session.change_view(color=gene_vector(session.dataset, gene))
             case {"type": "matrix", "value": str(name)} if name in session.current.matrices:
                 session.matrix = name
             case {"type": "scale", "value": "log" | "counts" as scale}:
@@ -88,17 +92,13 @@ class GenesView:
     def _prepare_search(self, *_events: object) -> None:
         """Arrange the names of the features once the picture is there, before anybody types."""
         session = self._session
-        chosen = session.modality, session.matrix
-        if not session.settled or chosen == self._prepared:
-            return
-        self._prepared = chosen
         features = session.current.features(session.matrix)
 
         def job(_progress: Progress) -> None:
             with suppress(CellassoError):  # a search will say what is wrong with them
                 features.prepare()
 
-        self._preparing.submit(job, long=True)
+        self._preparing.submit(job, long=True, priority="when_idle")
 
     def _search(self, text: str, number: int) -> None:
         if len(text) > MAX_SEARCH:
@@ -144,12 +144,11 @@ class GenesView:
         session, names = self._session, [suggestion["name"] for suggestion in found["found"][:1]]
         if not names or session.dataset.n_obs < READ_AHEAD:
             return
-        prefix = f"{session.modality}:" if session.modality else ""
-        column, dataset = session.resolve(ColorBy("gene", prefix + names[0])), session.dataset
+        key, dataset = session.resolve_color(Vector("gene", names[0], session.modality)), session.dataset
 
         def job(progress: Progress) -> None:
-            if not session.needs_scan(column):
-                coloring_cache(dataset).guess(dataset, column, progress=progress)
+            if not session.needs_scan(key.vector):
+                coloring_cache(dataset).guess(dataset, key, progress=progress)
 
         self._reading_ahead.submit(job)  # while the user still looks at what is suggested
 

@@ -13,16 +13,15 @@ from cellasso.color.palettes import COLOR_MAPS
 from cellasso.stats.group_summary import GroupSummary, count_groups
 from cellasso_app.panels.plots.component import DotplotKey, PlotsBar
 from cellasso_app.panels.plots.dotplot import Dotplot, color_limits, largest_dot
-from cellasso_app.render.columns import color_by_obs
-from cellasso_app.runtime.document_loop import DocumentLoop
+from cellasso_app.render.cell_values import gene_vector, obs_vector, page_name, read_cell_values
 from cellasso_app.runtime.jobs import LatestJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso_app.render.columns import Source
+    from cellasso.model.vector import Vector
     from cellasso_app.state.session import Session
 
 MAX_GROUPS = 60
@@ -58,10 +57,10 @@ class PlotsView:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._known: LRUCache[tuple[str, Source, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
-        self._summing: LatestJob[_Summed] = LatestJob(self._show, self._fail, self._show_progress)
-        self._document_loop = DocumentLoop()
-        self._to_sum: Callable[[Progress], _Summed] | None = None
+        self._known: LRUCache[tuple[Vector, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
+        self._summing: LatestJob[_Summed] = LatestJob(
+            self._show, self._fail, self._show_progress, urgency=session.urgency
+        )
         self.bar = PlotsBar(on_message=self._on_message, on_refused=self._refuse, sizing_mode="stretch_width", margin=0)
         self.key = DotplotKey(
             colors=list(COLOR_MAPS[session.dark][::12]), sizing_mode="stretch_width", height=32, margin=0, visible=False
@@ -77,7 +76,6 @@ class PlotsView:
         self.parts = (self.bar, scroll, self.key)
         session.param.watch(self._list, ["modality", "group_by", "as_categories"])
         session.param.watch(self._sum, ["genes", "matrix", "normalise", "group_by"])
-        session.param.watch(lambda _: self._start_summing(), ["settled"])
         session.param.watch(self._change_theme, ["dark"])
         self._list()
         self._sum()
@@ -95,26 +93,19 @@ class PlotsView:
         genes, group_by = tuple(session.genes), session.group_by
         if not genes or not group_by:
             self._summing.cancel()
-            self._to_sum = None
             self._pane.visible = self.key.visible = False
             no_groups = "This file's obs has no column of categories to group cells by."
             self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups)
             return
         self.bar.param.update(busy=True, fraction=0.0, message="")
-        sources = [session.source_of(gene) for gene in genes]
         dataset, known = session.dataset, self._known
+        vectors = [session.resolve(gene_vector(dataset, gene)) for gene in genes]
 
         def job(progress: Progress) -> _Summed:
-            return _summarise(dataset, genes, sources, group_by, known=known, progress=progress)
+            return _summarise(dataset, vectors, group_by, known=known, progress=progress)
 
-        self._to_sum = job
-        self._document_loop.call(self._start_summing)  # when the picture, too, has heard of the change
-
-    def _start_summing(self) -> None:
-        """Begin when the picture of the cells has come: it shall not wait for the dots."""
-        if self._to_sum is not None and self._session.settled:
-            self._summing.submit(self._to_sum, long=True)
-            self._to_sum = None
+        # the picture of the cells does not wait for the dots
+        self._summing.submit(job, long=True, priority="when_idle")
 
     def _show(self, summed: _Summed) -> None:
         cut = f"The first {MAX_GROUPS} of {MAX_GROUPS + summed.n_cut:,} groups are shown." if summed.n_cut else ""
@@ -141,30 +132,30 @@ class PlotsView:
 
 def _summarise(
     dataset: Dataset,
-    genes: tuple[str, ...],
-    sources: Sequence[Source],
+    genes: Sequence[Vector],
     group_by: str,
     *,
-    known: MutableMapping[tuple[str, Source, str], GroupSummary],
+    known: MutableMapping[tuple[Vector, str], GroupSummary],
     progress: Progress,
 ) -> _Summed:
-    groups = color_by_obs(dataset, group_by, as_categories=True)
+    groups = read_cell_values(dataset, obs_vector(dataset, group_by), as_categories=True).coloring
     if not isinstance(groups, Categories):
         raise TypeError(f"{group_by} was offered as a grouping column but holds numbers")
     n_groups = min(len(groups.labels), MAX_GROUPS)
     codes = groups.codes if n_groups == len(groups.labels) else _within(groups.codes, n_groups)
-    for source in dict.fromkeys(sources):  # one pass for all genes of a matrix
-        names = [gene for gene, its in zip(genes, sources, strict=True) if its == source]
-        fresh = [gene for gene in names if (gene, source, group_by) not in known]
-        if fresh:
-            layer, normalised = source
-            found = dataset.summarise(fresh, codes, n_groups, layer=layer, normalised=normalised, progress=progress)
-            for slot, gene in enumerate(fresh):
-                known[gene, source, group_by] = found.of_features([slot])
-    parts = [known[gene, source, group_by] for gene, source in zip(genes, sources, strict=True)]
+    fresh: dict[tuple[str | None, bool], list[Vector]] = {}
+    for gene in genes:
+        if (gene, group_by) not in known:
+            fresh.setdefault((gene.layer, gene.normalised), []).append(gene)
+    for (layer, normalised), those in fresh.items():  # one pass for all genes of a matrix
+        names = [page_name(gene) for gene in those]
+        found = dataset.summarise(names, codes, n_groups, layer=layer, normalised=normalised, progress=progress)
+        for slot, gene in enumerate(those):
+            known[gene, group_by] = found.of_features([slot])
+    parts = [known[gene, group_by] for gene in genes]
     summary = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
     n_all = len(groups.labels) + max(0, groups.n_folded - 1)  # "other" is one of the labels
-    return _Summed(genes, groups.labels[:n_groups], summary, n_all - n_groups)
+    return _Summed(tuple(map(page_name, genes)), groups.labels[:n_groups], summary, n_all - n_groups)
 
 
 def _axis_names(session: Session, genes: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from cellasso.stats.group_summary import count_groups
 from cellasso.write.export import Exported
 from cellasso.write.table import write_table
 from cellasso_app.panels.selection.component import SelectionPanel
-from cellasso_app.render.columns import color_by_obs
+from cellasso_app.render.cell_values import obs_vector, read_cell_values
 from cellasso_app.runtime.jobs import LatestJob
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso_app.state.session import Selection, Session
+    from cellasso_app.state.selection import Selection
+    from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.picking import Picking
 
 MAX_NAME = 200
@@ -63,7 +64,9 @@ class SelectionView:
         self._suffixes = [session.dataset.format, *_tables()]
         self._suffix: str = session.dataset.format
         self._state: dict[str, Any] = {"state": "idle"}
-        self._breakdown: LatestJob[list[dict[str, Any]]] = LatestJob(self._show_rows, self._fail)
+        self._breakdown: LatestJob[list[dict[str, Any]]] = LatestJob(
+            self._show_rows, self._fail, urgency=session.urgency
+        )
         self._exporting: LatestJob[Exported] = LatestJob(
             self._show_exported, self._fail_export, self._show_progress, outlives_session=True
         )
@@ -97,7 +100,7 @@ class SelectionView:
         else:
             dataset, column = session.dataset, session.composition_by
             chosen = session.recolored.get(column, {})
-            self._breakdown.submit(lambda _: _compose(dataset, column, selection, chosen))
+            self._breakdown.submit(lambda _: _compose(dataset, column, selection, chosen), priority="when_idle")
         if self._state["state"] in {"done", "failed", "exists"}:
             self._idle()
 
@@ -325,7 +328,7 @@ def free_name(folder: Path, stem: str, file_format: str) -> str:
 
 def _compose(dataset: Dataset, column: str, selection: Selection, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
     """Count the selected cells of each category, largest part first; only those that occur."""
-    categories = color_by_obs(dataset, column, as_categories=True)
+    categories = read_cell_values(dataset, obs_vector(dataset, column), as_categories=True).coloring
     if not isinstance(categories, Categories):
         return []
     counts = count_groups(categories.codes, len(categories.labels), selection.mask)

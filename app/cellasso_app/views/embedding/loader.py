@@ -1,234 +1,192 @@
-"""What a picture is made of, read off the event loop: the plane of its axes and the colours of its cells."""
+"""What is read for a view: the newest of its choices, in one piece or in several."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import param
 
-from cellasso.color.coloring import Categories
-from cellasso.core.errors import Cancelled, CellassoError
-from cellasso.points.point_index import SAMPLE_STEP
-from cellasso.raster.draw import Cells
-from cellasso_app.render.coloring_cache import SAMPLED_FROM, coloring_cache
-from cellasso_app.render.columns import read_column
-from cellasso_app.render.labels import medians
-from cellasso_app.render.legend import legend
-from cellasso_app.runtime.jobs import sentence_of
-from cellasso_app.state.axes import make_plane
+from cellasso.color.coloring import Values
+from cellasso.color.palettes import Scale
+from cellasso_app.render.cell_values import page_name, without_matrix
+from cellasso_app.render.coloring_cache import coloring_cache
+from cellasso_app.runtime.jobs import LatestJob
+from cellasso_app.state.axes import Axes
+from cellasso_app.views.embedding.loaded import Asked, Loaded, load, rescaled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
-    from cellasso.color.coloring import Raw
-    from cellasso.color.palettes import Scale
-    from cellasso.dataset import Dataset
-    from cellasso.points.point_index import Plane
-    from cellasso_app.render.columns import Column
     from cellasso_app.runtime.jobs import JobContext
-    from cellasso_app.state.axes import Axes
+    from cellasso_app.state.session import Session
+    from cellasso_app.state.view_state import ViewState
 
 
-LEGEND_LATER = 200_000
-"""From so many cells on the picture is begun before legend and names are worked out, which takes as long."""
+class Loader:
+    """Reads what one view's choices ask for.
 
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be read: the choices of a session that decide it."""
-
-    axes: Axes
-    color: Column | None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a reading job brings back.
+    Parameters
+    ----------
+    session, number
+        Whose choices, and which view's.
+    on_loaded
+        Called with what was read, a first part of it maybe, and what was there before.
+    on_failed
+        Called with a sentence when it cannot be read.
 
     Attributes
     ----------
-    plane
-        All cells along the axes.
-    cells
-        Those that are drawn, with their colours: all, or a sample.
-    legend
-        For the cells panel; `None` also while it is still counted.
-    notes
-        What of the cells the picture does not show.
-    problem
-        Why the colour could not be read; empty when it could.
-    read
-        Fraction of the cells whose colour is known so far.
+    on_progress
+        Called with the fraction done.
+    shown
+        What was read last, a first part of it maybe.
     complete
-        Whether nothing of it is still to come.
-    middles
-        Median of both coordinates of the cells of each category, `(n, 2)`; of a sample until it is complete.
-    rest
-        The job that goes on with it, for when it has been drawn; until then all cores draw it.
+        What was last read to its end.
     """
 
-    asked: Asked
-    plane: Plane
-    cells: Cells
-    legend: dict[str, Any] | None
-    notes: str
-    problem: str
-    read: float = 1.0
-    complete: bool = True
-    middles: NDArray[np.float32] | None = None
-    rest: Callable[[JobContext[Loaded]], Loaded] | None = None
+    def __init__(
+        self,
+        session: Session,
+        number: int,
+        *,
+        on_loaded: Callable[[Loaded, Loaded | None], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        self._session = session
+        self._number = number
+        self._on_loaded = on_loaded
+        self._under_way: Asked | None = None  # what is being read
+        self.on_progress: Callable[[float], None] = lambda _: None
+        self._reading: LatestJob[Loaded] = LatestJob(self._show, on_failed, self._tell, urgency=session.urgency)
+        self._finishing: LatestJob[Loaded] = LatestJob(self._show, on_failed, self._tell, urgency=session.urgency)
+        self.shown: Loaded | None = None
+        self.complete: Loaded | None = None
 
     @property
-    def is_coarse(self) -> bool:
-        """Whether it is a first picture of some of the cells."""
-        return self.cells.plane is not self.plane
+    def is_busy(self) -> bool:
+        """Whether something is being read."""
+        return self._reading.is_busy or self._finishing.is_busy
 
     @property
-    def legend_column(self) -> str:
-        """The column that the legend is of; empty where a gene colours the cells, or nothing does."""
-        color = self.asked.color
-        return color.name if color is not None and color.kind != "gene" else ""
+    def scale(self) -> Scale:
+        """How the values of the chosen colour become colours."""
+        color = self._state.color
+        return self._session.scales.get(color, Scale()) if color is not None else Scale()
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """What the rows of the legend are called, once it is counted."""
-        return tuple(row["label"] for row in (self.legend or {}).get("rows", ()))
+    def asked(self) -> Asked:
+        """What the choices ask for."""
+        session, state = self._session, self._state
+        axes = Axes(state.embedding, state.dims)
+        if state.pair is not None:
+            x, y = state.pair
+            axes = Axes("", (0, 1), (session.resolve(x), session.resolve(y)))
+        return Asked(axes, session.resolve_color(state.color) if state.color is not None else None)
 
     @property
-    def coloring_kind(self) -> type | None:
-        """Whether it is `Categories` or `Values` that colour the cells."""
-        return type(self.cells.coloring) if self.cells.coloring is not None else None
+    def _state(self) -> ViewState:
+        state: ViewState = self._session.views[self._number]
+        return state
 
+    def read(self) -> Asked | None:
+        """Begin to read what is chosen, and return it; `None` where that is what is on the screen."""
+        asked = self.asked
+        if self.complete is not None and asked == self.complete.asked:
+            self.stop()
+            self._show(self.complete)
+            return None
+        if asked != self._under_way:
+            self._begin(asked)
+        return asked
 
-def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, reports: JobContext[Loaded]) -> Loaded:
-    """Read axes and colours, unless they are there; of many cells return what the first picture shows.
+    def stop(self) -> None:
+        """Drop what is being read, and what was to follow."""
+        self._reading.cancel()
+        self._drop_rest()
+        self._under_way = None
 
-    That of very many cells is coarse. Shows of a scan what is known before its end.
+    def go_on(self) -> None:
+        """Begin with the rest once what is there has been drawn, or is not going to be."""
+        loaded = self.shown
+        if loaded is not None and loaded.rest is not None:
+            self.shown = replace(loaded, rest=None)
+            color = loaded.asked.color
+            scans = loaded.is_coarse and color is not None and self._session.needs_scan(color.vector)
+            self._finishing.submit(loaded.rest, long=scans, priority="urgent")
 
-    Raises
-    ------
-    CellassoError
-        The axes cannot be read. A colour that cannot be read is a `problem` of what is returned.
-    """
-    if plane is None:
-        plane = make_plane(dataset, asked.axes, progress=reports)
-    colors = coloring_cache(dataset)
-    if colors.step > 1 and len(plane) >= SAMPLED_FROM:
-        return _sample(dataset, asked, scale, plane, reports)
-    kept = colors.get(asked.color) if asked.color is not None and colors.step == 1 else None
-    if kept is not None:
-        return _all(asked, plane, Cells(plane, kept, scale), "", reports)
-    read = _read(dataset, asked, scale, plane, reports)
-    if asked.color is not None and read.raw is not None:
-        colors.keep(asked.color, read.raw)
-    return _color_all(asked, scale, plane, read, reports)
+    def rescale(self) -> None:
+        """Put the values that are on the screen on another scale; nothing is read for it."""
+        before, scale = self.complete, self.scale
+        if before is None or before.cells.scale == scale or self._under_way is not None:
+            return
+        if isinstance(before.cells.coloring, Values):
+            self._reading.submit(lambda _: rescaled(before, scale))
 
+    def choose_shown(self, *, is_active: bool) -> None:
+        """Choose again what is on the screen: what was chosen instead cannot be had, or was cancelled.
 
-def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: JobContext[Loaded]) -> Loaded:
-    """Show a sample, at once if its colours are kept."""
-    colors = coloring_cache(dataset)
-    kept = colors.get(asked.color) if asked.color is not None else None
+        Parameters
+        ----------
+        is_active
+            Whether the session's choices, too, are those of this view.
+        """
+        session = self._session
+        if self.complete is None:
+            return
+        (embedding, dims, pair), color = self.complete.asked.axes, self.complete.asked.color
+        with param.parameterized.batch_call_watchers(session):
+            session.change_view(
+                self._number,
+                embedding=embedding or self._state.embedding,
+                dims=dims,
+                pair=(without_matrix(pair[0]), without_matrix(pair[1])) if pair is not None else None,
+                color=without_matrix(color.vector) if color is not None else None,
+            )
+            if is_active and color is not None:
+                self._choose_reading(color)
 
-    def read_rest(later: JobContext[Loaded]) -> Loaded:
-        return _color_all(asked, scale, plane, _read(dataset, asked, scale, plane, later, preview=False), later)
+    def close(self) -> None:
+        """Read nothing more."""
+        self._reading.cancel()
+        self._finishing.cancel()
 
-    rest, problem = read_rest, ""
-    if kept is None:
-        read = _read(dataset, asked, scale, plane, reports)
-        if asked.color is not None and read.raw is not None:
-            kept = colors.keep(asked.color, read.raw)
-        rest, problem = partial(_color_all, asked, scale, plane, read), read.problem
-        if read.previewed:
-            return rest(reports)
-    cells = Cells(plane.coarse, kept, scale)
-    return Loaded(asked, plane, cells, None, "", problem, complete=False, rest=rest)
+    def _choose_reading(self, color: Any) -> None:
+        session, (vector, as_categories) = self._session, color
+        if vector.layer is not None:
+            session.matrix = vector.layer
+        if vector.kind == "obs":
+            name = page_name(vector)
+            others = session.as_categories - {name}
+            session.as_categories = others | ({name} if as_categories else set())
 
+    def _tell(self, fraction: float) -> None:
+        self.on_progress(fraction)
 
-class _Read(NamedTuple):
-    """What colours the cells, if it can be read, why not, and whether a part of it was shown already."""
+    def _begin(self, asked: Asked) -> None:
+        dataset, scale, shown = self._session.dataset, self.scale, self.shown
+        plane = shown.plane if shown is not None and shown.asked.axes == asked.axes else None
 
-    raw: Raw | None
-    problem: str = ""
-    previewed: bool = False
+        def job(reports: JobContext[Loaded]) -> Loaded:
+            return load(dataset, asked, scale, plane, reports)
 
+        read = [*(asked.axes.pair or ())]
+        if asked.color is not None and coloring_cache(dataset).get(asked.color) is None:
+            read.append(asked.color.vector)
+        self._under_way = asked
+        # before what was to follow is dropped: what may wait for a picture must find no gap between the two
+        self._reading.submit(job, long=any(map(self._session.needs_scan, read)), priority="urgent")
+        self._drop_rest()
 
-def _read(
-    dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: JobContext[Loaded], *, preview: bool = True
-) -> _Read:
-    """Read what colours the cells; show what a scan has found so far, unless a picture of all is there."""
-    if asked.color is None:
-        return _Read(None)
-    previewed = False
+    def _drop_rest(self) -> None:
+        self._finishing.cancel()
+        if self.shown is not None:
+            self.shown = replace(self.shown, rest=None)
 
-    def show(so_far: Raw, part: float) -> None:
-        nonlocal previewed
-        if 0 < part < 1:
-            cells = Cells(plane, so_far.coloring, scale)
-            counted = legend(cells.coloring)
-            reports.show(Loaded(asked, plane, cells, counted, "", "", read=part, complete=False))
-            previewed = True
-
-    try:
-        options = {"preview": show} if preview and asked.color.kind == "gene" else {}
-        return _Read(read_column(dataset, asked.color, progress=reports, **options), "", previewed)
-    except Cancelled:
-        raise
-    except CellassoError as error:  # the cells are still drawn, without colours
-        return _Read(None, sentence_of(error), previewed)
-
-
-def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: JobContext[Loaded]) -> Loaded:
-    """Give all cells their colours."""
-    reports(1.0)  # whether it is still wanted
-    coloring = read.raw.coloring if read.raw is not None else None
-    reports(1.0)
-    return _all(asked, plane, Cells(plane, coloring, scale), read.problem, reports)
-
-
-def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
-    """Show all cells; what else is told of many is counted after that."""
-    if len(plane) < LEGEND_LATER:
-        return _count_all(asked, plane, cells, problem, reports)
-    middles = None
-    if isinstance(cells.coloring, Categories):  # nearly where they are
-        xy = np.ascontiguousarray(plane.xy[:, ::SAMPLE_STEP])
-        codes = np.ascontiguousarray(cells.codes[::SAMPLE_STEP])
-        middles = medians(xy, codes, len(cells.coloring.labels))
-    rest = partial(_count_all, asked, plane, cells, problem)
-    return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)
-
-
-def _count_all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
-    coloring, middles = cells.coloring, None
-    if isinstance(coloring, Categories):
-        middles = medians(plane.xy, cells.codes, len(coloring.labels))
-    reports(1.0)
-    notes = " · ".join(_notes(plane)) if asked.axes else ""
-    return Loaded(asked, plane, cells, legend(coloring), notes, problem, middles=middles)
-
-
-def rescaled(loaded: Loaded, scale: Scale) -> Loaded:
-    """Return the same cells with their values on another scale of colours."""
-    cells = Cells(loaded.cells.plane, loaded.cells.coloring, scale)
-    return replace(loaded, cells=cells, middles=None)
-
-
-def _notes(plane: Plane) -> Iterator[str]:
-    """Yield what a picture of a plane's bounds does not show of the cells, in the words of the status line."""
-    n = len(plane)
-    if n < plane.n_obs:
-        yield f"{n_cells(plane.n_obs - n)} without coordinates here, not drawn"
-    n_outside = n - plane.count(plane.bounds)
-    if n_outside:
-        yield f"{n_cells(n_outside)} far outside of this view; zoom out for them"
-    if n > 1 and np.array_equal(plane.boxes.min(axis=0)[[0, 2]], plane.boxes.max(axis=0)[[1, 3]]):
-        yield f"all {n_cells(n)} lie at one point"
-
-
-def n_cells(n: int) -> str:
-    """Return a number of cells in words."""
-    return f"{n:,} cell" if n == 1 else f"{n:,} cells"
+    def _show(self, loaded: Loaded) -> None:
+        before, self.shown = self.shown, loaded
+        if loaded.complete:
+            self.complete, self._under_way = loaded, None
+        self._on_loaded(loaded, before)
+        if loaded.complete:
+            self.rescale()  # what was chosen meanwhile

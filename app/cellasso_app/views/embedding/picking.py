@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from cellasso.selection.recipe import Combined, Lasso, PolygonGate, WhereRecipe
 from cellasso_app.render import compiling
-from cellasso_app.render.columns import vector_of
 from cellasso_app.render.legend import category_expression
-from cellasso_app.views.embedding.renderer import States, filter_of, shortened
+from cellasso_app.views.embedding.names import shortened
+from cellasso_app.views.embedding.states import States, filter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cellasso_app.runtime.jobs import SerialQueue
     from cellasso_app.state.axes import Axes
     from cellasso_app.state.session import Session
-    from cellasso_app.views.embedding.renderer import Filter
+    from cellasso_app.views.embedding.states import Filter
 
 
 class Picking:
@@ -45,9 +45,8 @@ class Picking:
         """Select the cells inside a polygon over some axes."""
         session, visible = self._session, filter_of(self._session)
         recipe: Recipe
-        if axes.columns is not None:
-            x, y = (vector_of(session.dataset, column) for column in axes.columns)
-            recipe = PolygonGate(x, y, tuple(polygon))
+        if axes.pair is not None:
+            recipe = PolygonGate(*axes.pair, tuple(polygon))
         else:
             recipe = Lasso(axes.embedding, tuple(polygon), axes.dims)
 

@@ -1,180 +1,237 @@
-"""From the choices of a session to what its browser is sent: cells drawn, packed, and told of under the pointer."""
+"""What is drawn of the cells that were read, and sent to the browser: pictures, or colours where these alone change."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import deflate
 import numpy as np
-import pandas as pd
 
-from cellasso.color.coloring import MISSING_CODE, Categories, Values
-from cellasso.raster.draw import HIDDEN, Dots
-from cellasso.selection.recipe import Combined, WhereRecipe
-from cellasso.stats.group_summary import count_groups
-from cellasso_app.figures.design import ColorBar, Design, Label, Legend, Row
-from cellasso_app.render.columns import ColorBy, read_column
-from cellasso_app.render.labels import medians, place
-from cellasso_app.render.legend import codes_of, missing_label, visible_expression
+from cellasso.color.coloring import Categories
+from cellasso.color.palettes import color_table
+from cellasso.raster.draw import Dots, Style, draw
+from cellasso_app.render import compiling
+from cellasso_app.render.legend import codes_of
+from cellasso_app.runtime.jobs import LatestJob
+from cellasso_app.views.embedding.names import name_categories
+from cellasso_app.views.embedding.states import States, filter_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from cellasso.core.progress import Progress
-    from cellasso.dataset import Dataset
-    from cellasso.points.point_index import Plane, Viewport
-    from cellasso.raster.draw import Canvas, Cells, Picture, Style
-    from cellasso.selection.recipe import Recipe
-    from cellasso_app.render.columns import Column
-    from cellasso_app.state.session import Selection, Session
-    from cellasso_app.views.embedding.loader import Loaded
+    from cellasso.raster.draw import Cells, Picture
+    from cellasso_app.state.session import Session
+    from cellasso_app.views.embedding.figure import EmbeddingPlot
+    from cellasso_app.views.embedding.loaded import Asked, Loaded
+    from cellasso_app.views.embedding.loader import Loader
+    from cellasso_app.views.embedding.states import Filter, Shown
 
 LEVEL = 1
 """Of compression: a picture's planes shrink to a tenth within milliseconds; more takes longer than sending."""
 
 
-LETTER_WIDTH, LETTER_HEIGHT = 7.2, 15.0
-"""Of the names in a picture, in pixels, on average."""
-
-LABEL_REACH = 80.0
-"""Pixels that a name may stand beside the middle of its cells."""
-
-UNSEEN = 3.0
-"""Pixels that a name may move without being drawn anew for it alone."""
-
-FIGURE_WIDTH = 4.5
-"""Of a figure's picture, in inches: between one and two columns of a journal."""
-
-LONGEST = 28
-"""Letters of a name in a picture."""
-
-ENOUGH = 10_000
-"""Cells of a category that say where its middle is, within a hundredth of its extent: of all of ten million cells it
-took 0.7 s, for which the picture of a filter would wait."""
-
-
-class Filter(NamedTuple):
-    """Labels that are hidden, by the columns they are of."""
-
-    hidden: tuple[tuple[Column, frozenset[str]], ...] = ()
-
-    def mask(self, dataset: Dataset, *, progress: Progress) -> NDArray[np.bool_] | None:
-        """Return which cells are hidden by none, `(n_obs,)`; `None` when nothing is hidden."""
-        return self.find(dataset, progress=progress)[0]
-
-    def recipe(self, dataset: Dataset, *, progress: Progress) -> Recipe | None:
-        """Return the recipe of what `mask` returns."""
-        return self.find(dataset, progress=progress)[1]
-
-    def find(self, dataset: Dataset, *, progress: Progress) -> tuple[NDArray[np.bool_] | None, Recipe | None]:
-        """Return mask and recipe of the visible cells, with one reading of the columns."""
-        visible: NDArray[np.bool_] | None = None
-        recipe: Recipe | None = None
-        for column, labels in self.hidden:
-            found = read_column(dataset, column, progress=progress).coloring
-            if not isinstance(found, Categories):
-                continue
-            shown = np.ones(256, dtype=np.bool_)
-            shown[list(codes_of(found, labels))] = False
-            mask = shown[found.codes.astype(np.uint8)]
-            step = WhereRecipe(visible_expression(dataset.expression_name(column.name), labels, found))
-            visible = mask if visible is None else visible & mask
-            recipe = step if recipe is None else Combined("intersect", recipe, step)
-        return visible, recipe
-
-
-def filter_of(session: Session, *, except_for: str | None = None) -> Filter:
-    """Return what a session hides, but for that of one column."""
-    hidden = sorted((column, labels) for column, labels in session.hidden.items() if column != except_for)
-    return Filter(tuple((session.resolve(ColorBy("obs", column)), labels) for column, labels in hidden))
-
-
-class Shown(NamedTuple):
-    """Of the categories of a colouring, the cells that no other column hides: only those have names in a picture.
+@dataclass(frozen=True)
+class Drawn:
+    """What a drawing job brings back.
 
     Attributes
     ----------
-    counts
-        Cells of each category, `(n,)`.
-    n_missing
-        Cells of none.
-    middles
-        Median of both coordinates of each, `(n, 2)`, NaN without cells; `None` while it is not known.
+    message
+        For the browser.
+    n_visible
+        Cells in view.
+    lacks_selected
+        Whether cells are selected, and none of them is drawn.
     """
 
-    counts: NDArray[np.int64]
-    n_missing: int
-    middles: NDArray[np.float32] | None
-
-    def codes(self, style: Style) -> list[int]:
-        """Return which categories have cells to be seen, from the first to the last."""
-        return [code for code, count in enumerate(self.counts) if count and code not in style.hidden]
+    asked: Asked
+    cells: Cells
+    message: dict[str, Any]
+    n_visible: int
+    lacks_selected: bool
 
 
-class States:
-    """Finds which cells of a view are selected or hidden, and keeps it for as long as that is the same.
+class Renderer:
+    """Draws what a view shows whenever something of it changes, off the event loop; sends it to its browser.
 
-    `of` is for one thread at a time.
+    Parameters
+    ----------
+    session
+        Whose choices of drawing it follows.
+    plot
+        Says what is in view, and how large that is.
+    loader
+        Of the cells; told when they have been drawn, so that it goes on.
+    send
+        Called with each message for the browser.
+    on_failed
+        Called with a sentence when it cannot be drawn.
+
+    Attributes
+    ----------
+    on_drawn
+        Called with what was drawn and sent.
+    drawn
+        The newest picture.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        self._visible: tuple[Filter, NDArray[np.bool_] | None, Recipe | None] = (Filter(), None, None)
-        # of all cells, and of a sample of them
-        self._known: dict[int, tuple[Plane, Selection | None, Filter, NDArray[np.uint8] | None]] = {}
-        self._shown: tuple[Cells, Filter, Shown] | None = None
+    def __init__(
+        self,
+        session: Session,
+        plot: EmbeddingPlot,
+        loader: Loader,
+        *,
+        send: Callable[[dict[str, Any]], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        self._session = session
+        self._plot = plot
+        self._loader = loader
+        self._send = send
+        self.on_drawn: Callable[[Loaded, Drawn], None] = lambda _loaded, _drawn: None
+        self._pixel_ratio: float | None = None  # until the browser is ready
+        self._n_sent = 0
+        self._states = States(session.dataset)
+        self._drawing: LatestJob[Drawn] = LatestJob(self._show, on_failed, finishes=True, urgency=session.urgency)
+        self._naming: LatestJob[None] = LatestJob(lambda _: self.draw(), on_failed)
+        self.drawn: Drawn | None = None
 
-    def visible(self, hidden: Filter, *, progress: Progress) -> tuple[NDArray[np.bool_] | None, Recipe | None]:
-        """Return mask and recipe of the cells that are not hidden; as `Filter.find`, kept."""
-        kept = self._visible
-        if kept[0] != hidden:
-            self._visible = kept = (hidden, *hidden.find(self._dataset, progress=progress))
-        return kept[1:]
+    @property
+    def loaded(self) -> Loaded | None:
+        """What is drawn."""
+        return self._loader.shown
 
-    def of(
-        self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
-    ) -> NDArray[np.uint8] | None:
-        """Return the state of each point of a plane, `(n,)`; `None`: all are plain."""
-        known = self._known.get(plane.step)
-        if known is None or known[0] is not plane or known[1] is not selection or known[2] != others:
-            found = self._find_states(plane, selection, others, progress=progress)
-            self._known[plane.step] = known = (plane, selection, others, found)
-        return known[3]
+    @property
+    def is_ready(self) -> bool:
+        """Whether a browser takes pictures."""
+        return self._pixel_ratio is not None
 
-    def shown(self, loaded: Loaded, others: Filter, *, progress: Progress) -> Shown | None:
-        """Return what is seen of the categories that colour the cells where `others` are hidden; `None`: of values."""
-        cells, coloring = loaded.cells, loaded.cells.coloring
-        if not isinstance(coloring, Categories):
-            return None
-        visible, _ = self.visible(others, progress=progress)
-        if visible is None or loaded.middles is None:
-            return Shown(coloring.counts, coloring.n_missing, loaded.middles)
-        kept = self._shown
-        if kept is None or kept[0] is not cells or kept[1] != others:
-            n = len(coloring.labels)
-            codes = np.where(cells.plane.arrange(visible), cells.codes, np.uint8(MISSING_CODE))
-            found = Shown(
-                count_groups(coloring.codes, n, visible),
-                int(np.count_nonzero(coloring.codes[visible] < 0)),
-                medians(cells.plane.xy, codes, n, most=ENOUGH),
-            )
-            self._shown = kept = (cells, others, found)
-        return kept[2]
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being drawn."""
+        return self._drawing.is_busy
 
-    def _find_states(
-        self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
-    ) -> NDArray[np.uint8] | None:
-        visible, _ = self.visible(others, progress=progress)
-        if selection is None and visible is None:
-            return None
-        states = np.zeros(plane.n_obs, dtype=np.uint8)
-        if selection is not None:
-            states[:] = selection.mask[:: plane.step]
-        if visible is not None:
-            states[~visible[:: plane.step]] = HIDDEN
-        return plane.arrange(states)
+    def be_ready(self, pixel_ratio: float) -> None:
+        """Draw from now on, so many pixels of the screen to one of the page."""
+        self._pixel_ratio = pixel_ratio
+
+    # -- how cells are drawn ----------------------------------------------------------------------------
+
+    def style(self, cells: Cells) -> Style:
+        """Return how cells are drawn, as it is chosen now."""
+        session, coloring = self._session, cells.coloring
+        column = self._legend_column
+        hidden = session.hidden.get(column, frozenset())
+        codes = codes_of(coloring, hidden) if isinstance(coloring, Categories) else frozenset()
+        order = session.order.get(type(coloring).__name__, "random" if isinstance(coloring, Categories) else "high")
+        return Style(session.dot_size, order, codes, session.selection is not None, session.recolored.get(column, {}))
+
+    def order(self, loaded: Loaded) -> str:
+        """Return which of its cells lie on top."""
+        return loaded.cells.order(self.style(loaded.cells).order)
+
+    def colors(self, cells: Cells) -> dict[str, Any]:
+        """Return colours by code, and the codes that are hidden, as the browser takes them."""
+        chosen = self._session.recolored.get(self._legend_column, {})
+        colors = color_table(cells.coloring, cells.scale, dark=self._session.dark, chosen=chosen)
+        return {"colors": colors, "hidden": sorted(self.style(cells).hidden)}
+
+    def finder(self, loaded: Loaded) -> Callable[[Progress], NDArray[np.bool_] | None]:
+        """Return what finds, in a thread, which points are seen, `(n,)`; `None` of it: all."""
+        style, others, selection = self.style(loaded.cells), self._others(), self._session.selection
+
+        def find(progress: Progress) -> NDArray[np.bool_] | None:
+            cells = loaded.cells
+            return cells.shown(style, self._states.of(cells.plane, selection, others, progress=progress))
+
+        return find
+
+    def looker(self, loaded: Loaded) -> Callable[[Progress], tuple[NDArray[np.uint8] | None, Shown | None]]:
+        """Return what finds, in a thread, the states of the points and what is seen of the categories."""
+        others, selection = self._others(), self._session.selection
+
+        def look(progress: Progress) -> tuple[NDArray[np.uint8] | None, Shown | None]:
+            states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
+            return states, self._states.shown(loaded, others, progress=progress)
+
+        return look
+
+    @property
+    def _legend_column(self) -> str:
+        return self.loaded.legend_column if self.loaded is not None else ""
+
+    def _others(self) -> Filter:
+        """Return what is hidden by other columns than the one whose legend is shown."""
+        loaded = self.loaded
+        own = loaded.legend_column if loaded is not None and loaded.coloring_kind is Categories else None
+        return filter_of(self._session, except_for=own)
+
+    # -- drawing ----------------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Draw what is in view; a picture of cells that were not drawn yet is what others wait for."""
+        loaded = self.loaded
+        if loaded is None:
+            return
+        canvas = self._plot.canvas(self._pixel_ratio) if self._pixel_ratio is not None else None
+        if canvas is None or not loaded.asked.axes:
+            self._loader.go_on()
+            return
+        viewport, selection = self._plot.viewport, self._session.selection
+        style, others = self.style(loaded.cells), self._others()
+        # a picture need not wait for what places its names
+        has_few = len(loaded.labels) <= compiling.FEW_NAMES
+        can_label = compiling.is_done("labels", len(loaded.plane) if has_few else None)
+        labelled = self._session.labelled and can_label
+
+        def job(progress: Progress) -> Drawn:
+            states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
+            drawn = draw(loaded.cells, viewport, canvas, style, states)
+            shown = self._states.shown(loaded, others, progress=progress) if labelled else None
+            labels = name_categories(loaded, shown, viewport, canvas, style)
+            lacks = selection is not None and not loaded.cells.shows_selected(style, states)
+            return Drawn(loaded.asked, loaded.cells, {**pack(drawn), "labels": labels}, drawn.n_visible, lacks)
+
+        is_fresh = self.drawn is None or self.drawn.cells is not loaded.cells
+        self._drawing.submit(job, priority="urgent" if is_fresh else "normal")
+        if self._session.labelled and not can_label:
+            self._naming.submit(lambda progress: compiling.wait("labels", partial(progress, 0.0)), long=True)
+
+    def send_colors(self) -> None:
+        """Send the colours, for which no cell has to be drawn anew."""
+        if self.loaded is not None:
+            self._send({"type": "colors", **self.colors(self.loaded.cells)})
+
+    def clear(self) -> None:
+        """Take the picture away: it means nothing on new axes."""
+        self._n_sent += 1
+        self._send({"type": "clear", "number": self._n_sent})
+
+    def send_view(self) -> None:
+        """Tell the browser what is in view."""
+        if self.is_ready:
+            self._send({"type": "view", "view": list(self._plot.ends), "number": self._plot.n_set})
+
+    def close(self) -> None:
+        """Draw nothing more."""
+        self._drawing.cancel()
+        self._naming.cancel()
+
+    def _show(self, drawn: Drawn) -> None:
+        loaded = self.loaded
+        if loaded is None or (drawn.asked, drawn.cells.scale) != (loaded.asked, loaded.cells.scale):
+            return  # the colours that go with it are no longer those on the screen
+        self._n_sent += 1
+        self.drawn = replace(drawn, message={})
+        self._send({**drawn.message, "number": self._n_sent, **self.colors(drawn.cells)})
+        if drawn.cells is loaded.cells:
+            self._loader.go_on()
+        self.on_drawn(loaded, self.drawn)
 
 
 def pack(drawn: Picture | Dots) -> dict[str, Any]:
@@ -199,137 +256,5 @@ def pack(drawn: Picture | Dots) -> dict[str, Any]:
             "height": height,
             "mixed": mixed,
         }
-    together = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
-    return {**about, "bytes": bytes(deflate.zlib_compress(together, LEVEL))}
-
-
-def name_categories(
-    loaded: Loaded, shown: Shown | None, viewport: Viewport, canvas: Canvas, style: Style
-) -> list[dict[str, Any]]:
-    """Return the names of the categories in view and where they stand, in data units, none over another."""
-    coloring = loaded.cells.coloring
-    if shown is None or shown.middles is None or not isinstance(coloring, Categories):
-        return []
-    codes = shown.codes(style)
-    texts = [shortened(coloring.labels[code]) for code in codes]
-    width, height = canvas.width / canvas.pixel_ratio, canvas.height / canvas.pixel_ratio
-    low = np.array([viewport.x_low, viewport.y_low])
-    scale = np.array([width, height]) / (np.array([viewport.x_high, viewport.y_high]) - low)
-    anchors = (shown.middles[codes] - low) * scale
-    widths = [LETTER_WIDTH * len(text) + 4 for text in texts]
-    places = place(
-        anchors,
-        widths,
-        [LETTER_HEIGHT] * len(texts),
-        width,
-        height,
-        weights=shown.counts[codes],
-        reach=LABEL_REACH,
-    )
-    at = places / scale + low
-    placed = np.isfinite(at).all(axis=1)
-    return [
-        # the code, so that the browser takes the name away with the cells when it hides these, before the next picture
-        {"text": texts[i], "code": codes[i], "x": float(at[i, 0]), "y": float(at[i, 1])}
-        for i in np.flatnonzero(placed)
-    ]
-
-
-def a_name_moves(before: Loaded, loaded: Loaded, viewport: Viewport, canvas: Canvas) -> bool:
-    """Whether a category's name belongs elsewhere than before, so far that it is seen, or was not there."""
-    old, new = before.middles, loaded.middles
-    if new is None:
-        return False
-    if old is None or len(old) != len(new):
-        return True
-    extent = (viewport.x_high - viewport.x_low, viewport.y_high - viewport.y_low)
-    pixels = np.abs(old - new) * np.divide((canvas.width, canvas.height), extent)
-    return not ((pixels < UNSEEN) | (np.isnan(old) & np.isnan(new))).all()
-
-
-def design_figure(
-    loaded: Loaded,
-    shown: Shown | None,
-    canvas: Canvas,
-    style: Style,
-    names: tuple[str, str],
-    *,
-    colors: list[str],
-    labelled: bool,
-    dpi: int,
-) -> Design:
-    """Return all of a figure but the picture, of what a screen of the size of `canvas` shows.
-
-    Parameters
-    ----------
-    shown
-        What is seen of the categories, if they colour the cells: legend and names tell of no others.
-    names
-        Of the axes.
-    colors
-        The `color_table` of the picture.
-    """
-    coloring, scale = loaded.cells.coloring, loaded.cells.scale
-    key: Legend | ColorBar | None = None
-    labels: tuple[Label, ...] = ()
-    if isinstance(coloring, Categories) and shown is not None:
-        codes, counts = shown.codes(style), shown.counts
-        rows = [Row(coloring.labels[code], colors[code], int(counts[code])) for code in codes]
-        if shown.n_missing and MISSING_CODE not in style.hidden:
-            rows.append(Row(missing_label(coloring), colors[MISSING_CODE], shown.n_missing))
-        key = Legend(tuple(rows), coloring.name)
-        if labelled and shown.middles is not None:
-            middles = [(code, *shown.middles[code].tolist()) for code in codes]
-            labels = tuple(Label(coloring.labels[i], x, y, float(counts[i])) for i, x, y in middles)
-    elif isinstance(coloring, Values):
-        low, high = scale.limits(coloring)
-        clipped = bool(coloring.ends) and high < coloring.ends[100.0][1]
-        title = f"{coloring.name} ({coloring.source})" if coloring.source else coloring.name
-        key = ColorBar(tuple(colors[:MISSING_CODE]), low, high, title, log=scale.log, clipped=clipped)
-    return Design(
-        width=FIGURE_WIDTH,
-        height=FIGURE_WIDTH * canvas.height / canvas.width,
-        dpi=dpi,
-        axis_names=names,
-        axes="ticks" if loaded.asked.axes.have_ticks else "glyph",
-        key=key,
-        labels=labels,
-        dark=canvas.dark,
-    )
-
-
-def shortened(label: str) -> str:
-    """Return a name cut in the middle where it is too long to stand in a picture."""
-    return label if len(label) <= LONGEST else f"{label[: LONGEST - 9]}…{label[-8:]}"
-
-
-def describe_cell(dataset: Dataset, cells: Cells, point: int, more: Mapping[str, pd.Series]) -> dict[str, Any]:
-    """Return name and values of the cell at a point of the plane, as texts.
-
-    Parameters
-    ----------
-    more
-        Columns of obs to tell of, `(n_obs,)` each.
-    """
-    at = int(cells.plane.order[point])
-    row = at * cells.plane.step
-    coloring = cells.coloring
-    rows: list[tuple[str, str]] = []
-    if isinstance(coloring, Categories):
-        code = int(coloring.codes[at])
-        rows.append((coloring.name, coloring.labels[code] if code >= 0 else missing_label(coloring)))
-    elif isinstance(coloring, Values):
-        rows.append((coloring.name, _number(float(coloring.values[at]))))
-    rows += [(name, _text(values.iloc[row])) for name, values in more.items()]
-    x, y = map(float, cells.plane.points[point])
-    return {"name": str(dataset.obs.read_names(slice(row, row + 1))[0]), "rows": rows, "x": x, "y": y}
-
-
-def _text(value: Any) -> str:
-    if pd.isna(value):
-        return "no value"
-    return _number(float(value)) if isinstance(value, (float, np.floating)) else str(value)
-
-
-def _number(value: float) -> str:
-    return "no value" if np.isnan(value) else f"{value:.4g}"
+    packed = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+    return {**about, "bytes": bytes(deflate.zlib_compress(packed, LEVEL))}
