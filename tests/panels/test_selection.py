@@ -17,7 +17,6 @@ from cellasso.core.errors import ExportError
 from cellasso.selection.recipe import Combined, WhereRecipe
 from cellasso.write import export as exporting
 from cellasso_app.page.explorer import Explorer
-from cellasso_app.panels import selection
 from cellasso_app.panels.selection.component import SelectionPanel
 from cellasso_app.panels.selection.controller import checked_name, free_name
 from cellasso_app.ui.messages import NOT_UNDERSTOOD
@@ -415,7 +414,7 @@ def test_the_formats_are_the_files_own_and_the_tables(explorer):
 
 
 def test_parquet_is_offered_only_where_it_can_be_written(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(selection, "find_spec", lambda name: None)
+    monkeypatch.setattr("cellasso_app.panels.selection.controller.find_spec", lambda name: None)
     explorer = Explorer(dataset, export_dir=tmp_path)
     assert [offered["value"] for offered in explorer.selecting.panel.formats] == ["h5ad", "csv", "txt"]
     say(explorer, "format", value="parquet", name="x")
@@ -518,7 +517,7 @@ def test_a_cancelled_table_leaves_nothing_behind(explorer, folder, monkeypatch):
         return read_features(*arguments, **options)
 
     explorer.session.add_gene("g1")
-    until(lambda: not explorer.views.active.bar.busy and not explorer.genes.bar.busy)
+    until(lambda: not explorer.views.active.bar.busy and not explorer.plots.bar.busy)
     monkeypatch.setattr(dataset, "read_features", slow)
     choose(explorer)
     say(explorer, "format", value="csv", name="x")
@@ -604,11 +603,11 @@ def test_what_is_refused_does_not_stand_in_for_an_export_that_runs(explorer, slo
     panel = explorer.selecting.panel
     say(explorer, "export", name="x")
     assert slow.started.wait(PATIENCE)
-    panel._handle_msg({"type": "export", "name": 1})
+    panel.receive({"type": "export", "name": 1})
     assert state(explorer)["state"] == "running"
     slow.end.set()
     assert finish(explorer)["message"] == "The disk is full."
-    panel._handle_msg({"type": "export", "name": 1})
+    panel.receive({"type": "export", "name": 1})
     assert state(explorer) == {"state": "failed", "message": NOT_UNDERSTOOD}
 
 
@@ -648,7 +647,7 @@ def download(explorer: Explorer, pieces: list[dict[str, Any]]) -> bytes:
 
 
 def test_a_download_is_the_exported_file_piece_by_piece(explorer, folder, pieces, monkeypatch):
-    monkeypatch.setattr(selection, "PIECE", 10_000)
+    monkeypatch.setattr("cellasso_app.panels.selection.controller.PIECE", 10_000)
     choose(explorer)
     say(explorer, "export", name="subset")
     finish(explorer)

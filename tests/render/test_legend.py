@@ -8,11 +8,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from cellasso_app.render.columns import color_by_obs
 
 import cellasso
 from cellasso.color.coloring import MAX_CATEGORIES, MISSING_CODE, MISSING_COLOR, Categories, Values
 from cellasso_app.render.legend import category_expression, codes_of, legend, missing_label, visible_expression
+from coloring_of import color_by_obs
 from conftest import write
 
 if TYPE_CHECKING:

@@ -11,10 +11,9 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from bokeh.palettes import Viridis256
 
 import cellasso
-from cellasso.color.palettes import rgb
+from cellasso.color.palettes import named_colors, rgb
 from cellasso.core.errors import ElementError
 from cellasso.model.vector import Vector
 from cellasso.raster import draw
@@ -41,8 +40,14 @@ N = 60
 
 def view_of(session: Session, number: int = 0) -> EmbeddingView:
     """Return a view of a session, with a cells panel of its own whose messages reach it."""
-    panel = CellsPanel(on_message=lambda message: view.receive(message), on_refused=lambda sentence: view.say(sentence))
-    view = EmbeddingView(session, number, panel)
+
+    def receive(message: dict[str, Any]) -> None:
+        view.receive(message)
+
+    def say(sentence: str) -> None:
+        view.say(sentence)
+
+    view = EmbeddingView(session, number, CellsPanel(on_message=receive, on_refused=say))
     return view
 
 
@@ -484,7 +489,9 @@ def test_options_of_drawing_are_taken_over(dataset, screen):
     scale = view.session.scales[Vector("obs", "depth")]
     assert scale == view.loaded.cells.scale == (100.0, True, True, False, "viridis")
     assert {name: view.bar.drawing["scale"][name] for name in scale._fields} == scale._asdict()
-    assert screen.colors[0] == scale.colors(dark=False)[0] == Viridis256[-1]  # the highest of viridis is now the lowest
+    assert (
+        screen.colors[0] == scale.colors(dark=False)[0] == named_colors("viridis")[-1]
+    )  # the highest of viridis is now the lowest
     until(lambda: "log scale" in view.status.text)
     after(screen, view, {"type": "drawing", "choice": {"order": "low"}})
     assert view.session.order == {"Categories": "legend", "Values": "low"}  # each kind of colouring has its own
