@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.column_index.index import Index
+    from cellasso.column_index.index import ColumnIndex
     from cellasso.core.progress import Progress
     from cellasso.model.cells import Values
     from cellasso.selection.recipe import Recipe
@@ -156,7 +156,7 @@ class Modality(model.Modality):
         check: bool = False,
         executor: Executor | None = None,
         progress: Progress | None = None,
-    ) -> Index:
+    ) -> ColumnIndex:
         """Build what is missing of a matrix's column index; see `cellasso.column_index.build.build_index`.
 
         It goes below the folder that the file was opened with (`cellasso.open(path, index=…)`). What is
@@ -291,7 +291,7 @@ class Dataset(Container[Modality]):
         check: bool = False,
         executor: Executor | None = None,
         progress: Progress | None = None,
-    ) -> Index:
+    ) -> ColumnIndex:
         """Build what is missing of the column index of a matrix of an h5ad; see `Modality.build_index`.
 
         Parameters

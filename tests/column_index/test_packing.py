@@ -41,11 +41,11 @@ def sort_and_pack(indptr, indices, values, n_columns, *, is_narrow=False):
     ends = indptr[1:].astype(np.int64)
     sorting.sort_by_column(columns, sorting.bits_of(stored), ends, 0, offsets[0], rows, sorting.bits_of(sorted_values))
     bits = sorting.bits_of(sorted_values)
-    shift, book = packing.make_book(narrow_bits[bits] if is_narrow else bits)
+    shift, book = packing.build_codebook(narrow_bits[bits] if is_narrow else bits)
     out = np.empty(packing.packed_bound(n, n_columns, values.itemsize), dtype=np.uint8)
     lengths, n_nonzero = (np.zeros(n_columns, dtype=np.int64) for _ in range(2))
     sums, squares, repeated = np.zeros(n_columns), np.zeros(n_columns), np.zeros(len(ends), dtype=np.int64)
-    codebook, starts = packing.open_book(shift, book, narrow_bits), np.zeros(1, dtype=np.uint64)
+    codebook, starts = packing.open_codebook(shift, book, narrow_bits), np.zeros(1, dtype=np.uint64)
     results = out, lengths, sums, squares, n_nonzero, repeated
     packing.pack_columns(rows, bits, as_numbers(sorted_values), offsets, starts, 0, codebook, *results)
     return np.split(out[: lengths.sum()], np.cumsum(lengths)[:-1]), shift, book

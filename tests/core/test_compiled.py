@@ -14,7 +14,7 @@ from cellasso.color.coloring import Categories, Values, palette
 from cellasso.column_index.kernels import packing
 from cellasso.core import compiled
 from cellasso.points.kernels import morton
-from cellasso.points.point_index import Plane, Viewport
+from cellasso.points.point_index import PointIndex, Viewport
 from cellasso.raster.draw import HIDDEN, ORDERS, SELECTED, Canvas, Cells, Style, draw
 from cellasso_app.render.labels import medians, place
 
@@ -97,7 +97,7 @@ def test_pictures_are_the_same(kind: str, dots: bool, by_python) -> None:
     states = np.random.default_rng(2).choice(np.array([0, SELECTED, HIDDEN], dtype=np.uint8), N)
 
     def pictures() -> list[Any]:
-        cells = Cells(Plane.of(points()), coloring(kind))
+        cells = Cells(PointIndex.of(points()), coloring(kind))
         styles = [Style(size, order, fade=fade) for size, order, fade in product((1, 5.0), ORDERS, (False, True))]
         return [
             draw(cells, viewport, CANVAS, style, some, dots=dots)
@@ -109,7 +109,7 @@ def test_pictures_are_the_same(kind: str, dots: bool, by_python) -> None:
 
 def test_planes_are_the_same(by_python) -> None:
     def plane() -> list[Any]:
-        made = Plane.of(points())
+        made = PointIndex.of(points())
         return [made.xy, made.order, made.bounds]
 
     assert_same(by_python(plane), plane())
@@ -123,7 +123,7 @@ def test_lassoed_and_pointed_at_are_the_same_cells(by_python) -> None:
     strokes = [list(map(tuple, ring)), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)], list(map(tuple, points()[[5, 40, 6, 90]]))]
 
     def found() -> list[Any]:
-        plane = Plane.of(points())
+        plane = PointIndex.of(points())
         near = [plane.nearest(x, y, (0.05, 0.1)) for x, y in places]
         return [*(plane.inside(stroke) for stroke in strokes), near]
 
@@ -132,7 +132,7 @@ def test_lassoed_and_pointed_at_are_the_same_cells(by_python) -> None:
 
 def test_names_stand_at_the_same_places(by_python) -> None:
     def places() -> list[Any]:
-        plane, codes = Plane.of(points()), np.random.default_rng(4).integers(0, 12, N).astype(np.uint8)
+        plane, codes = PointIndex.of(points()), np.random.default_rng(4).integers(0, 12, N).astype(np.uint8)
         middles = medians(plane.xy, codes[: plane.xy.shape[1]], 12)
         return [middles, place(middles * 200, [30.0] * 12, [8.0] * 12, 200.0, 200.0)]
 

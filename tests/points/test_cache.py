@@ -13,8 +13,8 @@ import cellasso
 from cellasso.core.derived_cache import clear, entries, json_with_crc, trim
 from cellasso.model import modality
 from cellasso.points import cache
-from cellasso.points.cache import key_of, read_plane, write_plane
-from cellasso.points.point_index import BLOCK, Plane
+from cellasso.points.cache import key_of, read_points, write_points
+from cellasso.points.point_index import BLOCK, PointIndex
 from cellasso_app.cli.main import main
 from conftest import make_adata, write
 
@@ -27,13 +27,13 @@ ABOUT = {"file": "/data/cells.h5ad", "matrix": "obsm/X_umap"}
 KEY = "0123456789abcdef0123456789abcdef"
 
 
-def some(n: int = 2 * BLOCK + 7) -> Plane:
+def some(n: int = 2 * BLOCK + 7) -> PointIndex:
     points = np.random.default_rng(0).normal(size=(n, 2)).astype("f4")
     points[::9] = np.nan
-    return Plane.of(points)
+    return PointIndex.of(points)
 
 
-def assert_same(found: Plane | None, expected: Plane) -> None:
+def assert_same(found: PointIndex | None, expected: PointIndex) -> None:
     assert found is not None
     for name in ("points", "order", "boxes"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), strict=True)
@@ -54,20 +54,20 @@ def kept(monkeypatch, tmp_path, copied) -> Path:
     return tmp_path / "cache" / "cellasso" / "index"
 
 
-def open_plane(path: Path, root: Path | None, embedding: str = "X_umap", dims: tuple[int, int] = (0, 1)) -> Plane:
+def open_plane(path: Path, root: Path | None, embedding: str = "X_umap", dims: tuple[int, int] = (0, 1)) -> PointIndex:
     with cellasso.open(path, index=root if root is not None else False) as dataset:
-        return dataset.plane(embedding, dims)
+        return dataset.point_index(embedding, dims)
 
 
 # -- written and read -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "plane", [some(), some(BLOCK), some(2), Plane.empty(5), Plane.of(np.full((3, 2), 1e38, "f4"))], ids=len
+    "plane", [some(), some(BLOCK), some(2), PointIndex.empty(5), PointIndex.of(np.full((3, 2), 1e38, "f4"))], ids=len
 )
 def test_what_was_written_is_read(root, plane):
-    write_plane(root, KEY, plane, ABOUT)
-    found = read_plane(root, KEY)
+    write_points(root, KEY, plane, ABOUT)
+    found = read_points(root, KEY)
     assert_same(found, plane)
     for viewport in (plane.bounds, (-0.5, 0.5, 0, 2)):
         assert found.count(type(plane.bounds)(*viewport)) == plane.count(type(plane.bounds)(*viewport))
@@ -75,17 +75,17 @@ def test_what_was_written_is_read(root, plane):
 
 
 def test_writing_again_replaces_what_was_there(root):
-    write_plane(root, KEY, some(), ABOUT)
-    write_plane(root, KEY, some(50), ABOUT)
-    assert_same(read_plane(root, KEY), some(50))
+    write_points(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(50), ABOUT)
+    assert_same(read_points(root, KEY), some(50))
 
 
 def test_nothing_is_read_where_nothing_was_written(root):
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
     root.mkdir()
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
     (root / KEY).mkdir()
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
 
 
 # -- what is not believed -------------------------------------------------------------------------------
@@ -93,60 +93,60 @@ def test_nothing_is_read_where_nothing_was_written(root):
 
 @pytest.mark.parametrize("at", [0, 0.3, 0.9, 1], ids=str)
 def test_a_changed_byte_is_noticed_wherever_it_is(root, at):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     path = root / KEY / "plane"
     stored = bytearray(path.read_bytes())
     stored[int(at * (len(stored) - 1))] ^= 1
     path.write_bytes(stored)
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 1000, -1, -4096], ids=str)
 def test_a_file_that_was_cut_off_is_noticed(root, n_bytes):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     path = root / KEY / "plane"
     stored = path.read_bytes()
     path.write_bytes(stored[:n_bytes])
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
     path.write_bytes(stored + b"\0")
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
     path.unlink()
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"key": "' + KEY.encode() + b'"}'], ids=repr)
 def test_a_foreign_description_is_not_believed(root, content):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     (root / KEY / "about.json").write_bytes(content)
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
 
 
 def test_a_changed_description_is_not_believed(root):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     path = root / KEY / "about.json"
     path.write_bytes(path.read_bytes().replace(b'"n_obs"', b'"n_abs"'))
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
 
 
 def test_what_was_written_under_another_key_is_not_believed(root):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     other = "f" * 32
     shutil.copytree(root / KEY, root / other)
-    assert read_plane(root, other) is None
+    assert read_points(root, other) is None
 
 
 def test_the_description_of_an_index_is_not_believed(root):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     (root / KEY / "about.json").write_bytes(json_with_crc({**ABOUT, "key": KEY, "starts": [0, 5]}))
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
 
 
 def test_points_of_another_description_are_not_believed(root):
     """As when two processes write at a time, or one is killed between the two files."""
-    write_plane(root, KEY, some(), ABOUT)
-    write_plane(root, "f" * 32, some(50), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
+    write_points(root, "f" * 32, some(50), ABOUT)
     (root / ("f" * 32) / "plane").replace(root / KEY / "plane")
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
 
 
 # -- when it cannot be written --------------------------------------------------------------------------
@@ -154,8 +154,8 @@ def test_points_of_another_description_are_not_believed(root):
 
 def test_a_folder_that_cannot_be_made_only_costs_the_sorting(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    write_plane(tmp_path / "file", KEY, some(), ABOUT)
-    assert read_plane(tmp_path / "file", KEY) is None
+    write_points(tmp_path / "file", KEY, some(), ABOUT)
+    assert read_points(tmp_path / "file", KEY) is None
 
 
 @pytest.mark.parametrize("fails", ["write", "write_bytes", "replace"])
@@ -185,22 +185,22 @@ def test_a_full_disk_leaves_nothing_behind(root, monkeypatch, fails):
         monkeypatch.setattr(path, "open", lambda self, *mode, **options: Full(opened(self, *mode, **options)))
     else:
         monkeypatch.setattr(path, fails, full)
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     monkeypatch.undo()
-    assert read_plane(root, KEY) is None
+    assert read_points(root, KEY) is None
     assert not list(root.rglob(".*"))
     clear(root)
     assert not list(root.rglob("plane"))  # what is of no use is listed, and so can be removed
 
 
 def test_a_folder_that_may_only_be_read_is_read(root, monkeypatch):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
 
     def refused(*_arguments):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "utime", refused)
-    assert_same(read_plane(root, KEY), some())
+    assert_same(read_points(root, KEY), some())
 
 
 # -- keys -----------------------------------------------------------------------------------------------
@@ -238,13 +238,13 @@ def test_another_state_of_the_file_another_embedding_or_dimension_has_another_ke
 def count_sorting(monkeypatch) -> list[int]:
     """Note how often points are sorted."""
     sorted_points: list[int] = []
-    of = Plane.of
+    of = PointIndex.of
 
     def counted(points):
         sorted_points.append(len(points))
         return of(points)
 
-    monkeypatch.setattr(Plane, "of", counted)
+    monkeypatch.setattr(PointIndex, "of", counted)
     return sorted_points
 
 
@@ -313,14 +313,14 @@ def test_the_command_line_lists_and_clears_what_is_kept(kept, copied, capsys):
 
 
 def test_clearing_leaves_files_that_are_not_its_own(root):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     (root / KEY / "mine.txt").write_text("mine")
     assert clear(root) == 0
     assert [path.name for path in (root / KEY).iterdir()] == ["mine.txt"]
 
 
 def test_clearing_removes_what_a_killed_process_left(root):
-    write_plane(root, KEY, some(), ABOUT)
+    write_points(root, KEY, some(), ABOUT)
     for name in (".plane.77.abcd", ".about.json.77.abcd"):
         (root / KEY / name).write_bytes(b"half")
     assert clear(root) > 0
@@ -329,12 +329,12 @@ def test_clearing_removes_what_a_killed_process_left(root):
 
 def test_what_was_opened_longest_ago_makes_room(kept, monkeypatch):
     for number, plane in enumerate((some(), some(), some(), some(50))):
-        write_plane(kept, f"{number:032d}", plane, ABOUT)
+        write_points(kept, f"{number:032d}", plane, ABOUT)
         os.utime(kept / f"{number:032d}" / "about.json", (number, number))
     size = max(entry.n_bytes for entry in entries(kept))
-    read_plane(kept, f"{0:032d}")  # now it is the one opened last
+    read_points(kept, f"{0:032d}")  # now it is the one opened last
     monkeypatch.setenv("CELLASSO_INDEX_CAP", str(4 * size))
-    write_plane(kept, f"{4:032d}", some(), ABOUT)
+    write_points(kept, f"{4:032d}", some(), ABOUT)
     assert {entry.folder.name[-1] for entry in entries(kept)} == {"0", "2", "3", "4"}
     trim(kept, keep=kept / f"{4:032d}", room=4 * size)
     assert [entry.folder.name[-1] for entry in entries(kept)] == ["4"]

@@ -9,7 +9,7 @@ import shapely
 
 from cellasso.core.errors import Cancelled
 from cellasso.points import point_index
-from cellasso.points.point_index import BLOCK, OUTLYING, Plane, Viewport
+from cellasso.points.point_index import BLOCK, OUTLYING, PointIndex, Viewport
 from cellasso.points.polygon import points_in_polygon
 
 pytestmark = pytest.mark.loops
@@ -94,7 +94,7 @@ def viewports(points: np.ndarray, n: int = 40) -> list[Viewport]:
 
 
 def test_each_finite_cell_has_one_place(points):
-    sorted_points = Plane.of(points)
+    sorted_points = PointIndex.of(points)
     np.testing.assert_array_equal(np.sort(sorted_points.order), np.flatnonzero(finite(points)))
     np.testing.assert_array_equal(sorted_points.points, points[sorted_points.order], strict=True)
     assert len(sorted_points) == np.count_nonzero(finite(points))
@@ -102,7 +102,7 @@ def test_each_finite_cell_has_one_place(points):
 
 
 def test_boxes_hold_the_points_of_their_blocks(points):
-    for each in (Plane.of(points), Plane.of(points).coarse):
+    for each in (PointIndex.of(points), PointIndex.of(points).coarse):
         assert len(each.boxes) == -(-len(each) // BLOCK)
         for number, box in enumerate(each.boxes):
             x, y = each.points[number * BLOCK : (number + 1) * BLOCK].astype("f8").T
@@ -111,37 +111,37 @@ def test_boxes_hold_the_points_of_their_blocks(points):
 
 def test_loops_find_coordinates_one_after_the_other(points):
     """Else they are compiled once more for another layout, when the first picture is waited for."""
-    for each in (Plane.of(points), Plane.of(points).coarse):
+    for each in (PointIndex.of(points), PointIndex.of(points).coarse):
         assert each.xy.flags.c_contiguous
         assert each.xy.shape == (2, len(each))
 
 
 def test_neighbours_share_blocks():
     """Without the curve a block would be as wide as the plane, and sorted along one axis as high."""
-    boxes = Plane.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4")).boxes
+    boxes = PointIndex.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4")).boxes
     sides = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
     assert sides.mean() < 2 / 8
 
 
 def test_columns_follow_the_points(points):
-    sorted_points = Plane.of(points)
+    sorted_points = PointIndex.of(points)
     column, table = np.arange(len(points), dtype="i2"), np.arange(3 * len(points)).reshape(-1, 3)
-    np.testing.assert_array_equal(sorted_points.arrange(column), column[sorted_points.order], strict=True)
-    np.testing.assert_array_equal(sorted_points.arrange(table), table[sorted_points.order], strict=True)
+    np.testing.assert_array_equal(sorted_points.gather(column), column[sorted_points.order], strict=True)
+    np.testing.assert_array_equal(sorted_points.gather(table), table[sorted_points.order], strict=True)
 
 
 def test_columns_follow_the_points_in_several_tasks(monkeypatch):
     monkeypatch.setattr(point_index, "TASK", 1000)
-    sorted_points = Plane.of(np.random.default_rng(0).random((4500, 2)).astype("f4"))
+    sorted_points = PointIndex.of(np.random.default_rng(0).random((4500, 2)).astype("f4"))
     values = np.random.default_rng(1).random(4500)
-    np.testing.assert_array_equal(sorted_points.arrange(values), values[sorted_points.order])
+    np.testing.assert_array_equal(sorted_points.gather(values), values[sorted_points.order])
     points = np.random.default_rng(0).random((4500, 2)).astype("f4")
     np.testing.assert_array_equal(sorted_points.points, points[sorted_points.order])
 
 
 def test_the_coarse_plane_has_every_sixteenth_cell(points):
-    whole = Plane.of(points)
-    some = whole.coarse
+    whole = PointIndex.of(points)
+    some = whole.sample
     assert (some.step, some.n_obs, whole.step) == (16, -(-len(points) // 16), 1)
     assert some.bounds == whole.bounds
     np.testing.assert_array_equal(np.sort(some.order), np.flatnonzero(finite(points[::16])))
@@ -150,32 +150,32 @@ def test_the_coarse_plane_has_every_sixteenth_cell(points):
     places = [at[16 * cell] for cell in some.order.tolist()]
     assert places == sorted(places)  # along the same curve
     column = np.arange(len(points))
-    np.testing.assert_array_equal(some.arrange(column[::16]), 16 * some.order)
+    np.testing.assert_array_equal(some.gather(column[::16]), 16 * some.order)
     for viewport in viewports(points, 12):
         assert some.count(viewport) == np.count_nonzero(within(some.points, viewport))
 
 
 def test_a_plane_may_be_empty():
-    empty = Plane.empty(7)
+    empty = PointIndex.empty(7)
     assert (len(empty), empty.n_obs, empty.bounds) == (0, 7, UNIT)
     assert empty.count(UNIT) == 0
     assert empty.nearest(0, 0, (1, 1)) is None
     assert list(empty.inside([(0, 0), (1, 0), (0, 1)])) == [False] * 7
-    assert len(empty.coarse) == 0
+    assert len(empty.sample) == 0
 
 
 # -- viewports ------------------------------------------------------------------------------------------
 
 
 def test_a_viewport_counts_its_points_with_those_on_its_edges(points):
-    sorted_points = Plane.of(points)
+    sorted_points = PointIndex.of(points)
     counts = [sorted_points.count(viewport) for viewport in viewports(points)]
     assert counts == [np.count_nonzero(within(points, viewport)) for viewport in viewports(points)]
     assert counts[0] == len(sorted_points)
 
 
 def test_spans_are_the_blocks_that_a_viewport_touches(points):
-    sorted_points = Plane.of(points)
+    sorted_points = PointIndex.of(points)
     for viewport in viewports(points):
         spans = sorted_points.spans(viewport)
         inside = within(sorted_points.points, viewport)
@@ -196,13 +196,13 @@ def test_spans_are_the_blocks_that_a_viewport_touches(points):
 
 
 def test_a_viewport_that_is_none_touches_nothing():
-    sorted_points = Plane.of(np.random.default_rng(0).random((3 * BLOCK, 2)).astype("f4"))
+    sorted_points = PointIndex.of(np.random.default_rng(0).random((3 * BLOCK, 2)).astype("f4"))
     for number in range(4):
         assert len(sorted_points.spans(UNIT._replace(**{UNIT._fields[number]: np.nan}))) == 0
 
 
 def test_a_small_viewport_touches_few_blocks():
-    sorted_points = Plane.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4"))
+    sorted_points = PointIndex.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4"))
     spans = sorted_points.spans(Viewport(0.4, 0.45, 0.3, 0.35))
     assert 0 < (spans[:, 1] - spans[:, 0]).sum() <= 4 * BLOCK
     assert sorted_points.spans(UNIT)[:, 2].all()
@@ -211,7 +211,7 @@ def test_a_small_viewport_touches_few_blocks():
 def test_edges_between_two_float32_numbers_are_not_rounded():
     x = np.float32(0.1)
     above = np.nextafter(x, np.float32(1))
-    sorted_points = Plane.of(np.array([[x, 0.5], [above, 0.5]], dtype="f4"))
+    sorted_points = PointIndex.of(np.array([[x, 0.5], [above, 0.5]], dtype="f4"))
     assert sorted_points.count(Viewport(float(x) + 1e-12, 1, 0, 1)) == 1
     assert sorted_points.count(Viewport(0, float(above) - 1e-12, 0, 1)) == 1
     assert sorted_points.count(Viewport(float(x), float(above), 0.5, 0.5)) == 2
@@ -221,7 +221,7 @@ def test_edges_between_two_float32_numbers_are_not_rounded():
 
 
 def test_bounds_are_a_viewport_that_shows_all_cells_but_outliers(points):
-    bounds = Plane.of(points).bounds
+    bounds = PointIndex.of(points).bounds
     assert np.isfinite(bounds).all()
     assert bounds.x_low < bounds.x_high
     assert bounds.y_low < bounds.y_high
@@ -235,11 +235,11 @@ def test_bounds_are_a_viewport_that_shows_all_cells_but_outliers(points):
 def test_bounds_are_the_extent_of_the_points():
     points = np.random.default_rng(0).random((50, 2)).astype("f4")
     (x_low, y_low), (x_high, y_high) = points.min(axis=0), points.max(axis=0)
-    assert Plane.of(points).bounds == Viewport(x_low, x_high, y_low, y_high)
+    assert PointIndex.of(points).bounds == Viewport(x_low, x_high, y_low, y_high)
 
 
 def test_an_axis_on_which_all_cells_are_equal_is_as_long_as_the_other():
-    bounds = Plane.of(np.array([[0, 5], [4, 5]], dtype="f4")).bounds
+    bounds = PointIndex.of(np.array([[0, 5], [4, 5]], dtype="f4")).bounds
     assert bounds == Viewport(0, 4, 3, 7)
 
 
@@ -250,26 +250,26 @@ def test_outliers_do_not_shrink_all_other_cells(far, n_far, axis):
     points = np.random.default_rng(0).random((2000, 2)).astype("f4")
     near = points[n_far:].copy()
     points[:n_far, axis] = far
-    bounds, expected = Plane.of(points).bounds, Plane.of(near).bounds
+    bounds, expected = PointIndex.of(points).bounds, PointIndex.of(near).bounds
     assert bounds[2 * axis : 2 * axis + 2] == expected[2 * axis : 2 * axis + 2]
-    assert Plane.of(points).count(bounds) == 2000 - n_far
+    assert PointIndex.of(points).count(bounds) == 2000 - n_far
 
 
 def test_what_is_far_is_judged_from_a_sample_of_many_cells(monkeypatch):
     monkeypatch.setattr(point_index, "SAMPLED", 1000)
     points = np.random.default_rng(0).random((5000, 2)).astype("f4")
     points[:2] = [[1e30, 0.5], [-1e20, 0.5]]
-    bounds = Plane.of(points).bounds
+    bounds = PointIndex.of(points).bounds
     assert (bounds.x_low, bounds.x_high) == (points[2:, 0].min(), points[2:, 0].max())
     points[::5] = np.nan  # all that would be looked at
-    assert within(points[finite(points)], Plane.of(points).bounds).all()
+    assert within(points[finite(points)], PointIndex.of(points).bounds).all()
 
 
 @pytest.mark.parametrize("spread", [0.5, 3, OUTLYING - 1])
 def test_an_island_that_leaves_the_others_room_is_in_view(spread):
     points = np.random.default_rng(0).random((2000, 2)).astype("f4")
     points[:3] = 1 + spread * 0.9
-    assert Plane.of(points).count(Plane.of(points).bounds) == 2000
+    assert PointIndex.of(points).count(PointIndex.of(points).bounds) == 2000
 
 
 # -- the nearest cell -----------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def test_an_island_that_leaves_the_others_room_is_in_view(spread):
 
 @pytest.mark.parametrize("some", [False, True], ids=["all", "allowed"])
 def test_the_nearest_point_is_the_one_that_every_distance_says(points, some):
-    sorted_points = Plane.of(points)
+    sorted_points = PointIndex.of(points)
     where, n = sorted_points.points.astype("f8"), len(sorted_points)
     rng = np.random.default_rng(2)
     allowed = rng.random(n) < 0.3 if some else None
@@ -298,7 +298,7 @@ def test_the_nearest_point_is_the_one_that_every_distance_says(points, some):
 
 
 def test_a_cell_beyond_the_reach_is_not_found():
-    sorted_points = Plane.of(np.array([[0, 0], [3, 0]], dtype="f4"))
+    sorted_points = PointIndex.of(np.array([[0, 0], [3, 0]], dtype="f4"))
     assert sorted_points.nearest(1.0, 0.0, (0.9, 9)) is None
     assert sorted_points.order[sorted_points.nearest(1.0, 0.0, (1.1, 9))] == 0
     assert sorted_points.order[sorted_points.nearest(1.0, 0.0, (5, 5), sorted_points.order == 1)] == 1
@@ -316,7 +316,7 @@ def star(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def test_a_lasso_finds_what_a_test_of_each_cell_finds(points):
-    sorted_points = Plane.of(points)
+    sorted_points = PointIndex.of(points)
     known = points[finite(points)].astype("f8")
     rng = np.random.default_rng(3)
     (x0, x1, y0, y1) = sorted_points.bounds
@@ -334,7 +334,7 @@ def test_a_lasso_finds_what_a_test_of_each_cell_finds(points):
 def test_a_lasso_finds_what_shapely_and_matplotlib_find(shape):
     rng = np.random.default_rng(4)
     points = SHAPES[shape](rng).astype("f4")
-    sorted_points = Plane.of(points)
+    sorted_points = PointIndex.of(points)
     known = finite(points)
     for n_vertices in (3, 17, 300):
         polygon = np.nanmedian(points[known], axis=0) + points[known].std(axis=0) * star(rng, n_vertices)
@@ -350,20 +350,20 @@ def test_a_lasso_finds_what_shapely_and_matplotlib_find(shape):
 
 @pytest.mark.parametrize("polygon", [[], [(0, 0)], [(0, 0), (1, 1)], [(0, 0), (1, 0), (2, 0)]])
 def test_a_polygon_without_area_holds_no_cell(polygon):
-    mask = Plane.of(np.random.default_rng(0).random((100, 2)).astype("f4")).inside(polygon)
+    mask = PointIndex.of(np.random.default_rng(0).random((100, 2)).astype("f4")).inside(polygon)
     assert mask.shape == (100,)
     assert not mask.any()
 
 
 def test_what_is_no_polygon_is_refused():
     with pytest.raises(ValueError, match=r"A polygon is a list of finite \(x, y\) pairs; found shape \(3, 2\)"):
-        Plane.of(np.zeros((5, 2), dtype="f4")).inside([(0, 0), (1, np.nan), (1, 1)])
+        PointIndex.of(np.zeros((5, 2), dtype="f4")).inside([(0, 0), (1, np.nan), (1, 1)])
 
 
 def test_a_lasso_tells_its_progress_and_can_be_cancelled(monkeypatch):
     monkeypatch.setattr(point_index, "TASK", 1000)
     points = np.random.default_rng(0).random((8 * BLOCK, 2)).astype("f4")
-    sorted_points = Plane.of(points)
+    sorted_points = PointIndex.of(points)
     polygon = [(0.1, 0.1), (0.9, 0.2), (0.5, 0.9)]
     told: list[float] = []
     found = sorted_points.inside(polygon, progress=told.append)
@@ -381,7 +381,7 @@ def test_a_lasso_tells_its_progress_and_can_be_cancelled(monkeypatch):
 def test_a_lasso_looks_at_the_blocks_near_it_alone(monkeypatch):
     monkeypatch.setattr(point_index, "TASK", BLOCK)
     monkeypatch.setattr(point_index, "PASSED_OVER", 0)
-    sorted_points = Plane.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4"))
+    sorted_points = PointIndex.of(np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4"))
     told: list[float] = []
     polygon = [(0.4, 0.3), (0.45, 0.3), (0.42, 0.35)]
     found = sorted_points.inside(polygon, progress=told.append)
@@ -397,7 +397,7 @@ def test_a_lasso_around_distant_cells_finds_all_of_them(monkeypatch, passed_over
     monkeypatch.setattr(point_index, "PASSED_OVER", passed_over)
     points = np.random.default_rng(0).random((64 * BLOCK, 2)).astype("f4")
     polygon = [(0.05, 0.05), (0.95, 0.05), (0.95, 0.95), (0.9, 0.95), (0.9, 0.1), (0.05, 0.1)]
-    np.testing.assert_array_equal(Plane.of(points).inside(polygon), points_in_polygon(points, polygon))
+    np.testing.assert_array_equal(PointIndex.of(points).inside(polygon), points_in_polygon(points, polygon))
 
 
 def test_tasks_of_a_lasso_are_cut_and_joined(monkeypatch):

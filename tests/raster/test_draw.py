@@ -15,7 +15,7 @@ import pytest
 
 from cellasso.color.coloring import MISSING_CODE, Categories, Values, palette
 from cellasso.color.palettes import Scale, color_table, rgb
-from cellasso.points.point_index import BLOCK, Plane, Viewport
+from cellasso.points.point_index import BLOCK, PointIndex, Viewport
 from cellasso.raster import aggregate
 from cellasso.raster import draw as raster
 from cellasso.raster.dots import disc
@@ -70,12 +70,12 @@ def some(kind: str, n: int, seed: int = 1) -> Categories | Values | None:
 
 
 def sort_cells(points, coloring=None, scale: Scale = Scale()) -> Cells:  # noqa: B008 - frozen
-    return Cells(Plane.of(np.array(points, dtype="f4").reshape(-1, 2)), coloring, scale)
+    return Cells(PointIndex.of(np.array(points, dtype="f4").reshape(-1, 2)), coloring, scale)
 
 
 def picture(cells: Cells, style: Style = PIXEL, states=None, *, viewport=UNIT, canvas=CANVAS) -> Picture:
     """Draw a picture; `states` are by cell."""
-    arranged = None if states is None else cells.plane.arrange(np.asarray(states, dtype=np.uint8))
+    arranged = None if states is None else cells.plane.gather(np.asarray(states, dtype=np.uint8))
     drawn = draw(cells, viewport, canvas, style, arranged, dots=False)
     assert isinstance(drawn, Picture)
     return drawn
@@ -187,7 +187,7 @@ def test_a_view_without_cells_is_transparent(kind, order, viewport):
         assert drawn.n_visible == 0
     dots = draw(cells, viewport, CANVAS)
     assert (len(dots.points), len(dots.codes), dots.n_visible) == (0, 0, 0)
-    assert not picture(Cells(Plane.empty(n), some(kind, n)), Style(size=1, order=order)).alpha.any()
+    assert not picture(Cells(PointIndex.empty(n), some(kind, n)), Style(size=1, order=order)).alpha.any()
 
 
 # -- how opaque -----------------------------------------------------------------------------------------
@@ -438,7 +438,7 @@ def test_hiding_changes_nothing_of_the_random_order_of_the_others():
 @pytest.mark.parametrize("hidden", [frozenset(), frozenset({2}), frozenset({MISSING_CODE})], ids=str)
 def test_which_points_are_shown_is_what_is_drawn(hidden):
     cells = sort_cells(scatter(500), some("categories", 500))
-    states = cells.plane.arrange(np.random.default_rng(9).choice([PLAIN, SELECTED, HIDDEN], 500).astype(np.uint8))
+    states = cells.plane.gather(np.random.default_rng(9).choice([PLAIN, SELECTED, HIDDEN], 500).astype(np.uint8))
     for given in (None, states):
         shown = cells.shown(Style(hidden=hidden), given)
         n = 500 if shown is None else np.count_nonzero(shown)
@@ -502,7 +502,7 @@ def test_nothing_fades_where_the_selected_cells_are_of_hidden_categories():
     for dots in (True, False):
         for hidden, fades in (({1}, False), ({0}, True), (set(), True), ({0, 1}, False)):
             style = Style(size=1, hidden=frozenset(hidden), fade=True)
-            drawn = draw(cells, UNIT, CANVAS, style, cells.plane.arrange(states.astype(np.uint8)), dots=dots)
+            drawn = draw(cells, UNIT, CANVAS, style, cells.plane.gather(states.astype(np.uint8)), dots=dots)
             if isinstance(drawn, Dots):
                 assert drawn.faded.any() == fades
                 assert len(drawn.faded) == (len(drawn.points) if fades else 0)
@@ -617,7 +617,7 @@ def test_several_cores_draw_what_one_does(monkeypatch, kind, order, n_cores, siz
 def test_strips_are_all_rows_and_have_all_their_points(monkeypatch, n_cores, viewport):
     monkeypatch.setattr(raster, "SPLIT", 1)
     monkeypatch.setattr(raster, "_n_cores", lambda: n_cores)
-    plane = Plane.of(crowded(5 * BLOCK))
+    plane = PointIndex.of(crowded(5 * BLOCK))
     strips = raster._strips(plane, viewport, CANVAS)
     assert [row for rows in strips for row in range(rows.start, rows.stop)] == list(range(CANVAS.height))
     assert all(rows.start < rows.stop for rows in strips)
@@ -636,7 +636,7 @@ def test_strips_share_the_points_evenly(monkeypatch):
     monkeypatch.setattr(raster, "_n_cores", lambda: 3)
     points = scatter(300_000) ** 2
     rows = (points[:, 1] * 600).astype(int)
-    strips = raster._strips(Plane.of(points), UNIT, Canvas(800, 600))
+    strips = raster._strips(PointIndex.of(points), UNIT, Canvas(800, 600))
     shares = [np.mean((rows >= strip.start) & (rows < strip.stop)) for strip in strips]
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
 
@@ -684,7 +684,7 @@ def test_dots_are_exactly_the_cells_of_their_area_in_the_order_of_drawing(kind, 
     cells = sort_cells(points, coloring)
     view = Viewport(0.3, 0.6, 0.2, 0.5)
     style = Style(order=order, hidden=frozenset({1, 200}), fade=True)
-    drawn = draw(cells, view, CANVAS, style, cells.plane.arrange(states.astype(np.uint8)))
+    drawn = draw(cells, view, CANVAS, style, cells.plane.gather(states.astype(np.uint8)))
     assert isinstance(drawn, Dots)
     np.testing.assert_allclose(drawn.area, [0.15, 0.75, 0.05, 0.65])
     codes = np.full(n, 255)
@@ -725,7 +725,7 @@ def test_the_last_dot_of_a_place_is_the_one_that_a_picture_shows(order):
     rng = np.random.default_rng(15)
     places = (rng.integers(0, 12, (800, 2)) + 0.5) / 12
     cells = sort_cells(places, categories(rng.integers(-1, 6, 800), 6))
-    states = cells.plane.arrange(rng.choice([PLAIN, SELECTED], 800).astype(np.uint8))
+    states = cells.plane.gather(rng.choice([PLAIN, SELECTED], 800).astype(np.uint8))
     canvas, style = Canvas(12, 12), Style(size=1, order=order)
     dots = draw(cells, UNIT, canvas, style, states)
     last = {tuple(point): code for point, code in zip(dots.points, dots.codes, strict=True)}

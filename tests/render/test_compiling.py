@@ -67,9 +67,9 @@ from numba.core import caching
 caching.CompileResultCacheImpl._locator_classes = []
 import numpy as np
 from cellasso.points.kernels import morton
-from cellasso.points.point_index import Plane
+from cellasso.points.point_index import PointIndex
 from cellasso_app.render import compiling
-Plane.of(np.zeros((10, 2), dtype=np.float32))
+PointIndex.of(np.zeros((10, 2), dtype=np.float32))
 print(bool(morton.sort_points.folder), compiling._keep(), compiling._is_kept())
 """
     assert run("-c", refuse).split() == ["False", "None", "False"]

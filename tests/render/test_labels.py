@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from shapely import STRtree, box
 
-from cellasso_app.render.labels import medians, place
+from cellasso_app.render.labels import medians, place_labels
 
 pytestmark = pytest.mark.loops
 
@@ -86,26 +86,26 @@ def labels(seed: int, n: int, spread: float) -> tuple[np.ndarray, np.ndarray, np
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_boxes_lie_apart_inside_of_the_canvas_with_all_of_them_there(seed, n, spread):
     anchors, widths, heights = labels(seed, n, spread)
-    middles = place(anchors, widths, heights, WIDTH, HEIGHT, gap=2)
+    middles = place_labels(anchors, widths, heights, WIDTH, HEIGHT, gap=2)
     assert not np.isnan(middles).any()
     shapes = boxes(middles, widths, heights)
     assert box(-1e-6, -1e-6, WIDTH + 1e-6, HEIGHT + 1e-6).contains(shapes).all()
     grown = boxes(middles, widths + 2 - 1e-6, heights + 2 - 1e-6)  # the gap is kept free, too
     first, second = STRtree(grown).query(grown, predicate="intersects")
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(middles, place(anchors, widths, heights, WIDTH, HEIGHT, gap=2))
+    np.testing.assert_array_equal(middles, place_labels(anchors, widths, heights, WIDTH, HEIGHT, gap=2))
 
 
 def test_boxes_that_do_not_meet_stay_at_their_anchors():
     anchors = np.array([[100, 100], [300, 100], [300, 130]], dtype=float)
-    np.testing.assert_array_equal(place(anchors, [90, 90, 90], [14, 14, 14], WIDTH, HEIGHT), anchors)
+    np.testing.assert_array_equal(place_labels(anchors, [90, 90, 90], [14, 14, 14], WIDTH, HEIGHT), anchors)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_each_box_is_as_near_to_its_anchor_as_those_before_it_leave(seed):
     """The oracle: all points of a grid, on which all edges lie, at which the box meets no box before it."""
     anchors, widths, heights = (2 * np.rint(numbers / 2) for numbers in labels(seed, 25, 30))
-    middles = place(anchors, widths, heights, WIDTH, HEIGHT, gap=0)
+    middles = place_labels(anchors, widths, heights, WIDTH, HEIGHT, gap=0)
     offsets = np.stack(np.meshgrid(np.arange(-150, 151), np.arange(-150, 151)), axis=-1).reshape(-1, 2)
     offsets = offsets[np.argsort(np.hypot(*offsets.T), kind="stable")]
     for i in range(len(anchors)):
@@ -121,7 +121,7 @@ def test_each_box_is_as_near_to_its_anchor_as_those_before_it_leave(seed):
 def test_the_heaviest_keep_their_anchors_and_the_lightest_go():
     anchors = np.full((40, 2), 50.0)
     weights = np.random.default_rng(2).permutation(40)
-    middles = place(anchors, np.full(40, 60.0), np.full(40, 14.0), 100, 100, weights=weights, gap=1)
+    middles = place_labels(anchors, np.full(40, 60.0), np.full(40, 14.0), 100, 100, weights=weights, gap=1)
     np.testing.assert_array_equal(middles[weights.argmax()], [50, 50])
     kept = ~np.isnan(middles[:, 0])
     assert 1 < kept.sum() < 40
@@ -130,7 +130,7 @@ def test_the_heaviest_keep_their_anchors_and_the_lightest_go():
 
 def test_no_box_is_farther_than_the_reach():
     anchors, widths, heights = labels(1, 100, 20)
-    distances = np.hypot(*(place(anchors, widths, heights, WIDTH, HEIGHT, reach=40) - anchors).T)
+    distances = np.hypot(*(place_labels(anchors, widths, heights, WIDTH, HEIGHT, reach=40) - anchors).T)
     assert np.nanmax(distances) <= 40
     assert np.isnan(distances).any()
     assert (distances > 20).any()
@@ -141,9 +141,9 @@ def test_a_small_pan_moves_all_boxes_alike(seed):
     anchors, widths, heights = labels(seed, 60, 70)
     anchors[3] = anchors[2]  # places as near on either side
     anchors[5] = anchors[4] + [7, 0]
-    middles = place(anchors, widths, heights, WIDTH, HEIGHT)
+    middles = place_labels(anchors, widths, heights, WIDTH, HEIGHT)
     for shift in ((0.1, 0.3), (-1 / 3, 2 / 7), (11.7, -5.1), (-20.01, 3.3)):
-        moved = place(anchors + shift, widths, heights, WIDTH, HEIGHT)
+        moved = place_labels(anchors + shift, widths, heights, WIDTH, HEIGHT)
         np.testing.assert_allclose(moved - shift, middles, atol=1e-6)
 
 
@@ -151,19 +151,19 @@ def test_of_two_places_as_near_rounding_never_chooses():
     rng = np.random.default_rng(0)
     anchors = np.full((9, 2), 350.0)
     shifts = rng.uniform(-100, 100, (200, 1, 2))
-    moved = [place(anchors + by, np.full(9, 50.1), np.full(9, 13.3), WIDTH, HEIGHT) - by for by in shifts]
+    moved = [place_labels(anchors + by, np.full(9, 50.1), np.full(9, 13.3), WIDTH, HEIGHT) - by for by in shifts]
     np.testing.assert_allclose(moved, np.broadcast_to(moved[0], (200, 9, 2)), atol=1e-6)
 
 
 def test_boxes_at_the_edge_slide_along_as_the_view_moves():
     anchors = np.array([[5, 300], [795, 300], [400, 3], [400, 697]], dtype=float)
     size = [80] * 4, [14] * 4
-    middles = place(anchors, *size, WIDTH, HEIGHT)
+    middles = place_labels(anchors, *size, WIDTH, HEIGHT)
     np.testing.assert_array_equal(middles, [[40, 300], [760, 300], [400, 7], [400, 693]])
     for axis, sign in itertools.product((0, 1), (-1, 1)):
         shift = np.zeros(2)
         shift[axis] = sign * 2.0
-        assert np.abs(place(anchors + shift, *size, WIDTH, HEIGHT) - middles).max() <= 2
+        assert np.abs(place_labels(anchors + shift, *size, WIDTH, HEIGHT) - middles).max() <= 2
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ def test_boxes_at_the_edge_slide_along_as_the_view_moves():
     ids=["nan", "left of the canvas", "above it", "too wide", "no size"],
 )
 def test_what_has_no_place_is_left_out_and_takes_none(anchor, size):
-    middles = place([anchor, (5, 5)], [size[0], 8], [size[1], 8], WIDTH, HEIGHT)
+    middles = place_labels([anchor, (5, 5)], [size[0], 8], [size[1], 8], WIDTH, HEIGHT)
     assert np.isnan(middles[0]).all()
     np.testing.assert_array_equal(middles[1], [5, 5])
 
 
 def test_no_labels_at_all():
-    assert place(np.empty((0, 2)), [], [], WIDTH, HEIGHT).shape == (0, 2)
+    assert place_labels(np.empty((0, 2)), [], [], WIDTH, HEIGHT).shape == (0, 2)

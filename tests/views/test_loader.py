@@ -92,7 +92,7 @@ def test_a_sample_is_first_then_all_cells_then_what_is_told_of_them(many, name):
     assert [each.complete for each in (first, between, last)] == [False, False, True]
     assert [each.legend is not None for each in (first, between, last)] == [False, False, True]
     assert first.plane.n_obs == N
-    assert first.cells.plane is first.plane.coarse
+    assert first.cells.plane is first.plane.sample
     expected = many.read_feature("g1") if name == "g1" else many.read_obs(name)
     if name == "kind":
         expected = expected.cat.codes

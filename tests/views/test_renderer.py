@@ -13,7 +13,7 @@ import pytest
 import cellasso
 from cellasso.color.coloring import MISSING_CODE, Categories
 from cellasso.model.vector import Vector
-from cellasso.points.point_index import Plane, Viewport
+from cellasso.points.point_index import PointIndex, Viewport
 from cellasso.raster.draw import HIDDEN, PLAIN, SELECTED, Canvas, Cells, Dots, Picture, Style, draw
 from cellasso.selection.recipe import Lasso, WhereRecipe, dump, load
 from cellasso_app.render.cell_values import ColoringKey
@@ -128,7 +128,7 @@ def selected(seed: int = 1) -> Selection:
 @pytest.mark.parametrize("with_selection", [False, True])
 @pytest.mark.parametrize("hidden", [{}, FILTERS["two_columns"], FILTERS["all"]], ids=["none", "some", "all"])
 def test_states_are_those_of_each_point(painted, with_selection, hidden):
-    plane, selection = painted.plane("X_umap"), selected() if with_selection else None
+    plane, selection = painted.point_index("X_umap"), selected() if with_selection else None
     states = States(painted).of(plane, selection, filter_of(hidden), progress=quiet)
     if not hidden and not with_selection:
         assert states is None
@@ -140,7 +140,7 @@ def test_states_are_those_of_each_point(painted, with_selection, hidden):
     np.testing.assert_array_equal(states, expected[plane.order])
 
 
-def loaded_by(column: str, plane: Plane, coloring: Categories, middles: np.ndarray) -> Loaded:
+def loaded_by(column: str, plane: PointIndex, coloring: Categories, middles: np.ndarray) -> Loaded:
     """Return cells as a view has them when all of a colour has been read."""
     asked = Asked(Axes("X_umap", (0, 1)), ColoringKey(Vector("obs", column)))
     return Loaded(asked, plane, Cells(plane, coloring), None, "", "", 1.0, True, middles)
@@ -148,9 +148,9 @@ def loaded_by(column: str, plane: Plane, coloring: Categories, middles: np.ndarr
 
 @pytest.mark.parametrize("hidden", [{}, FILTERS["two_columns"], FILTERS["all"]], ids=["none", "some", "all"])
 def test_of_categories_the_cells_count_that_other_columns_do_not_hide(painted, hidden):
-    plane = painted.plane("X_umap")
+    plane = painted.point_index("X_umap")
     coloring = color_by_obs(painted, "sample")
-    middles = medians(plane.xy, plane.arrange(coloring.codes), 3)
+    middles = medians(plane.xy, plane.gather(coloring.codes), 3)
     loaded = loaded_by("sample", plane, coloring, middles)
     others = filter_of({name: those for name, those in hidden.items() if name != "sample"})
     states = States(painted)
@@ -168,7 +168,7 @@ def test_of_categories_the_cells_count_that_other_columns_do_not_hide(painted, h
 
 
 def test_cells_without_a_category_count_where_they_are_shown(painted):
-    plane, coloring = painted.plane("X_umap"), color_by_obs(painted, "kind")
+    plane, coloring = painted.point_index("X_umap"), color_by_obs(painted, "kind")
     middles = np.zeros((3, 2), dtype="f4")
     loaded = loaded_by("kind", plane, coloring, middles)
     shown = States(painted).shown(loaded, filter_of({"flag": ["True"]}), progress=quiet)
@@ -176,7 +176,12 @@ def test_cells_without_a_category_count_where_they_are_shown(painted):
 
 
 def test_states_are_kept_until_something_of_them_changes(painted):
-    states, plane, selection, others = States(painted), painted.plane("X_umap"), selected(), filter_of({"kind": ["T"]})
+    states, plane, selection, others = (
+        States(painted),
+        painted.point_index("X_umap"),
+        selected(),
+        filter_of({"kind": ["T"]}),
+    )
     first = states.of(plane, selection, others, progress=quiet)
     assert states.of(plane, selection, filter_of({"kind": ["T"]}), progress=quiet) is first
     for changed in (
@@ -184,7 +189,7 @@ def test_states_are_kept_until_something_of_them_changes(painted):
         (plane, None, others),
         (plane, selection, Filter()),
         (plane, selection, filter_of({"kind": ["B"]})),
-        (Plane.of(POINTS[::-1].copy()), selection, others),
+        (PointIndex.of(POINTS[::-1].copy()), selection, others),
         (plane, selection, others),
     ):
         found = states.of(*changed, progress=quiet)
@@ -203,7 +208,7 @@ def inflate(message: dict) -> bytes:
 
 
 def cells_of(dataset: Dataset) -> Cells:
-    return Cells(dataset.plane("X_umap"), color_by_obs(dataset, "kind"))
+    return Cells(dataset.point_index("X_umap"), color_by_obs(dataset, "kind"))
 
 
 @pytest.mark.parametrize("order", ["legend", "mixed"])
@@ -229,7 +234,7 @@ def test_a_picture_is_unpacked_as_it_was(painted, order):
 @pytest.mark.parametrize("viewport", [UNIT, Viewport(5, 6, 5, 6)], ids=["some", "none"])
 def test_dots_are_unpacked_as_they_were(painted, fade, viewport):
     cells = cells_of(painted)
-    states = cells.plane.arrange(selected().mask.astype(np.uint8)) if fade else None
+    states = cells.plane.gather(selected().mask.astype(np.uint8)) if fade else None
     drawn = draw(cells, viewport, Canvas(40, 30), Style(fade=fade), states)
     assert isinstance(drawn, Dots)
     message = pack(drawn)
@@ -249,7 +254,7 @@ def test_dots_are_unpacked_as_they_were(painted, fade, viewport):
 
 
 def test_a_cell_is_described_by_its_name_and_values(painted):
-    plane = painted.plane("X_umap")
+    plane = painted.point_index("X_umap")
     more = {name: painted.read_obs(name) for name in ("sample", "flag", "depth", "note", "leiden")}
     for column in ("kind", "depth", None):
         coloring = color_by_obs(painted, column) if column else None
@@ -278,7 +283,7 @@ def test_a_cell_is_described_by_its_name_and_values(painted):
 
 def test_a_cell_without_a_category_is_called_as_in_the_legend(painted):
     coloring = Categories("c", np.full(N, -1, "i2"), ("no value",), ("#000000",), np.zeros(1, "i8"), N)
-    cells = Cells(painted.plane("X_umap"), coloring)
+    cells = Cells(painted.point_index("X_umap"), coloring)
     assert (cells.codes == MISSING_CODE).all()
     assert describe_cell(painted, cells, 0, {})["rows"] == [("c", "no value ")]
 
@@ -287,9 +292,9 @@ def test_hidden_cells_within_a_lasso_are_no_part_of_it(painted):
     """What a view selects: the cells of the polygon that are seen, and a recipe that finds them again."""
     polygon = ((0.1, 0.1), (0.9, 0.2), (0.5, 0.9))
     hidden = filter_of(FILTERS["three_columns"])
-    mask = painted.plane("X_umap").inside(polygon) & hidden.mask(painted, progress=quiet)
+    mask = painted.point_index("X_umap").inside(polygon) & hidden.mask(painted, progress=quiet)
     from cellasso.selection.recipe import Combined
 
     recipe = Combined("intersect", Lasso("X_umap", polygon, (0, 1)), hidden.recipe(painted, progress=quiet))
     np.testing.assert_array_equal(load(dump(recipe)).mask(painted), mask)
-    assert 0 < mask.sum() < painted.plane("X_umap").inside(polygon).sum()
+    assert 0 < mask.sum() < painted.point_index("X_umap").inside(polygon).sum()

@@ -14,7 +14,7 @@ from cellasso_app.figures.colorbar import draw_color_bar
 from cellasso_app.figures.design import ColorBar, Legend
 from cellasso_app.figures.legend import draw_legend
 from cellasso_app.figures.sheet import INKS, LINE, TEXT, Sheet, clean, fitted, number
-from cellasso_app.render.labels import place, short_names
+from cellasso_app.render.labels import place_labels, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ def _draw_labels(sheet: Sheet, viewport: Viewport, labels: Sequence[Label]) -> N
     widths = [sheet.measure(name) + 4 for name in names]  # beside each other two names must not read as one
     heights = [TEXT * 1.2] * len(names)
     weights = [label.weight for label in labels]
-    middles = place(anchors, widths, heights, sheet.width, sheet.height, weights=weights, gap=0.5, reach=REACH)
+    middles = place_labels(anchors, widths, heights, sheet.width, sheet.height, weights=weights, gap=0.5, reach=REACH)
     for at, (name, (x, y)) in enumerate(zip(names, middles, strict=True)):
         if not np.isnan(x):
             sheet.label(float(x), float(y), name, at)

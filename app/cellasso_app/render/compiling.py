@@ -26,7 +26,7 @@ import platformdirs
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cellasso.points.point_index import Plane
+    from cellasso.points.point_index import PointIndex
     from cellasso.raster.draw import Order
 
 # ruff: noqa: PLC0415 - each step imports what it compiles, and what is not compiled imports nothing
@@ -35,12 +35,12 @@ MANY_BYTES = 100_000_000
 """Files of this size have so many cells that they come as pictures, and not as dots."""
 
 
-def _plane() -> Plane:
+def _plane() -> PointIndex:
     import numpy as np
 
-    from cellasso.points.point_index import Plane
+    from cellasso.points.point_index import PointIndex
 
-    return Plane.of(np.random.default_rng(0).random((10, 2)).astype(np.float32))
+    return PointIndex.of(np.random.default_rng(0).random((10, 2)).astype(np.float32))
 
 
 def _draw(*, dots: bool, order: Order | None = None) -> None:
@@ -55,10 +55,10 @@ def _draw(*, dots: bool, order: Order | None = None) -> None:
 def _labels() -> None:
     import numpy as np
 
-    from cellasso_app.render.labels import medians, place
+    from cellasso_app.render.labels import medians, place_labels
 
     plane = _plane()
-    place(medians(plane.xy, np.zeros(plane.n_obs, dtype=np.uint8), 1), [1.0], [1.0], 16.0, 16.0)
+    place_labels(medians(plane.xy, np.zeros(plane.n_obs, dtype=np.uint8), 1), [1.0], [1.0], 16.0, 16.0)
 
 
 def _lasso() -> None:

@@ -54,7 +54,7 @@ def medians(
     return middles
 
 
-def place(
+def place_labels(
     anchors: ArrayLike,
     widths: ArrayLike,
     heights: ArrayLike,

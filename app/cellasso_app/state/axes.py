@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cellasso.points.point_index import Plane
+from cellasso.points.point_index import PointIndex
 
 if TYPE_CHECKING:
     from cellasso.core.progress import Progress
@@ -20,7 +20,7 @@ class Axes(NamedTuple):
     Attributes
     ----------
     embedding
-        Name as `Dataset.plane` takes it; `""` for a pair of vectors, or for nothing at all.
+        Name as `Dataset.point_index` takes it; `""` for a pair of vectors, or for nothing at all.
     dims
         Its two dimensions.
     pair
@@ -65,9 +65,9 @@ class Axes(NamedTuple):
         return (f"{name}{first}", f"{name}{second}") if name else ("", "")
 
 
-def make_plane(dataset: Dataset, axes: Axes, *, progress: Progress) -> Plane:
+def make_points(dataset: Dataset, axes: Axes, *, progress: Progress) -> PointIndex:
     """Read what the axes are, and sort the cells along them; without axes no cell has a place."""
     if axes.pair is not None:
         read = dataset.cells.read_numbers
-        return Plane.of(np.stack([read(vector, progress=progress) for vector in axes.pair], axis=1))
-    return dataset.plane(axes.embedding, axes.dims) if axes.embedding else Plane.empty(dataset.n_obs)
+        return PointIndex.of(np.stack([read(vector, progress=progress) for vector in axes.pair], axis=1))
+    return dataset.point_index(axes.embedding, axes.dims) if axes.embedding else PointIndex.empty(dataset.n_obs)

@@ -37,7 +37,7 @@ class ViewState:
     Attributes
     ----------
     embedding
-        Name as `Dataset.plane` takes it; empty where there is none.
+        Name as `Dataset.point_index` takes it; empty where there is none.
     dims
         Which of its dimensions are drawn.
     pair

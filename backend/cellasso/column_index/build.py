@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cellasso.column_index.build_block import BlockBuilder, open_source
-from cellasso.column_index.index import Index, begin_index
+from cellasso.column_index.index import ColumnIndex, begin_index
 from cellasso.column_index.plan import MAX_VALUES, plan
 from cellasso.core import derived_cache
 from cellasso.core.errors import CellassoError
@@ -71,7 +71,7 @@ def build_index(
     check: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
-) -> Index:
+) -> ColumnIndex:
     """Build what is missing of a matrix's index; return when all is there.
 
     Several processes may be asked for the same index: one builds, the others wait for it, and go on when it ends.
@@ -145,7 +145,7 @@ def build_block(task: BlockTask) -> Extent:
     return task.extent
 
 
-def _task(matrix: Matrix, index: Index, extent: Extent, threads: int | None, *, background: bool) -> BlockTask:
+def _task(matrix: Matrix, index: ColumnIndex, extent: Extent, threads: int | None, *, background: bool) -> BlockTask:
     n_threads = min(threads if threads is not None else os.cpu_count() or 1, MAX_THREADS)
     return BlockTask(MatrixReference.to(matrix), index.folder, extent, n_threads, background)
 
@@ -179,7 +179,7 @@ def _be_nice() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)
 
 
-def _make_room(matrix: Matrix, index: Index, missing: Sequence[Extent]) -> None:
+def _make_room(matrix: Matrix, index: ColumnIndex, missing: Sequence[Extent]) -> None:
     """Remove old indexes for the new one; raise when the disk has no room even so."""
     fraction = sum(extent.n_rows for extent in missing) / matrix.shape[0]
     needed = int(fraction * matrix.n_stored * (1 + matrix.dtype.itemsize))

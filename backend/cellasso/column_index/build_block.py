@@ -219,8 +219,8 @@ class BlockBuilder:
         return block
 
     def _write(self, block: _SortedBlock, folder: Path) -> None:
-        shift, book = packing.make_book(block.sample_bits())
-        pack = partial(block.pack, packing.open_book(shift, book, block.narrow_bits), as_numbers(block.values))
+        shift, book = packing.build_codebook(block.sample_bits())
+        pack = partial(block.pack, packing.open_codebook(shift, book, block.narrow_bits), as_numbers(block.values))
         by_column: dict[str, list[NDArray[Any]]] = {"sums": [], "squares": [], "n_nonzero": []}
         with BlockWriter(self._extent, folder, shift=shift, book=book) as writer:
             for packed in run_blocks(pack, block.ranges(), executor=self._pool):

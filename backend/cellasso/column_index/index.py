@@ -50,7 +50,7 @@ class IncompleteIndexError(CellassoError, LookupError):
     """A sum over all cells was asked for, and some of them are not indexed yet."""
 
 
-class Index:
+class ColumnIndex:
     """What is indexed of a matrix.
 
     Parameters
@@ -229,7 +229,7 @@ def key_of(matrix: Matrix) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def open_index(matrix: Matrix, root: Path, key: str | None = None) -> Index | None:
+def open_index(matrix: Matrix, root: Path, key: str | None = None) -> ColumnIndex | None:
     """Return the index of a matrix, complete or not, among those below a folder; `None` when none was begun.
 
     Reads a small file, and for the key a sample of `indptr`; notes in the folder that it was opened just now.
@@ -255,10 +255,10 @@ def open_index(matrix: Matrix, root: Path, key: str | None = None) -> Index | No
         return None
     with suppress(OSError):  # when it was last opened; an index that this user may only read keeps its time
         os.utime(folder / ABOUT)
-    return Index(folder, key, about["starts"], matrix.shape, native(matrix.dtype).str)
+    return ColumnIndex(folder, key, about["starts"], matrix.shape, native(matrix.dtype).str)
 
 
-def begin_index(matrix: Matrix, root: Path, starts: Sequence[int]) -> Index:
+def begin_index(matrix: Matrix, root: Path, starts: Sequence[int]) -> ColumnIndex:
     """Make the folder of an index, unless it is there, and write in it which matrix it is of; no block is built.
 
     Parameters
@@ -290,7 +290,7 @@ def begin_index(matrix: Matrix, root: Path, starts: Sequence[int]) -> Index:
         partial = folder / f".{ABOUT}.{os.getpid()}.{secrets.token_hex(4)}"
         partial.write_bytes(stored)
         partial.replace(path)
-    return Index(folder, key, starts, matrix.shape, native(matrix.dtype).str)
+    return ColumnIndex(folder, key, starts, matrix.shape, native(matrix.dtype).str)
 
 
 def _sampled(matrix: Matrix) -> int:

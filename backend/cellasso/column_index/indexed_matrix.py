@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cellasso.column_index.index import Index
+    from cellasso.column_index.index import ColumnIndex
     from cellasso.core.progress import Preview, Progress
     from cellasso.matrix.base import Matrix, Rows, Storage, Targets
 
@@ -34,7 +34,7 @@ class IndexedMatrix:
     def __init__(self, matrix: Matrix, root: Path | None) -> None:
         self.matrix = matrix
         self._root = root
-        self._index: Index | None = None
+        self._index: ColumnIndex | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -67,7 +67,7 @@ class IndexedMatrix:
         return self.matrix.place
 
     @property
-    def index(self) -> Index | None:
+    def index(self) -> ColumnIndex | None:
         """The column index, complete or not, if one was begun."""
         if self._index is None and self._root is not None and self._root.is_dir():
             self._index = open_index(self.matrix, self._root, self._key)

@@ -17,7 +17,7 @@ from cellasso.core.text import nearest
 from cellasso.encodings import elements
 from cellasso.model.alignment import Alignment, read_alignment
 from cellasso.model.modality import Modality, embedding_rank
-from cellasso.model.planes import Planes
+from cellasso.model.point_indexes import PointIndexes
 from cellasso.store.base import Group
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Preview, Progress
     from cellasso.encodings.dataframe import Frame
     from cellasso.model.features import Features
-    from cellasso.points.point_index import Plane
+    from cellasso.points.point_index import PointIndex
     from cellasso.stats.cell_sums import CellSums
     from cellasso.store.base import Store
 
@@ -65,7 +65,7 @@ class Container(Generic[Part]):
         self.handle: Store = root.handle
         self.format: Format = format
         self._alignments: dict[str, Alignment] = {}
-        self._planes = Planes(self.handle, root.path, self.read_embedding)
+        self._planes = PointIndexes(self.handle, root.path, self.read_embedding)
 
     # -- what there is --------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class Container(Generic[Part]):
         modality, name = self.owner(key, own=self.obsm)
         return modality.dim_name(name, dim)
 
-    def plane(self, key: str, dims: tuple[int, int] = (0, 1)) -> Plane:
+    def point_index(self, key: str, dims: tuple[int, int] = (0, 1)) -> PointIndex:
         """Return two dimensions of an embedding, sorted for drawing; all who ask while it is in use share one.
 
         That of millions of cells is kept where the indexes are, if the file was opened with them.

@@ -17,7 +17,7 @@ from cellasso.encodings.dataframe import Frame
 from cellasso.matrix.open import open_matrix
 from cellasso.model.coordinates import open_coordinates
 from cellasso.model.features import Features
-from cellasso.model.planes import Planes
+from cellasso.model.point_indexes import PointIndexes
 from cellasso.store.base import Array, Group, members
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cellasso.core.column_cache import Key
     from cellasso.core.progress import Preview, Progress
     from cellasso.model.coordinates import Coordinates
-    from cellasso.points.point_index import Plane
+    from cellasso.points.point_index import PointIndex
     from cellasso.stats.cell_sums import CellSums
     from cellasso.store.base import Store
 
@@ -69,7 +69,7 @@ class Modality:
         self._counts: dict[str, bool] = {}
         self._drawable: dict[str, Sequence[int]] = {}
         self._opened_obsm: dict[str, Coordinates] = {}
-        self._planes = Planes(handle, path, self.read_embedding)
+        self._planes = PointIndexes(handle, path, self.read_embedding)
 
     @property
     def n_obs(self) -> int:
@@ -403,8 +403,8 @@ class Modality:
             raise NotFoundError(f"{coordinates.place} has {n_dims} dimensions; {dims} were asked for.")
         return coordinates.read(dims)
 
-    def plane(self, key: str, dims: tuple[int, int] = (0, 1)) -> Plane:
-        """Return two dimensions of an embedding, sorted for drawing; see `Container.plane`.
+    def point_index(self, key: str, dims: tuple[int, int] = (0, 1)) -> PointIndex:
+        """Return two dimensions of an embedding, sorted for drawing; see `Container.point_index`.
 
         Parameters
         ----------

@@ -14,7 +14,7 @@ import deflate
 import numpy as np
 
 from cellasso.core.derived_cache import ABOUT, PLANE, json_with_crc, parse_json_with_crc, trim
-from cellasso.points.point_index import BLOCK, MAX_BITS, Plane, Viewport
+from cellasso.points.point_index import BLOCK, MAX_BITS, PointIndex, Viewport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,8 +49,8 @@ def key_of(handle: Store, embedding: str, dims: tuple[int, int]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def read_plane(root: Path, key: str) -> Plane | None:
-    """Return what `write_plane` kept; `None` where there is nothing, or not what was written.
+def read_points(root: Path, key: str) -> PointIndex | None:
+    """Return what `write_points` kept; `None` where there is nothing, or not what was written.
 
     Reads all of it, compares its checksum, and notes in the folder that it was opened just now.
 
@@ -73,7 +73,7 @@ def read_plane(root: Path, key: str) -> Plane | None:
         os.utime(folder / ABOUT)
     n, n_blocks = int(about["n"]), -(-int(about["n"]) // BLOCK)
     boxes, xy, order = np.split(stored, np.cumsum([n_blocks * 32, n * 8]))
-    return Plane(
+    return PointIndex(
         xy.view(np.float32).reshape(2, n),
         order.view(np.int32),
         boxes.view(np.float64).reshape(n_blocks, 4),
@@ -82,7 +82,7 @@ def read_plane(root: Path, key: str) -> Plane | None:
     )
 
 
-def write_plane(root: Path, key: str, plane: Plane, about: dict[str, Any]) -> None:
+def write_points(root: Path, key: str, plane: PointIndex, about: dict[str, Any]) -> None:
     """Keep a plane; where the disk is full or must not be written to, it is sorted again when it is next opened.
 
     Old indexes are removed for it where the cap asks for that.

@@ -51,7 +51,7 @@ class Viewport(NamedTuple):
     y_high: float
 
 
-class Plane:
+class PointIndex:
     """The points of cells in two dimensions, along a Morton curve, in blocks with bounding boxes.
 
     Cells whose coordinates are not finite have no place in it.
@@ -91,7 +91,7 @@ class Plane:
         self.step = step
 
     @classmethod
-    def of(cls, points: NDArray[np.float32]) -> Plane:
+    def of(cls, points: NDArray[np.float32]) -> PointIndex:
         """Sort the points of all cells, `(n_obs, 2)` float32."""
         n = int(_loops().find_ends(points, 0, -np.inf, np.inf)[0])
         ends = [_ends(points, axis) if n else (0.0, 1.0) for axis in (0, 1)]
@@ -112,7 +112,7 @@ class Plane:
         return cls(xy, order, boxes, bounds=Viewport(x_low, x_high, y_low, y_high), n_obs=len(points))
 
     @classmethod
-    def empty(cls, n_obs: int) -> Plane:
+    def empty(cls, n_obs: int) -> PointIndex:
         """Return a plane in which none of so many cells has a place."""
         order, boxes = np.zeros(0, dtype=np.int32), np.zeros((0, 4))
         unit = Viewport(0.0, 1.0, 0.0, 1.0)
@@ -128,16 +128,16 @@ class Plane:
         return self.xy.T
 
     @cached_property
-    def coarse(self) -> Plane:
+    def sample(self) -> PointIndex:
         """The plane of every sixteenth cell, for a first picture of millions of them."""
         at = np.flatnonzero(self.order % SAMPLE_STEP == 0)
         xy, order = np.take(self.xy, at, axis=1), self.order[at] // SAMPLE_STEP
         boxes, n_obs = _loops().bound_blocks(xy, BLOCK), -(-self.n_obs // SAMPLE_STEP)
-        return Plane(xy, order, boxes, bounds=self.bounds, n_obs=n_obs, step=SAMPLE_STEP)
+        return PointIndex(xy, order, boxes, bounds=self.bounds, n_obs=n_obs, step=SAMPLE_STEP)
 
-    def arrange(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
+    def gather(self, column: NDArray[Scalar]) -> NDArray[Scalar]:
         """Return the values of all cells, `(n_obs,)`, in the order of the points, `(n,)`."""
-        return arrange(column, self.order)
+        return gather(column, self.order)
 
     def spans(self, viewport: Viewport) -> NDArray[np.int64]:
         """Return where the points of a viewport are: start, stop, and whether all of them lie in it, `(m, 3)`."""
@@ -206,7 +206,7 @@ class Plane:
         return mask
 
 
-def arrange(column: NDArray[Scalar], order: NDArray[np.int32]) -> NDArray[Scalar]:
+def gather(column: NDArray[Scalar], order: NDArray[np.int32]) -> NDArray[Scalar]:
     """Return `column[order]`, gathered on all cores.
 
     Parameters

@@ -1,7 +1,7 @@
 """Cells into pixels: the compiled loops of `draw`, with datashader's rules of which point is in which pixel.
 
-All walk over the points of a `Plane` in the spans of a viewport, for some rows of the picture: other threads draw the
-others. What is on top in a pixel is the largest of the words that its cells make, 40 bits: whether the cell is
+All walk over the points of a `PointIndex` in the spans of a viewport, for some rows of the picture: other threads draw
+the others. What is on top in a pixel is the largest of the words that its cells make, 40 bits: whether the cell is
 selected, the rank of its colour, 22 bits that look random but stay with the cell, and its colour. Above them the word
 of a pixel counts its cells.
 """
@@ -165,7 +165,7 @@ def raise_top(
     states
         1 for points that lie above all others, 2 for those that are not drawn, 0 for the rest, `(n,)`; `(0,)`: all 0.
     spans
-        Where the points of the viewport are, `(m, 3)`, as of `Plane.spans`.
+        Where the points of the viewport are, `(m, 3)`, as of `PointIndex.spans`.
     viewport
         x low, x high, y low, y high of the whole picture, its edges included.
     height

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.color.coloring import Coloring
-    from cellasso.points.point_index import Plane
+    from cellasso.points.point_index import PointIndex
 
 FADED = 0.15
 """Opacity of the cells that are not selected."""
@@ -170,13 +170,13 @@ class Cells:
         What colours them; `None` draws all alike.
     """
 
-    def __init__(self, plane: Plane, coloring: Coloring | None, scale: Scale = Scale()) -> None:  # noqa: B008 - frozen
+    def __init__(self, plane: PointIndex, coloring: Coloring | None, scale: Scale = Scale()) -> None:  # noqa: B008 - frozen
         self.plane = plane
         self.coloring = coloring
         self.scale = scale
         self._selected: tuple[NDArray[np.uint8] | None, frozenset[int], bool] = (None, frozenset(), False)
         if isinstance(coloring, Categories):
-            self.codes = plane.arrange(coloring.codes.astype(np.uint8))  # -1, missing, becomes 255
+            self.codes = plane.gather(coloring.codes.astype(np.uint8))  # -1, missing, becomes 255
         elif isinstance(coloring, Values):
             self.codes = self._steps(coloring)
         else:
@@ -191,14 +191,14 @@ class Cells:
             aggregate.to_steps(coloring.values[part], float(low), float(high), self.scale.log, steps[part])
 
         run_quickly(convert, range(0, len(steps), SPLIT))
-        return self.plane.arrange(steps)
+        return self.plane.gather(steps)
 
     @cached_property
     def values(self) -> NDArray[np.float32]:
         """The values in the order of the points."""
         if not isinstance(self.coloring, Values):
             raise TypeError("only values have a mean")
-        return self.plane.arrange(self.coloring.values)
+        return self.plane.gather(self.coloring.values)
 
     def order(self, wanted: Order) -> Order:
         """Return the order that is drawn: the one chosen where the colouring has it, else its usual one."""
@@ -475,7 +475,7 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - more, high + more
 
 
-def _strips(plane: Plane, viewport: Viewport, canvas: Canvas) -> list[slice]:
+def _strips(plane: PointIndex, viewport: Viewport, canvas: Canvas) -> list[slice]:
     """Cut the rows of a picture into strips with as many points each, for as many cores as the work is worth.
 
     A pixel is drawn by one core alone: so what is added up is the same however many there are.

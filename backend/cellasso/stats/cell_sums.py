@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.column_index.index import Index as ColumnIndex
+    from cellasso.column_index.index import ColumnIndex
     from cellasso.core.progress import Progress
     from cellasso.matrix.base import Matrix
     from cellasso.matrix.row_blocks import RowBlock

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cellasso.store.base import Store
 
-Index: TypeAlias = "NDArray[np.int64]"
+IntArray: TypeAlias = "NDArray[np.int64]"
 Read: TypeAlias = "Callable[..., NDArray[Any]]"
 """Reads a stretch of a dataset along each axis, given as slices; any thread may."""
 
@@ -96,7 +96,7 @@ class Share:
 
 
 def take(
-    dataset: h5py.Dataset, rows: Index, columns: slice | Index | None = None, *, read: Read | None = None
+    dataset: h5py.Dataset, rows: IntArray, columns: slice | IntArray | None = None, *, read: Read | None = None
 ) -> NDArray[Any]:
     """Return rows of a dataset, in the order asked for, `(len(rows), ...)`.
 
@@ -153,8 +153,8 @@ def subset_dataset(
     parent: h5py.Group,
     name: str,
     *,
-    rows: Index,
-    columns: Index | None = None,
+    rows: IntArray,
+    columns: IntArray | None = None,
     advance: Advance,
     transform: Transform | None = None,
     dtype: np.dtype[np.generic] | None = None,
@@ -212,7 +212,7 @@ def subset_dataset(
         target.attrs["encoding-type"], target.attrs["encoding-version"] = "string-array", "0.2.0"
 
 
-def _beyond(dataset: h5py.Dataset, rows: Index) -> ElementError:
+def _beyond(dataset: h5py.Dataset, rows: IntArray) -> ElementError:
     return ElementError(f"{dataset.name} has {dataset.shape[0]:,} rows; row {int(rows.max()):,} was asked for.")
 
 
@@ -268,7 +268,7 @@ def _tiles(target: h5py.Dataset, n_bytes: int) -> Iterator[tuple[slice, ...]]:
             yield rows, slice(left, min(left + wide, target.shape[1]))
 
 
-def _hull(columns: slice | Index, n: int) -> tuple[int, int, Index | None]:
+def _hull(columns: slice | IntArray, n: int) -> tuple[int, int, IntArray | None]:
     """First and last column to read, and which of those between to pick."""
     if isinstance(columns, slice):
         start, stop, _ = columns.indices(n)
@@ -284,7 +284,7 @@ def _n_values(dtype: np.dtype[Any], n_bytes: int = BLOCK_BYTES) -> int:
 # -- ragged arrays ------------------------------------------------------------------------------------
 
 
-def subset_awkward(source: h5py.Group, parent: h5py.Group, name: str, rows: Index, *, advance: Advance) -> None:
+def subset_awkward(source: h5py.Group, parent: h5py.Group, name: str, rows: IntArray, *, advance: Advance) -> None:
     """Write rows of an awkward array (scirpy keeps receptors so) by its buffers; holds one buffer at a time.
 
     Buffers are named and laid out by the form as in `awkward.from_buffers`.
@@ -311,7 +311,7 @@ def subset_awkward(source: h5py.Group, parent: h5py.Group, name: str, rows: Inde
     Share(advance, *source.values()).reach(1.0)
 
 
-def _take_node(form: Any, source: h5py.Group, target: h5py.Group, at: Index) -> None:
+def _take_node(form: Any, source: h5py.Group, target: h5py.Group, at: IntArray) -> None:
     kind, key = form["class"], form.get("form_key")
 
     def put(part: str, values: NDArray[Any]) -> None:
@@ -345,12 +345,12 @@ def _take_node(form: Any, source: h5py.Group, target: h5py.Group, at: Index) -> 
 # -- positions ----------------------------------------------------------------------------------------
 
 
-def is_ascending(rows: Index) -> bool:
+def is_ascending(rows: IntArray) -> bool:
     """Whether positions rise without repeating."""
     return bool(np.all(rows[1:] > rows[:-1]))
 
 
-def ranges(starts: Index, lengths: Index) -> Index:
+def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     """Return `starts[0], starts[0] + 1, ...` for each start, `lengths` positions each, one after the other.
 
     Parameters

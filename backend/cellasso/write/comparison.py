@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cellasso.store.hdf5.nodes import Node
     from cellasso.store.hdf5.stored_values import Attributes, Known, Side
-    from cellasso.write.arrays import Index
+    from cellasso.write.arrays import IntArray
 
     Compare = Callable[[str, NDArray[Any], NDArray[Any]], None]
 
@@ -76,7 +76,7 @@ class Comparison:
 
     # -- elements -------------------------------------------------------------------------------------
 
-    def element(self, s: Node, t: Node, path: str, rows: Index | None, columns: Index | None = None) -> None:
+    def element(self, s: Node, t: Node, path: str, rows: IntArray | None, columns: IntArray | None = None) -> None:
         """Compare some rows of an element, whatever its encoding, for obsp also the columns.
 
         Parameters
@@ -241,8 +241,8 @@ class Comparison:
         s: h5d.DatasetID,
         t: h5d.DatasetID,
         path: str,
-        rows: Index | None = None,
-        columns: Index | None = None,
+        rows: IntArray | None = None,
+        columns: IntArray | None = None,
     ) -> None:
         """Compare some rows of a dataset and its attributes.
 
@@ -265,7 +265,7 @@ class Comparison:
         self._dataset(expected, Stored(self.target, t), path, rows, columns)
 
     def known_dataset(
-        self, expected: Stored, known: Attributes, t: h5d.DatasetID, path: str, rows: Index | None
+        self, expected: Stored, known: Attributes, t: h5d.DatasetID, path: str, rows: IntArray | None
     ) -> None:
         """Compare as `dataset` does, without opening that of the source again.
 
@@ -286,7 +286,9 @@ class Comparison:
         self._attributes(known, attributes(t), path, ())
         self._dataset(expected, Stored(self.target, t), path, rows, None)
 
-    def _dataset(self, expected: Stored, found: Stored, path: str, rows: Index | None, columns: Index | None) -> None:
+    def _dataset(
+        self, expected: Stored, found: Stored, path: str, rows: IntArray | None, columns: IntArray | None
+    ) -> None:
         shape = expected.shape
         if shape and rows is not None:
             shape = (len(rows), *(shape[1:] if columns is None else (len(columns), *shape[2:])))
@@ -297,7 +299,9 @@ class Comparison:
         else:
             self._values(expected, found, path, rows, columns)
 
-    def _values(self, expected: Stored, found: Stored, path: str, rows: Index | None, columns: Index | None) -> None:
+    def _values(
+        self, expected: Stored, found: Stored, path: str, rows: IntArray | None, columns: IntArray | None
+    ) -> None:
         convert = self._conversion(expected, found, path)
         if not expected.shape or are_small(expected, found):
             values, copied = expected.read(), found.read()
@@ -314,7 +318,7 @@ class Comparison:
             row = first_difference(copied, values)
             raise self.difference(path, f"{shown(copied, row)} stands where the source has {shown(values, row)}")
 
-    def names(self, s: Node, t: Node, path: str, rows: Index | None) -> None:
+    def names(self, s: Node, t: Node, path: str, rows: IntArray | None) -> None:
         """Compare the names of rows, all of them however many there are.
 
         Where the export has many of them in another order than the source, `N_SAMPLED` of each block.
@@ -361,7 +365,7 @@ class Comparison:
 
     # -- sparse matrices ------------------------------------------------------------------------------
 
-    def _sparse(self, s: h5py.Group, t: h5py.Group, path: str, rows: Index | None, columns: Index | None) -> None:
+    def _sparse(self, s: h5py.Group, t: h5py.Group, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
         """Compare rows of a CSR matrix, or columns of a CSC one."""
         self.attributes(s.id, t.id, path, changed={b"shape", b"h5sparse_shape"})
         taken = zip(elements.shape(s), (rows, columns), strict=True)
@@ -387,7 +391,7 @@ class Comparison:
 
     # -- ragged arrays --------------------------------------------------------------------------------
 
-    def _ragged(self, s: h5py.Group, t: h5py.Group, path: str, rows: Index) -> None:
+    def _ragged(self, s: h5py.Group, t: h5py.Group, path: str, rows: IntArray) -> None:
         self.attributes(s.id, t.id, path, changed={b"length"})
         if int(t.attrs["length"]) != len(rows):
             raise self.difference(path, f"it has {int(t.attrs['length']):,} rows, not {len(rows):,}")
@@ -417,7 +421,7 @@ class _Lines:
         """What HDF5 handles to read one line, about."""
         return self.indptr.band_bytes + self.indices.band_bytes + self.data.band_bytes
 
-    def read(self, majors: Index) -> tuple[Index, NDArray[Any], NDArray[Any]]:
+    def read(self, majors: IntArray) -> tuple[IntArray, NDArray[Any], NDArray[Any]]:
         """Return how many values each line has, and their indices and values, one line after the other."""
         starts, stops = (self.indptr.read_rows(majors + past).astype(np.int64) for past in (0, 1))
         lengths = stops - starts
@@ -426,8 +430,8 @@ class _Lines:
 
 
 def _among(
-    minors: Index, lengths: Index, indices: NDArray[Any], data: NDArray[Any]
-) -> tuple[Index, NDArray[Any], NDArray[Any]]:
+    minors: IntArray, lengths: IntArray, indices: NDArray[Any], data: NDArray[Any]
+) -> tuple[IntArray, NDArray[Any], NDArray[Any]]:
     """Return what lines keep of the other axis, and where it stands among `minors`."""
     order = np.argsort(minors, kind="stable")
     at = np.searchsorted(minors, indices, sorter=order)
@@ -485,7 +489,7 @@ def are_small(*both: Stored | _Lines) -> bool:
     return all(each.n_bytes <= SMALL_BYTES for each in both)
 
 
-def sampled(n: int, path: str, *both: Stored | _Lines) -> Index:
+def sampled(n: int, path: str, *both: Stored | _Lines) -> IntArray:
     """Return the first of `n` rows, the last, and some between, `(m,)` ascending; the same for the same path.
 
     Parameters

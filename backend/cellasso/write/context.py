@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from cellasso.store.base import Store
     from cellasso.store.hdf5.nodes import Node
-    from cellasso.write.arrays import Index
+    from cellasso.write.arrays import IntArray
 
 Member: TypeAlias = "Callable[[h5py.Group, h5py.Group, str], None]"
 """Writes the member of that name from the first group into the second."""
 
-Writer: TypeAlias = "Callable[[Context, Node, h5py.Group, str, Index | None], None]"
+Writer: TypeAlias = "Callable[[Context, Node, h5py.Group, str, IntArray | None], None]"
 """Writes some rows (`None`: all) of an element into a group, under a name."""
 
 WRITTEN = 0.95
@@ -76,7 +76,7 @@ class Context:
     # -- elements -------------------------------------------------------------------------------------
 
     def element(
-        self, node: Node, target: h5py.Group, name: str, rows: Index | None, columns: Index | None = None
+        self, node: Node, target: h5py.Group, name: str, rows: IntArray | None, columns: IntArray | None = None
     ) -> None:
         """Write some rows of one element, whatever its encoding.
 
@@ -105,7 +105,7 @@ class Context:
             arrays.subset_dataset(self.handle, node, target, name, rows=rows, columns=columns, advance=self.advance)
 
     def _group_element(
-        self, node: h5py.Group, target: h5py.Group, name: str, rows: Index | None, columns: Index | None
+        self, node: h5py.Group, target: h5py.Group, name: str, rows: IntArray | None, columns: IntArray | None
     ) -> None:
         kind = elements.encoding(node)
         for part in node:
@@ -127,7 +127,7 @@ class Context:
         else:
             raise ElementError(f"{self.handle.place(node.name)} has the encoding {kind!r}, which is not known here.")
 
-    def _nullable(self, node: h5py.Group, target: h5py.Group, name: str, rows: Index | None) -> None:
+    def _nullable(self, node: h5py.Group, target: h5py.Group, name: str, rows: IntArray | None) -> None:
         """Write values and flags; flags that are integers (R has no booleans in HDF5) with the type of flags."""
         written = replica.create_group_like(node, target, name)
         flags = elements.integer_flags(node)

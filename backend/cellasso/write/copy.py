@@ -22,7 +22,7 @@ from cellasso.write.dataframes import Frames, Names
 if TYPE_CHECKING:
     from cellasso.store.base import Store
     from cellasso.store.hdf5.nodes import Node
-    from cellasso.write.arrays import Index
+    from cellasso.write.arrays import IntArray
     from cellasso.write.context import Context
     from cellasso.write.job import Job
 
@@ -122,7 +122,7 @@ class Copy:
             return elements.is_nothing(self._context.child(source, name))
         return False
 
-    def _matrix(self, source: h5py.Group, target: h5py.Group, name: str, rows: Index) -> None:
+    def _matrix(self, source: h5py.Group, target: h5py.Group, name: str, rows: IntArray) -> None:
         """Write X, without which an export would be no use."""
         try:
             self._fitting(self._context.child(source, name), target, name, rows, elements.AXES[name])
@@ -131,7 +131,7 @@ class Copy:
                 f"{error} Nothing was written: have the program that wrote the file write X anew, or export a table."
             ) from error
 
-    def _aligned(self, rows: Index, source: h5py.Group, target: h5py.Group, name: str) -> None:
+    def _aligned(self, rows: IntArray, source: h5py.Group, target: h5py.Group, name: str) -> None:
         """Write obsm, layers, obsp or varm."""
         node, axes = self._context.child(source, name), elements.AXES[name]
         chosen = rows if axes[0] == "obs" else None
@@ -145,7 +145,7 @@ class Copy:
         group = self._context.group(source, name)
         self._context.each_below(group, replica.create_group_like(group, target, name), member)
 
-    def _raw(self, rows: Index, source: h5py.Group, target: h5py.Group, name: str) -> None:
+    def _raw(self, rows: IntArray, source: h5py.Group, target: h5py.Group, name: str) -> None:
         raw = self._context.group(source, name)
         written = replica.create_group_like(raw, target, name)
         for key in raw:
@@ -159,7 +159,7 @@ class Copy:
     def _whole(self, node: Node, target: h5py.Group, name: str) -> None:
         self._context.element(node, target, name, None)
 
-    def _fitting(self, node: Node, target: h5py.Group, name: str, rows: Index | None, axes: tuple[str, ...]) -> None:
+    def _fitting(self, node: Node, target: h5py.Group, name: str, rows: IntArray | None, axes: tuple[str, ...]) -> None:
         """Write an element along obs or var, unless it is of another length."""
         kind, shape = elements.encoding(node), elements.shape(node)
         expected = tuple(self._lengths[axis] for axis in axes if axis in self._lengths)
@@ -184,7 +184,7 @@ class Copy:
         shape = (len(at), *node.shape[1:])
         replica.write(replica.create_like(node, target, modality, shape), values.reshape(shape))
 
-    def _uns(self, group: h5py.Group, target: h5py.Group, rows: Index, frames: Frames) -> None:
+    def _uns(self, group: h5py.Group, target: h5py.Group, rows: IntArray, frames: Frames) -> None:
         source = self._context.child(group, "uns")
         if isinstance(source, h5py.Dataset):
             self._context.copy_node(source, target, "uns")
@@ -296,7 +296,7 @@ def _index(handle: Store, frame: Frame) -> Node | None:
     return handle.child(node, frame.index_name)
 
 
-def _names(handle: Store, frame: Frame, rows: Index) -> list[str]:
+def _names(handle: Store, frame: Frame, rows: IntArray) -> list[str]:
     """Return the names of some rows, which may stand in any order; holds no others where they are texts."""
     index = _index(handle, frame)
     if isinstance(index, h5py.Dataset) and index.ndim == 1 and h5py.check_string_dtype(index.dtype):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.store.hdf5.nodes import Node
-    from cellasso.write.arrays import Index
+    from cellasso.write.arrays import IntArray
     from cellasso.write.context import Context
 
 
@@ -41,7 +41,7 @@ class Names:
     """
 
     index: Node
-    rows: Index
+    rows: IntArray
     own: str
 
 
@@ -58,7 +58,7 @@ class _Table:
     path: str
     source: h5py.Group
     target: h5py.Group
-    rows: Index | None
+    rows: IntArray | None
     n_rows: int
     has_store: bool
 
@@ -86,10 +86,10 @@ class Frames:
         self._context = context
         self._group = group
         self._drop_unused = drop_unused
-        self.kept: dict[str, list[tuple[int, Index]]] = {}
+        self.kept: dict[str, list[tuple[int, IntArray]]] = {}
         self._templates = context.templates
 
-    def write(self, target: h5py.Group, name: str, rows: Index | None, names: Names | None = None) -> None:
+    def write(self, target: h5py.Group, name: str, rows: IntArray | None, names: Names | None = None) -> None:
         """Write some rows of a data frame, without unused categories where `drop_unused` says so.
 
         A column that cannot be written is left out and named.
@@ -223,8 +223,8 @@ class Frames:
         arrays.subset_dataset(handle, node, target, called, rows=rows, advance=advance, dtype=dtype, create=create)
 
     def _write_codes(
-        self, node: Node, rows: Index | None, categories: Node, target: h5py.Group, name: str, *, column: str
-    ) -> Index | None:
+        self, node: Node, rows: IntArray | None, categories: Node, target: h5py.Group, name: str, *, column: str
+    ) -> IntArray | None:
         """Write the codes of a categorical; return which categories stay, or `None` when all do."""
         if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iu":
             raise ElementError(f"{node.name} holds no codes of categories; whole numbers were expected.")
@@ -244,9 +244,9 @@ class Frames:
 
     # -- anndata 0.6 and before: one compound dataset, categories in uns ------------------------------
 
-    def _write_records(self, node: h5py.Dataset, target: h5py.Group, name: str, rows: Index | None) -> None:
+    def _write_records(self, node: h5py.Dataset, target: h5py.Group, name: str, rows: IntArray | None) -> None:
         rows = np.arange(node.shape[0]) if rows is None else rows
-        recodings: dict[str, Index] = {}
+        recodings: dict[str, IntArray] = {}
         for field in node.dtype.names or () if self._drop_unused else ():
             n_categories = self._n_field_categories(node, field)
             if n_categories is None:
@@ -286,27 +286,27 @@ def _length(categories: Node) -> int:
     return shape[0]
 
 
-def _missing(categories: Node) -> Index:
+def _missing(categories: Node) -> IntArray:
     """Return which categories are NaN: anndata refuses them, and their cells have no value."""
     if not isinstance(categories, h5py.Dataset) or categories.dtype.kind != "f":
         return np.empty(0, dtype=np.int64)
     return np.flatnonzero(np.isnan(categories[...]))
 
 
-def _used(codes: NDArray[Any], n_categories: int) -> Index:
+def _used(codes: NDArray[Any], n_categories: int) -> IntArray:
     used = np.zeros(n_categories, dtype=np.bool_)
     used[codes[codes >= 0]] = True
     return np.flatnonzero(used)
 
 
-def _recoding(keep: Index, n_categories: int) -> Index:
+def _recoding(keep: IntArray, n_categories: int) -> IntArray:
     """Return the new code by old code; the missing value's code -1 finds the -1 at the end."""
     recoding = np.full(n_categories + 1, -1, dtype=np.int64)
     recoding[keep] = np.arange(len(keep))
     return recoding
 
 
-def write_inner(context: Context, node: Node, target: h5py.Group, name: str, rows: Index | None) -> None:
+def write_inner(context: Context, node: Node, target: h5py.Group, name: str, rows: IntArray | None) -> None:
     """Write some rows of a data frame that is not obs or var, such as one in obsm or uns.
 
     anndata drops its unused categories even where all rows stay, and mudata with it.

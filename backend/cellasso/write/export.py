@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.model.container import Container
     from cellasso.selection.recipe import Recipe
-    from cellasso.write.arrays import Index
+    from cellasso.write.arrays import IntArray
 
 HEARTBEAT = 0.2
 """Seconds without news from the child after which `progress` is called again, so that it can cancel."""
@@ -145,10 +145,10 @@ def _check_target(dataset: Container[Any], target: Path, *, overwrite: bool) -> 
         raise ExportError(f"{target} exists already; choose another name, or allow to overwrite it.")
 
 
-def _rows(dataset: Container[Any], mask: NDArray[np.bool_]) -> dict[str, Index]:
+def _rows(dataset: Container[Any], mask: NDArray[np.bool_]) -> dict[str, IntArray]:
     """Return by group which of its rows each cell of the export is; see `Job.rows`."""
     selected = np.flatnonzero(mask)
-    rows: dict[str, Index] = {"": selected}
+    rows: dict[str, IntArray] = {"": selected}
     for modality in dataset.modalities.values():
         alignment = dataset.alignment(modality.name)
         rows[modality.path] = selected if alignment.obs_index is None else alignment.rows()[selected]
@@ -167,7 +167,7 @@ def _provenance(dataset: Container[Any], mask: NDArray[np.bool_], recipe: Recipe
     }
 
 
-def _check_space(dataset: Container[Any], target: Path, rows: dict[str, Index]) -> None:
+def _check_space(dataset: Container[Any], target: Path, rows: dict[str, IntArray]) -> None:
     free = shutil.disk_usage(target.parent).free
     if free > dataset.handle.fingerprint.size * SPACE_FACTOR + SPACE_BASE:
         return  # whatever is selected

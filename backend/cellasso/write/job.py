@@ -13,7 +13,7 @@ import numpy as np
 from cellasso.store.base import Fingerprint
 
 if TYPE_CHECKING:
-    from cellasso.write.arrays import Index
+    from cellasso.write.arrays import IntArray
 
 ROWS = np.dtype("<i8")
 """How row positions go through the pipe."""
@@ -37,7 +37,7 @@ class Job:
     source: Path
     target: Path
     fingerprint: Fingerprint
-    rows: dict[str, Index]
+    rows: dict[str, IntArray]
     provenance: dict[str, str | int]
 
     def send(self, stream: IO[bytes]) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.store.base import Store
-    from cellasso.write.arrays import Advance, Index, Read
+    from cellasso.write.arrays import Advance, IntArray, Read
 
-    Part: TypeAlias = "tuple[NDArray[Any], NDArray[Any], int]"
+    Triplet: TypeAlias = "tuple[NDArray[Any], NDArray[Any], int]"
 
 Result = TypeVar("Result")
 
@@ -38,8 +38,8 @@ def subset_sparse(
     parent: h5py.Group,
     name: str,
     *,
-    rows: Index | None,
-    columns: Index | None,
+    rows: IntArray | None,
+    columns: IntArray | None,
     advance: Advance,
 ) -> None:
     """Write rows and columns of a CSR or CSC matrix in its own format.
@@ -116,11 +116,11 @@ class _Compressed:
         self._read_indices, self._read_data = reader(handle, self.indices), reader(handle, self.data)
         self._chunk = max(part.chunks[0] if part.chunks else 1 for part in (self.indices, self.data))
 
-    def count(self, majors: Index, minors: Index | None) -> Index:
+    def count(self, majors: IntArray, minors: IntArray | None) -> IntArray:
         """Return how many values each of `majors` keeps, `(len(majors),)`; reads indices only where it must."""
         if minors is None:
             self._check(majors, self.n_major)
-            lengths: Index = np.diff(self.indptr)[majors]
+            lengths: IntArray = np.diff(self.indptr)[majors]
             return lengths
         counts = np.zeros(self.n_major, dtype=np.int64)
         among = self._among(minors)
@@ -133,7 +133,7 @@ class _Compressed:
             counts[first : first + len(counted)] += counted
         return counts[majors]
 
-    def blocks(self, majors: Index, minors: Index | None, lengths: Index) -> Iterator[Part]:
+    def blocks(self, majors: IntArray, minors: IntArray | None, lengths: IntArray) -> Iterator[Triplet]:
         """Yield indices, values, and how far the source has been read, in the order of `majors`."""
         if is_ascending(majors):
             yield from self._scan(majors, minors)
@@ -152,12 +152,12 @@ class _Compressed:
             indices, data = (np.concatenate([block[part] for block in found])[pick] for part in (0, 1))
             yield indices, data, int(self.n_stored * (last / len(majors)))
 
-    def _scan(self, majors: Index, minors: Index | None) -> Iterator[Part]:
+    def _scan(self, majors: IntArray, minors: IntArray | None) -> Iterator[Triplet]:
         """Yield what the major rows hold, in the order of the file."""
         chosen = self._chosen(majors)
         among = self._among(minors) if minors is not None else None
 
-        def select(window: _Window) -> Part:
+        def select(window: _Window) -> Triplet:
             starts, stops = window.runs(chosen)
             indices, data = (self._gather(read, starts, stops) for read in (self._read_indices, self._read_data))
             self._check_indices(indices)
@@ -169,7 +169,7 @@ class _Compressed:
 
         return self._run(select, self._windows(chosen))
 
-    def _gather(self, read: Read, starts: Index, stops: Index) -> NDArray[Any]:
+    def _gather(self, read: Read, starts: IntArray, stops: IntArray) -> NDArray[Any]:
         """Return stretches of stored values, one after the other; of chunks between them none is read."""
         apart = starts[1:] // self._chunk > (stops[:-1] - 1) // self._chunk + 1
         found: list[NDArray[Any]] = []
@@ -210,19 +210,19 @@ class _Compressed:
             raise ElementError(f"{self.place}/indices is damaged: it points outside of 0 to {self.n_minor - 1:,}.")
         return indices
 
-    def _chosen(self, majors: Index) -> NDArray[np.bool_]:
+    def _chosen(self, majors: IntArray) -> NDArray[np.bool_]:
         self._check(majors, self.n_major)
         chosen = np.zeros(self.n_major, dtype=np.bool_)
         chosen[majors] = True
         return chosen
 
-    def _among(self, minors: Index) -> Index:
+    def _among(self, minors: IntArray) -> IntArray:
         self._check(minors, self.n_minor)
         among = np.full(self.n_minor, -1, dtype=np.int64)
         among[minors] = np.arange(len(minors))
         return among
 
-    def _check(self, positions: Index, n: int) -> None:
+    def _check(self, positions: IntArray, n: int) -> None:
         if len(positions) and int(positions.max()) >= n:
             raise ElementError(f"{self.place} has shape {self.shape}, which does not fit its cells.")
 
@@ -240,9 +240,9 @@ class _Window:
     start: int
     stop: int
     first: int
-    borders: Index
+    borders: IntArray
 
-    def runs(self, chosen: NDArray[np.bool_]) -> tuple[Index, Index]:
+    def runs(self, chosen: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
         """Return where runs of chosen rows begin and end, those that hold a value."""
         here = chosen[self.first : self.first + len(self.borders) - 1]
         edges = np.flatnonzero(np.diff(here, prepend=False, append=False))

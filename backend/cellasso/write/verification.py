@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cellasso.store.base import Store
     from cellasso.store.hdf5.nodes import Node
     from cellasso.store.hdf5.stored_values import Known
-    from cellasso.write.arrays import Index
+    from cellasso.write.arrays import IntArray
     from cellasso.write.job import Job
 
 
@@ -78,8 +78,8 @@ class _Table:
     """
 
     path: str
-    rows: Index | None
-    kept: dict[str, list[tuple[int, Index]]]
+    rows: IntArray | None
+    kept: dict[str, list[tuple[int, IntArray]]]
     drop: bool
     store: h5py.Group | None = None
     index: str = ""
@@ -139,7 +139,7 @@ class _Verification(Comparison):
         self.attributes(s.id, t.id, path or "/", changed=() if stated == expected else ENCODING)
         if found != expected:
             raise self.difference(path, f"its encoding is {found!r}, not {expected!r}")
-        kept: dict[str, list[tuple[int, Index]]] = {}
+        kept: dict[str, list[tuple[int, IntArray]]] = {}
         for name in self.members(s, t, path, may_be_added=() if path else ("uns",)):
             inside = f"{path}/{name}"
             if name in {"obs", "var"}:
@@ -164,14 +164,14 @@ class _Verification(Comparison):
         if "uns" in s and f"{path}/uns" not in self.left_out:
             self._uns(s["uns"], t["uns"], path, rows, kept)
 
-    def element(self, s: Node, t: Node, path: str, rows: Index | None, columns: Index | None = None) -> None:
+    def element(self, s: Node, t: Node, path: str, rows: IntArray | None, columns: IntArray | None = None) -> None:
         """Compare the rows of an element; of a data frame without its unused categories."""
         if isinstance(s, h5py.Group) and elements.encoding(s) == "dataframe":
             self._frame(s, t, _Table(path, rows, {}, drop=True))
         else:
             super().element(s, t, path, rows, columns)
 
-    def _mapping(self, s: Node, t: Node, path: str, rows: Index | None, columns: Index | None) -> None:
+    def _mapping(self, s: Node, t: Node, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
         """Compare the elements of obsm, layers and the like, whatever a slash in their names has made of them."""
         if isinstance(s, h5py.Dataset):  # before anndata 0.7: one compound dataset
             self.element(s, t, path, rows, columns)
@@ -198,7 +198,7 @@ class _Verification(Comparison):
             else:
                 yield inside, node
 
-    def _raw(self, s: h5py.Group, t: h5py.Group, path: str, rows: Index) -> None:
+    def _raw(self, s: h5py.Group, t: h5py.Group, path: str, rows: IntArray) -> None:
         self.attributes(s.id, t.id, path)
         for name in self.members(s, t, path):
             inside = f"{path}/{name}"
@@ -222,7 +222,7 @@ class _Verification(Comparison):
 
     # -- uns ------------------------------------------------------------------------------------------
 
-    def _uns(self, s: Node, t: Node, path: str, rows: Index, kept: dict[str, list[tuple[int, Index]]]) -> None:
+    def _uns(self, s: Node, t: Node, path: str, rows: IntArray, kept: dict[str, list[tuple[int, IntArray]]]) -> None:
         at, own = f"{path}/uns", {"cellasso"} if not path else set()
         if isinstance(s, h5py.Dataset):
             self.dataset(s.id, t.id, at)
@@ -239,7 +239,7 @@ class _Verification(Comparison):
             else:
                 self.member(s, t, name, inside)
 
-    def _neighbors(self, s: h5py.Group, t: h5py.Group, path: str, rows: Index) -> None:
+    def _neighbors(self, s: h5py.Group, t: h5py.Group, path: str, rows: IntArray) -> None:
         """Compare what anndata 0.6 kept there: graphs among the cells, and words on how they were made."""
         self.attributes(s.id, t.id, path)
         for name in self.members(s, t, path):
@@ -248,7 +248,7 @@ class _Verification(Comparison):
             else:
                 self.member(s, t, name, f"{path}/{name}")
 
-    def _of_categories(self, s: h5py.Dataset, t: Node | None, path: str, kept: list[tuple[int, Index]]) -> None:
+    def _of_categories(self, s: h5py.Dataset, t: Node | None, path: str, kept: list[tuple[int, IntArray]]) -> None:
         """Compare colours, or names, of the categories that stay; those of another number of categories go."""
         stay = np.arange(s.shape[0])
         for n_categories, used in kept:
@@ -411,7 +411,7 @@ class _Verification(Comparison):
         return len(categories) if is_code else None
 
 
-def _missing(categories: Node) -> Index:
+def _missing(categories: Node) -> IntArray:
     """Return which categories are NaN: they are meant to go, for their cells have no value."""
     if not isinstance(categories, h5py.Dataset) or categories.dtype.kind != "f":
         return np.empty(0, dtype=np.int64)

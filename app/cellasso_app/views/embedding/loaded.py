@@ -17,7 +17,7 @@ from cellasso_app.render.coloring_cache import SAMPLED_FROM, coloring_cache
 from cellasso_app.render.labels import medians
 from cellasso_app.render.legend import legend
 from cellasso_app.runtime.jobs import sentence_of
-from cellasso_app.state.axes import make_plane
+from cellasso_app.state.axes import make_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cellasso.color.coloring import CellValues
     from cellasso.color.palettes import Scale
     from cellasso.dataset import Dataset
-    from cellasso.points.point_index import Plane
+    from cellasso.points.point_index import PointIndex
     from cellasso_app.render.cell_values import ColoringKey
     from cellasso_app.runtime.jobs import JobContext
     from cellasso_app.state.axes import Axes
@@ -72,7 +72,7 @@ class Loaded:
     """
 
     asked: Asked
-    plane: Plane
+    plane: PointIndex
     cells: Cells
     legend: dict[str, Any] | None
     notes: str
@@ -104,7 +104,7 @@ class Loaded:
         return type(self.cells.coloring) if self.cells.coloring is not None else None
 
 
-def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, reports: JobContext[Loaded]) -> Loaded:
+def load(dataset: Dataset, asked: Asked, scale: Scale, plane: PointIndex | None, reports: JobContext[Loaded]) -> Loaded:
     """Read axes and colours, unless they are there; of many cells return what the first picture shows.
 
     That of very many cells is coarse. Shows of a scan what is known before its end.
@@ -115,7 +115,7 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
         The axes cannot be read. A colour that cannot be read is a `problem` of what is returned.
     """
     if plane is None:
-        plane = make_plane(dataset, asked.axes, progress=reports)
+        plane = make_points(dataset, asked.axes, progress=reports)
     colors = coloring_cache(dataset)
     if colors.step > 1 and len(plane) >= SAMPLED_FROM:
         return _sample(dataset, asked, scale, plane, reports)
@@ -128,7 +128,7 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane | None, repo
     return _color_all(asked, scale, plane, read, reports)
 
 
-def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: JobContext[Loaded]) -> Loaded:
+def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: PointIndex, reports: JobContext[Loaded]) -> Loaded:
     """Show a sample, at once if its colours are kept."""
     colors = coloring_cache(dataset)
     kept = colors.get(asked.color) if asked.color is not None else None
@@ -144,7 +144,7 @@ def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports:
         rest, problem = partial(_color_all, asked, scale, plane, read), read.problem
         if read.previewed:
             return rest(reports)
-    cells = Cells(plane.coarse, kept, scale)
+    cells = Cells(plane.sample, kept, scale)
     return Loaded(asked, plane, cells, None, "", problem, complete=False, rest=rest)
 
 
@@ -157,7 +157,13 @@ class _Read(NamedTuple):
 
 
 def _read(
-    dataset: Dataset, asked: Asked, scale: Scale, plane: Plane, reports: JobContext[Loaded], *, preview: bool = True
+    dataset: Dataset,
+    asked: Asked,
+    scale: Scale,
+    plane: PointIndex,
+    reports: JobContext[Loaded],
+    *,
+    preview: bool = True,
 ) -> _Read:
     """Read what colours the cells; show what a scan has found so far, unless a picture of all is there."""
     if asked.color is None:
@@ -183,7 +189,7 @@ def _read(
         return _Read(None, sentence_of(error), previewed)
 
 
-def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: JobContext[Loaded]) -> Loaded:
+def _color_all(asked: Asked, scale: Scale, plane: PointIndex, read: _Read, reports: JobContext[Loaded]) -> Loaded:
     """Give all cells their colours."""
     reports(1.0)  # whether it is still wanted
     coloring = read.values.coloring if read.values is not None else None
@@ -191,7 +197,7 @@ def _color_all(asked: Asked, scale: Scale, plane: Plane, read: _Read, reports: J
     return _all(asked, plane, Cells(plane, coloring, scale), read.problem, reports)
 
 
-def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
+def _all(asked: Asked, plane: PointIndex, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
     """Show all cells; what else is told of many is counted after that."""
     if len(plane) < LEGEND_LATER:
         return _count_all(asked, plane, cells, problem, reports)
@@ -204,7 +210,7 @@ def _all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: JobCon
     return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)
 
 
-def _count_all(asked: Asked, plane: Plane, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
+def _count_all(asked: Asked, plane: PointIndex, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
     coloring, middles = cells.coloring, None
     if isinstance(coloring, Categories):
         middles = medians(plane.xy, cells.codes, len(coloring.labels))
@@ -219,7 +225,7 @@ def rescaled(loaded: Loaded, scale: Scale) -> Loaded:
     return replace(loaded, cells=cells, middles=None)
 
 
-def _notes(plane: Plane) -> Iterator[str]:
+def _notes(plane: PointIndex) -> Iterator[str]:
     """Yield what a picture of a plane's bounds does not show of the cells, in the words of the status line."""
     n = len(plane)
     if n < plane.n_obs:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellasso.color.coloring import Categories
-from cellasso_app.render.labels import place
+from cellasso_app.render.labels import place_labels
 
 if TYPE_CHECKING:
     from cellasso.points.point_index import Viewport
@@ -42,7 +42,7 @@ def name_categories(
     scale = np.array([width, height]) / (np.array([viewport.x_high, viewport.y_high]) - low)
     anchors = (shown.middles[codes] - low) * scale
     widths = [LETTER_WIDTH * len(text) + 4 for text in texts]
-    places = place(
+    places = place_labels(
         anchors,
         widths,
         [LETTER_HEIGHT] * len(texts),

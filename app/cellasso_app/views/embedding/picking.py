@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cellasso.color.coloring import Categories
     from cellasso.core.progress import Progress
-    from cellasso.points.point_index import Plane
+    from cellasso.points.point_index import PointIndex
     from cellasso.selection.recipe import Operation, Recipe
     from cellasso_app.runtime.jobs import SerialQueue
     from cellasso_app.state.axes import Axes
@@ -41,7 +41,7 @@ class Picking:
         self._states = States(session.dataset)  # by all columns, also the one that colours the cells
         self.queue = queue
 
-    def inside(self, plane: Plane, axes: Axes, polygon: list[tuple[float, float]], operation: Operation) -> None:
+    def inside(self, plane: PointIndex, axes: Axes, polygon: list[tuple[float, float]], operation: Operation) -> None:
         """Select the cells inside a polygon over some axes."""
         session, visible = self._session, filter_of(self._session)
         recipe: Recipe

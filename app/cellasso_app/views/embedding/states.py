@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.points.point_index import Plane
+    from cellasso.points.point_index import PointIndex
     from cellasso.raster.draw import Cells, Style
     from cellasso.selection.recipe import Recipe
     from cellasso_app.render.cell_values import ColoringKey
@@ -100,7 +100,7 @@ class States:
         self._dataset = dataset
         self._visible: tuple[Filter, NDArray[np.bool_] | None, Recipe | None] = (Filter(), None, None)
         # of all cells, and of a sample of them
-        self._known: dict[int, tuple[Plane, Selection | None, Filter, NDArray[np.uint8] | None]] = {}
+        self._known: dict[int, tuple[PointIndex, Selection | None, Filter, NDArray[np.uint8] | None]] = {}
         self._shown: tuple[Cells, Filter, Shown] | None = None
 
     def visible(self, hidden: Filter, *, progress: Progress) -> tuple[NDArray[np.bool_] | None, Recipe | None]:
@@ -111,7 +111,7 @@ class States:
         return kept[1:]
 
     def of(
-        self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
+        self, plane: PointIndex, selection: Selection | None, others: Filter, *, progress: Progress
     ) -> NDArray[np.uint8] | None:
         """Return the state of each point of a plane, `(n,)`; `None`: all are plain."""
         known = self._known.get(plane.step)
@@ -131,7 +131,7 @@ class States:
         kept = self._shown
         if kept is None or kept[0] is not cells or kept[1] != others:
             n = len(coloring.labels)
-            codes = np.where(cells.plane.arrange(visible), cells.codes, np.uint8(MISSING_CODE))
+            codes = np.where(cells.plane.gather(visible), cells.codes, np.uint8(MISSING_CODE))
             found = Shown(
                 count_groups(coloring.codes, n, visible),
                 int(np.count_nonzero(coloring.codes[visible] < 0)),
@@ -141,7 +141,7 @@ class States:
         return kept[2]
 
     def _find_states(
-        self, plane: Plane, selection: Selection | None, others: Filter, *, progress: Progress
+        self, plane: PointIndex, selection: Selection | None, others: Filter, *, progress: Progress
     ) -> NDArray[np.uint8] | None:
         visible, _ = self.visible(others, progress=progress)
         if selection is None and visible is None:
@@ -151,4 +151,4 @@ class States:
             states[:] = selection.mask[:: plane.step]
         if visible is not None:
             states[~visible[:: plane.step]] = HIDDEN
-        return plane.arrange(states)
+        return plane.gather(states)

@@ -61,7 +61,7 @@ jit: Any = njit
 # -- the book: which code a value's key has ---------------------------------------------------------------
 
 
-def make_book(sample: NDArray[Any]) -> tuple[int, NDArray[np.uint64]]:
+def build_codebook(sample: NDArray[Any]) -> tuple[int, NDArray[np.uint64]]:
     """Choose what the codes of a block stand for, from the bits of some of its values.
 
     Returns
@@ -139,13 +139,13 @@ class Codebook(NamedTuple):
     narrow_bits: NDArray[Any]
 
 
-def open_book(shift: int, book: NDArray[np.uint64], narrow_bits: NDArray[Any]) -> Codebook:
+def open_codebook(shift: int, book: NDArray[np.uint64], narrow_bits: NDArray[Any]) -> Codebook:
     """Return how to look up the codes of a book.
 
     Parameters
     ----------
     shift, book
-        As `make_book` returns them.
+        As `build_codebook` returns them.
     narrow_bits
         As of `sorting.bits_of_narrow` where the values of the block are sorted as narrow numbers; `(0,)`, of the
         unsigned dtype as wide as the values, where they are sorted as their bits.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Attributes: TypeAlias = dict[bytes, "Attribute"]
-    Index: TypeAlias = NDArray[np.int64]
+    IntArray: TypeAlias = NDArray[np.int64]
 
 SMALL_BYTES = 1 << 23
 """What a dataset takes in memory up to which it is read whole: reading that takes 10 ms, inflating it 30."""
@@ -131,11 +131,11 @@ class Stored:
         """
         return self._read_ascending(np.array([start]), np.array([stop - start]))
 
-    def read_rows(self, rows: Index) -> NDArray[Any]:
+    def read_rows(self, rows: IntArray) -> NDArray[Any]:
         """Read rows in the order asked for, `(len(rows), ...)`; of a large dataset these should be few."""
         return self.read_stretches(rows, np.ones(len(rows), dtype=np.int64))
 
-    def read_stretches(self, starts: Index, lengths: Index) -> NDArray[Any]:
+    def read_stretches(self, starts: IntArray, lengths: IntArray) -> NDArray[Any]:
         """Read stretches of rows that do not overlap, one after the other in the order given, `(lengths.sum(), ...)`.
 
         A dataset of at most `SMALL_BYTES` is read whole, once for each call.
@@ -153,7 +153,7 @@ class Stored:
         values = self._read_ascending(first, lengths[at])
         return values[_positions((np.cumsum(lengths[at]) - lengths[at])[inverse], lengths)]
 
-    def _read_ascending(self, starts: Index, lengths: Index) -> NDArray[Any]:
+    def _read_ascending(self, starts: IntArray, lengths: IntArray) -> NDArray[Any]:
         row = (self.shape or ())[1:]
         spans = list(zip(starts.tolist(), lengths.tolist(), strict=True))
         offset = self._offset()
@@ -302,7 +302,7 @@ def _of_bytes(encoded: bytes) -> np.dtype[Any] | None:
     return dtype if dtype.itemsize == kind.get_size() else np.dtype(f"V{kind.get_size()}")
 
 
-def _positions(starts: Index, lengths: Index) -> Index:
+def _positions(starts: IntArray, lengths: IntArray) -> IntArray:
     """Return `starts[0], starts[0] + 1, ...` for each start, `lengths` positions each, one after the other."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 from cellasso.core.single_flight import SingleFlight
-from cellasso.points.cache import WORTH_KEEPING, key_of, read_plane, write_plane
-from cellasso.points.point_index import Plane
+from cellasso.points.cache import WORTH_KEEPING, key_of, read_points, write_points
+from cellasso.points.point_index import PointIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Dims: TypeAlias = tuple[int, int]
 
 
-class Planes:
+class PointIndexes:
     """The sorted embeddings of one group of a file, for many threads; one embedding does not wait for another.
 
     Parameters
@@ -35,9 +35,9 @@ class Planes:
 
     def __init__(self, handle: Store, path: str, read: Callable[[str, Dims], NDArray[np.float32]]) -> None:
         self._handle, self._path, self._read = handle, path, read
-        self._in_use: SingleFlight[tuple[str, Dims], Plane] = SingleFlight(WeakValueDictionary())
+        self._in_use: SingleFlight[tuple[str, Dims], PointIndex] = SingleFlight(WeakValueDictionary())
 
-    def get(self, key: str, dims: Dims, n_obs: int) -> Plane:
+    def get(self, key: str, dims: Dims, n_obs: int) -> PointIndex:
         """Return two dimensions of an embedding, sorted for drawing; all who ask while it is in use share one.
 
         Of `WORTH_KEEPING` cells or more it is read from the folder of the indexes where it was kept, else read from the
@@ -61,14 +61,14 @@ class Planes:
         """
         return self._in_use.get((key, dims), lambda: self._make(key, dims, n_obs))
 
-    def _make(self, key: str, dims: Dims, n_obs: int) -> Plane:
+    def _make(self, key: str, dims: Dims, n_obs: int) -> PointIndex:
         root = self._handle.index_root if n_obs >= WORTH_KEEPING else None
         if root is None:
-            return Plane.of(self._read(key, dims))
+            return PointIndex.of(self._read(key, dims))
         kept = key_of(self._handle, f"{self._path}/obsm/{key}", dims)
         self._handle.check()
-        plane = read_plane(root, kept)
+        plane = read_points(root, kept)
         if plane is None or plane.n_obs != n_obs:
-            plane = Plane.of(self._read(key, dims))
-            write_plane(root, kept, plane, {"file": str(self._handle.path), "matrix": f"obsm/{key}"})
+            plane = PointIndex.of(self._read(key, dims))
+            write_points(root, kept, plane, {"file": str(self._handle.path), "matrix": f"obsm/{key}"})
         return plane
