@@ -954,7 +954,7 @@ def test_two_genes_side_by_side_with_the_embedding_share_the_selection(page: Pag
     cells(page).filter(has_text="selected").wait_for()
     exported = ad.read_h5ad(export(page, "region.h5ad"))
     recipe = json.loads(exported.uns["cellasso"]["recipe"])["region"]
-    assert (recipe["x"]["name"], recipe["y"]["name"], name) == ("CD4", "n_counts", 1)
+    assert (recipe["x"], recipe["y"], name) == ("X/CD4", "obs:n_counts", 1)
     source = ad.read_h5ad(folder / "cells.h5ad")
     points = np.stack([source[:, "CD4"].X.toarray()[:, 0], source.obs["n_counts"]], axis=1).astype("f4")
     inside = Polygon(recipe["polygon"]).contains_points(points)

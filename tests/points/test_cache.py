@@ -11,7 +11,6 @@ import pytest
 
 import cellasso
 from cellasso.core.derived_cache import clear, entries, json_with_crc, trim
-from cellasso.model import modality
 from cellasso.points import cache
 from cellasso.points.cache import key_of, read_points, write_points
 from cellasso.points.point_index import BLOCK, PointIndex
@@ -48,7 +47,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def kept(monkeypatch, tmp_path, copied) -> Path:
     """A file small enough for a test whose points are kept all the same, in a cache of its own."""
-    monkeypatch.setattr(modality, "WORTH_KEEPING", 1)
+    monkeypatch.setattr("cellasso.model.point_indexes.WORTH_KEEPING", 1)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache" / "cellasso" / "index").mkdir(parents=True)
     return tmp_path / "cache" / "cellasso" / "index"
@@ -261,7 +260,7 @@ def test_points_are_sorted_once_for_all_who_open_the_file(kept, copied, monkeypa
 
 
 def test_few_points_are_sorted_anew_and_nothing_is_kept(kept, copied, monkeypatch):
-    monkeypatch.setattr(modality, "WORTH_KEEPING", 61)  # the file has 60 cells
+    monkeypatch.setattr("cellasso.model.point_indexes.WORTH_KEEPING", 61)  # the file has 60 cells
     open_plane(copied, kept)
     assert list(kept.iterdir()) == []
 

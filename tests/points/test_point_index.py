@@ -102,7 +102,7 @@ def test_each_finite_cell_has_one_place(points):
 
 
 def test_boxes_hold_the_points_of_their_blocks(points):
-    for each in (PointIndex.of(points), PointIndex.of(points).coarse):
+    for each in (PointIndex.of(points), PointIndex.of(points).sample):
         assert len(each.boxes) == -(-len(each) // BLOCK)
         for number, box in enumerate(each.boxes):
             x, y = each.points[number * BLOCK : (number + 1) * BLOCK].astype("f8").T
@@ -111,7 +111,7 @@ def test_boxes_hold_the_points_of_their_blocks(points):
 
 def test_loops_find_coordinates_one_after_the_other(points):
     """Else they are compiled once more for another layout, when the first picture is waited for."""
-    for each in (PointIndex.of(points), PointIndex.of(points).coarse):
+    for each in (PointIndex.of(points), PointIndex.of(points).sample):
         assert each.xy.flags.c_contiguous
         assert each.xy.shape == (2, len(each))
 
