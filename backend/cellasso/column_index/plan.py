@@ -41,5 +41,13 @@ def plan(matrix: Matrix) -> list[int]:
 
 
 def n_blocks(n_rows: int, n_values: int) -> int:
-    """Return how many blocks an index of so many rows and stored values has, about; `plan` says exactly."""
+    """Return how many blocks an index has, about; `plan` says exactly.
+
+    Parameters
+    ----------
+    n_rows
+        Cells of the matrix.
+    n_values
+        Its stored values; of a dense matrix all of them.
+    """
     return max(1, -(-n_rows // MAX_ROWS), -(-n_values // MAX_VALUES))
