@@ -2,6 +2,6 @@
 
 import sys
 
-from cellasso_app.panel_serve import serve_script
+from cellasso_app.server.panel_serve import serve_script
 
 serve_script(sys.argv[1:])

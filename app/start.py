@@ -10,7 +10,7 @@ import sys
 
 from bootstrap import ensure_environment
 
-COMMAND = "import sys; from cellasso_app.cli import main; sys.exit(main(otherwise='demo'))"
+COMMAND = "import sys; from cellasso_app.cli.main import main; sys.exit(main(otherwise='demo'))"
 """The command `cellasso`, which alone knows what its options mean: without a file it shows the demo."""
 
 if __name__ == "__main__":

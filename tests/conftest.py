@@ -17,7 +17,7 @@ from scipy import sparse
 import cellasso
 import oracle
 import stepping
-from cellasso_app.demo import explicit_pulls
+from cellasso_app.demo.files import explicit_pulls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cellasso import export, writer
+from cellasso.write import export, worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,4 +23,4 @@ def masks(n: int, seed: int = 0) -> dict[str, np.ndarray]:
 def write(dataset: Dataset, mask: np.ndarray, target: Path) -> list[str]:
     """Write an export as the child does; return what had to be left out."""
     rows = export._rows(dataset, mask)
-    return writer.write(export.Job(dataset.file_path, target, dataset.handle.fingerprint, rows, {}), lambda _: None)
+    return worker.write(export.Job(dataset.file_path, target, dataset.handle.fingerprint, rows, {}), lambda _: None)

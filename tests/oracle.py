@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cellasso.errors import ElementError
+from cellasso.core.errors import ElementError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cellasso.dataset import Dataset
-    from cellasso.modality import Modality
+    from cellasso.model.modality import Modality
 
 ALIGNED = ("layers", "obsm", "varm", "obsp", "varp")
 

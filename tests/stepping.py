@@ -7,7 +7,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from cellasso_app.work import Steps
+from cellasso_app.runtime.document_loop import DocumentLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,17 +21,17 @@ _given: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
 def keep_to_this_thread(patch: pytest.MonkeyPatch) -> None:
     """Keep the steps that other threads give for `until`: a session, as on a server, is for one thread alone."""
-    own, take = threading.current_thread(), Steps.take
+    own, call = threading.current_thread(), DocumentLoop.call
 
-    def take_here(steps: Steps, step: Callable[[], None]) -> None:
+    def call_here(loop: DocumentLoop, step: Callable[[], None]) -> None:
         if threading.current_thread() is own:
-            take(steps, step)
+            call(loop, step)
         else:
             _given.put(step)
 
     while not _given.empty():  # what an earlier test did not wait for
         _given.get_nowait()
-    patch.setattr(Steps, "take", take_here)
+    patch.setattr(DocumentLoop, "call", call_here)
 
 
 def until(true: Callable[[], Any]) -> None:

@@ -6,27 +6,22 @@ columns, embeddings and features one at a time, selects cells, and exports them 
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cellasso.dataset import Dataset
+    from cellasso.core.errors import CellassoError
+    from cellasso.core.version import __version__
+    from cellasso.dataset import Dataset, Modality
     from cellasso.dataset import open_dataset as open  # noqa: A004 - `cellasso.open` reads as it should
-    from cellasso.errors import CellassoError
-    from cellasso.modality import Modality
 
 __all__ = ["CellassoError", "Dataset", "Modality", "__version__", "open"]
-
-try:
-    __version__ = version("cellasso")
-except PackageNotFoundError:  # run from a checkout
-    __version__ = "0+unknown"
 
 _HOMES = {
     "open": ("cellasso.dataset", "open_dataset"),
     "Dataset": ("cellasso.dataset", "Dataset"),
-    "Modality": ("cellasso.modality", "Modality"),
-    "CellassoError": ("cellasso.errors", "CellassoError"),
+    "Modality": ("cellasso.dataset", "Modality"),
+    "__version__": ("cellasso.core.version", "__version__"),
+    "CellassoError": ("cellasso.core.errors", "CellassoError"),
 }
 
 

@@ -22,7 +22,7 @@ from browsing import CELLASSO, FLAGS, NO_CHROMIUM, find_chromium, served
 from measuring import duration, machine, memory, number
 from playwright.sync_api import sync_playwright
 
-from cellasso_app.demo import synthetic_folder, write_synthetic
+from cellasso_app.demo.files import synthetic_folder, write_synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,7 +238,7 @@ def serve_peer(path: Path) -> None:
     from holoviews.operation.datashader import datashade, dynspread
 
     import cellasso
-    from cellasso_app.coloring import palette
+    from cellasso.color.coloring import palette
 
     hv.extension("bokeh")
     with cellasso.open(path) as dataset:

@@ -23,7 +23,7 @@ FLAGS = [
     "--no-first-run",
 ]
 NO_CHROMIUM = "no chromium on the PATH (Debian: apt install chromium)"
-CELLASSO = ("-c", "import sys; from cellasso_app.cli import main; sys.exit(main())")
+CELLASSO = ("-c", "import sys; from cellasso_app.cli.main import main; sys.exit(main())")
 PATIENCE = 60.0  # seconds
 
 

@@ -25,8 +25,9 @@ from big import write
 from measuring import Facts, Meter, duration, machine, number
 
 import cellasso
-from cellasso.matrix import Part, open_matrix
-from cellasso.tasks import run_blocks
+from cellasso.core.executors import run_blocks
+from cellasso.matrix.compressed import StoredVector
+from cellasso.matrix.open import open_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +43,11 @@ N_WIDE_CELLS, N_PEAKS = 11_909, 108_377
 def inflate(path: Path, _root: Path) -> Facts:
     """Read the whole matrix once, chunks inflated past HDF5 on all cores."""
     with cellasso.open(path, index=False) as dataset:
-        matrix = dataset.matrix()
+        matrix = dataset.matrix().matrix
         begun = time.process_time()
         with Meter() as meter:
             for name in ("indices", "data"):
-                part = Part(matrix, name)
+                part = StoredVector(matrix, name)
                 step = max(1, (1 << 20) // part.chunk) * part.chunk
                 blocks = [slice(at, min(at + step, matrix.n_stored)) for at in range(0, matrix.n_stored, step)]
                 deque(run_blocks(lambda block, part=part: len(part.read(block)), blocks), maxlen=0)

@@ -17,10 +17,10 @@ import datashader.transfer_functions as tf
 import numpy as np
 import pandas as pd
 
-from cellasso.plane import Plane, Viewport
-from cellasso_app.coloring import Categories, Values, palette
-from cellasso_app.painting import pack
-from cellasso_app.raster import SELECTED, Canvas, Cells, Style, draw
+from cellasso.color.coloring import Categories, Values, palette
+from cellasso.points.point_index import PointIndex, Viewport
+from cellasso.raster.draw import SELECTED, Canvas, Cells, Style, draw
+from cellasso_app.views.embedding.renderer import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def points_of(n: int) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
     return (middles[codes] + rng.normal(size=(n, 2)) * 0.8).astype(np.float32), codes
 
 
-def view_of(plane: Plane, part: float) -> Viewport:
+def view_of(plane: PointIndex, part: float) -> Viewport:
     """Return the view around one cell that has a part of all of them."""
     x, y = map(float, plane.points[len(plane) // 3])
     low, high = 0.0, 1.0
@@ -86,7 +86,7 @@ def compare(ours: Callable[[], Any], theirs: Callable[[], Any] | None, repeats: 
 def rows(n: int, repeats: int) -> Iterator[tuple[str, tuple[str, str, str]]]:
     """Yield what is drawn, and what it takes here and with datashader."""
     points, codes = points_of(n)
-    sort_ms, plane = timed(lambda: Plane.of(points))
+    sort_ms, plane = timed(lambda: PointIndex.of(points))
     labels = tuple(f"c{i}" for i in range(N_CATEGORIES))
     colors = palette(N_CATEGORIES)
     coloring = Categories("c", codes, labels, colors, np.bincount(codes, minlength=N_CATEGORIES), 0)
@@ -121,7 +121,7 @@ def rows(n: int, repeats: int) -> Iterator[tuple[str, tuple[str, str, str]]]:
     angle = np.arange(50) * 2 * np.pi / 50
     x, y = map(float, plane.points[len(plane) // 3])
     polygon = np.stack([x + 3 * np.cos(angle), y + 3 * np.sin(angle) * (1 + 0.3 * np.sin(5 * angle))], axis=1)
-    states = plane.arrange(plane.inside(polygon).astype(np.uint8))
+    states = plane.gather(plane.inside(polygon).astype(np.uint8))
     states[states == 1] = SELECTED
     yield (
         "categories, random, all cells, some selected",
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="save the table beside this script")
     options = parser.parse_args()
-    Plane.of(points_of(1000)[0])  # compiles
+    PointIndex.of(points_of(1000)[0])  # compiles
     parts = ["# Drawing cells"]
     load = os.getloadavg()[0]
     for n in options.cells:

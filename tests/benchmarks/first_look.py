@@ -27,7 +27,7 @@ import numpy as np
 from measuring import Children, Facts, Meter, duration, machine, memory, number
 
 import cellasso
-from cellasso.lasso import points_in_polygon
+from cellasso.points.polygon import points_in_polygon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,8 @@ def pages(meter: Meter, path: Path, *, read: bool) -> None:
     from bokeh.document import Document  # the other children do without the app
     from panel.io.state import set_curdoc
 
-    from cellasso_app.server import Catalogue, page
+    from cellasso_app.server.open_files import Catalogue
+    from cellasso_app.server.page import page
 
     catalogue, kept = Catalogue([path]), []
     for _ in range(PAGES + 1):
@@ -242,7 +243,7 @@ STEPS: dict[str, dict[str, Callable[[Meter, Path], float | None]]] = {
 
 def write_files(folder: Path, n_cells: int) -> None:
     """Write the CSR file, its copy in one piece, and its CSC copy as anndata makes them, of the tiny one as well."""
-    from cellasso_app.demo import write_synthetic
+    from cellasso_app.demo.files import write_synthetic
 
     for n in (TINY, n_cells):
         adata = anndata.read_h5ad(write_synthetic(folder, n).rename(folder / f"csr_{n}.h5ad"))

@@ -20,7 +20,7 @@ from browsing import CELLASSO, FLAGS, NO_CHROMIUM, find_chromium, served
 from measuring import machine
 from playwright.sync_api import sync_playwright
 
-from cellasso_app.demo import synthetic_folder, write_synthetic
+from cellasso_app.demo.files import synthetic_folder, write_synthetic
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

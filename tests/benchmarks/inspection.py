@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import cellasso
-from cellasso.inspect import inspect, render_text
-from cellasso_app.demo import write_synthetic
+from cellasso.inspect.inspection import inspect, render_text
+from cellasso_app.demo.files import write_synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cellasso.report import Report
+    from cellasso.inspect.report import Report
 
 TINY = 2_000
 GENE = "CD8A"

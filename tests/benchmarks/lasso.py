@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import matplotlib.path
 import numpy as np
 
-from cellasso.lasso import points_in_polygon
+from cellasso.points.polygon import points_in_polygon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

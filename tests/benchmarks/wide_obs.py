@@ -19,7 +19,7 @@ import pandas as pd
 from measuring import duration, machine
 
 import cellasso
-from cellasso import export, writer
+from cellasso.write import export, worker
 
 N_CELLS = 50
 WIDTHS = (1_022, 2_045, 4_090)
@@ -62,15 +62,15 @@ def timed_export(path: Path, target: Path) -> tuple[float, float]:
         original(*arguments)  # type: ignore[arg-type]
         spent.append(time.perf_counter() - start)
 
-    original, writer.verify = writer.verify, verify
+    original, worker.verify = worker.verify, verify
     try:
         with cellasso.open(path) as dataset:
             start = time.perf_counter()
             rows = export._rows(dataset, np.ones(dataset.n_obs, bool))
-            writer.write(export.Job(path, target, dataset.handle.fingerprint, rows, {}), lambda _: None)
+            worker.write(export.Job(path, target, dataset.handle.fingerprint, rows, {}), lambda _: None)
             return 1e3 * (time.perf_counter() - start), 1e3 * spent[0]
     finally:
-        writer.verify = original
+        worker.verify = original
 
 
 def timed_anndata(adata: ad.AnnData, target: Path) -> float:

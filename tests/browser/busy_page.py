@@ -6,8 +6,8 @@ import panel as pn
 from bokeh.io import curdoc
 from panel.io.state import set_curdoc
 
-from cellasso_app.components import SelectionPanel
-from cellasso_app.work import Steps, together
+from cellasso_app.panels.selection.component import SelectionPanel
+from cellasso_app.runtime.document_loop import DocumentLoop, batched_updates
 
 DELAYS = 6
 """Turns of the event loop between the two, at most."""
@@ -15,12 +15,12 @@ DELAYS = 6
 
 def page() -> pn.viewable.Viewable:
     """Return a panel that says to have written one cell more at each click on "Invert"."""
-    steps, document = Steps(), curdoc()
+    loop, document = DocumentLoop(), curdoc()
     n = 0
 
     async def begin() -> None:
         (connection,) = document.session_context.session._subscribed_connections
-        with await connection._socket.write_lock.acquire(), set_curdoc(document), together(document):
+        with await connection._socket.write_lock.acquire(), set_curdoc(document), batched_updates(document):
             panel.export = {"state": "running", "n": n, "fraction": 0.1}
 
     def end() -> None:
@@ -31,8 +31,8 @@ def page() -> pn.viewable.Viewable:
         n += 1
         document.add_next_tick_callback(begin)
         for _ in range(n % DELAYS):
-            steps.take(lambda: None)
-        steps.take(end)
+            loop.call(lambda: None)
+        loop.call(end)
 
     panel = SelectionPanel(on_message=click, n_selected=1, n_obs=1, height=400)
     return panel

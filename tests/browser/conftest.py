@@ -102,7 +102,7 @@ def write_crowded(path: Path) -> None:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Address]:
     """`cellasso serve` on the five files."""
-    command = [sys.executable, "-c", "import sys; from cellasso_app.cli import main; sys.exit(main())", "serve"]
+    command = [sys.executable, "-c", "import sys; from cellasso_app.cli.main import main; sys.exit(main())", "serve"]
     files = [str(folder / name) for name in ("cells.h5ad", "cells.h5mu", "plain.h5ad", "tissue.h5ad", "crowded.h5ad")]
     options = ["--no-browser", "--export-dir", str(folder / "exports")]
     with served([*command, *files, *options], folder / "server.log") as address:

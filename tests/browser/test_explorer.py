@@ -18,7 +18,7 @@ import pytest
 from matplotlib.path import Path as Polygon
 
 import cellasso
-from cellasso.selection import load
+from cellasso.selection.recipe import load
 from explorer_page import cells, open_page, paste, status
 from served import HOSTILE, ROOT, served
 
@@ -743,7 +743,8 @@ def test_names_go_with_their_cells_and_come_back(page: Page, server: str) -> Non
     assert 0 < count_ink(page) < of_all / 10  # the one name of what is still there
     for hidden in (True, False):  # what the legend does at once, before the server has drawn anything
         detail = {"column": "cell_type", "code": 23, "hidden": hidden}
-        page.evaluate("(detail) => document.dispatchEvent(new CustomEvent('cellasso-paint', {detail}))", detail)
+        paint = "(home, detail) => home.dispatchEvent(new CustomEvent('cellasso-paint', {detail}))"
+        page.locator(".cellasso").evaluate(paint, detail)
         until_pixels(page, INK, some=not hidden)
     page.get_by_role("button", name="Hide CD8-positive, alpha-beta T cell 23").click()
     until_pixels(page, INK, some=False)
@@ -902,7 +903,14 @@ def test_views_beside_each_other_can_be_closed_and_their_options_reached(page: P
     for n in (2, 3, 4):
         page.get_by_role("button", name="Another view beside this one").locator("visible=true").last.click()
         page.get_by_role("button", name="Close this view").nth(n - 1).wait_for()
-    status(page).nth(3).filter(has_text="in view").wait_for()
+        status(page).nth(n - 1).filter(has_text="in view").wait_for()
+        widths = [round(plot(page).nth(i).bounding_box()["width"]) for i in range(n)]
+        tops = [plot(page).nth(i).bounding_box()["y"] for i in range(n)]
+        assert all(abs(width - widths[0]) <= 1 for width in widths[: n - n % 2])
+        if n == 3:  # it fills its row
+            assert abs(widths[2] - 2 * widths[0] - 1) <= 2
+        assert tops == sorted(tops)
+        assert len(set(tops)) == (n + 1) // 2
     page.get_by_role("button", name="How cells are drawn").nth(3).click()
     panel = page.get_by_role("group", name="How cells are drawn").locator("visible=true").bounding_box()
     assert panel["y"] >= 0
@@ -946,7 +954,7 @@ def test_two_genes_side_by_side_with_the_embedding_share_the_selection(page: Pag
     cells(page).filter(has_text="selected").wait_for()
     exported = ad.read_h5ad(export(page, "region.h5ad"))
     recipe = json.loads(exported.uns["cellasso"]["recipe"])["region"]
-    assert (recipe["x"]["name"], recipe["y"]["name"], name) == ("CD4", "n_counts", 1)
+    assert (recipe["x"], recipe["y"], name) == ("X/CD4", "obs:n_counts", 1)
     source = ad.read_h5ad(folder / "cells.h5ad")
     points = np.stack([source[:, "CD4"].X.toarray()[:, 0], source.obs["n_counts"]], axis=1).astype("f4")
     inside = Polygon(recipe["polygon"]).contains_points(points)

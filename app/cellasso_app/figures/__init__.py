@@ -1,0 +1,1 @@
+"""What is on the screen as a figure that can be saved."""

@@ -1,0 +1,1 @@
+"""The explorer's page: its panels and views around one session."""

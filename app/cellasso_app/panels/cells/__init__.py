@@ -1,0 +1,1 @@
+"""Columns of obs and the legend."""

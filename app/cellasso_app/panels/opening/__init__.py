@@ -1,0 +1,1 @@
+"""Opening a file, and saying why there is none."""

@@ -1,0 +1,1 @@
+"""Plots of genes by groups of cells."""

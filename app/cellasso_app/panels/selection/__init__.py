@@ -1,0 +1,1 @@
+"""The selection and its export."""

@@ -1,0 +1,1 @@
+"""The embedding: cells as points, drawn by the server."""

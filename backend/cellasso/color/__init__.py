@@ -1,0 +1,1 @@
+"""Values and categories become colours: one colouring for page, figures and plots."""

@@ -1,0 +1,1 @@
+"""The compiled loops of the index: sorting, packing and unpacking."""

@@ -1,0 +1,1 @@
+"""anndata's element specification: what a stored element is, and reading it."""

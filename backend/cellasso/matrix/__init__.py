@@ -1,0 +1,1 @@
+"""X, layers and raw, read by columns or row by row without being loaded."""

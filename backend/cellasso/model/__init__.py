@@ -1,0 +1,1 @@
+"""What an AnnData or MuData is: its features, its cells, its embeddings, its modalities."""

@@ -1,0 +1,1 @@
+"""The compiled loop over names of genomic intervals."""

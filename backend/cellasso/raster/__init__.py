@@ -1,0 +1,1 @@
+"""Cells into pixels, with datashader's rules."""

@@ -1,0 +1,1 @@
+"""Choosing cells: recipes, and the grammar of where-expressions."""

@@ -1,0 +1,1 @@
+"""Statistics on matrices and codes of groups; they know no files."""

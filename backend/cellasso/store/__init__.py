@@ -1,0 +1,1 @@
+"""Bytes to groups and arrays: one folder for each container format."""

@@ -1,0 +1,1 @@
+"""Exports: the cells of a mask become a new file, compared with its source."""
