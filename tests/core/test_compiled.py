@@ -16,7 +16,7 @@ from cellasso.core import compiled
 from cellasso.points.kernels import morton
 from cellasso.points.point_index import PointIndex, Viewport
 from cellasso.raster.draw import HIDDEN, ORDERS, SELECTED, Canvas, Cells, Style, draw
-from cellasso_app.render.labels import medians, place
+from cellasso_app.render.labels import medians, place_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +134,7 @@ def test_names_stand_at_the_same_places(by_python) -> None:
     def places() -> list[Any]:
         plane, codes = PointIndex.of(points()), np.random.default_rng(4).integers(0, 12, N).astype(np.uint8)
         middles = medians(plane.xy, codes[: plane.xy.shape[1]], 12)
-        return [middles, place(middles * 200, [30.0] * 12, [8.0] * 12, 200.0, 200.0)]
+        return [middles, place_labels(middles * 200, [30.0] * 12, [8.0] * 12, 200.0, 200.0)]
 
     assert_same(by_python(places), places())
 

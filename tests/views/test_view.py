@@ -134,14 +134,14 @@ def test_after_a_cancelled_read_too(dataset, monkeypatch):
 
 def test_what_waits_for_the_first_picture_goes_on_when_that_is_cancelled(dataset, monkeypatch):
     started, go = threading.Event(), threading.Event()
-    reading = dataset.plane
+    reading = dataset.point_index
 
     def slow(*arguments: Any, **options: Any) -> object:
         started.set()
         go.wait(PATIENCE)
         return reading(*arguments, **options)
 
-    monkeypatch.setattr(dataset, "plane", slow)
+    monkeypatch.setattr(dataset, "point_index", slow)
     view = view_of(Session(dataset))
     assert started.wait(PATIENCE)
     assert not view.session.urgency.is_idle
