@@ -81,7 +81,10 @@ class PassContract(ABC):
         assert executor.n_tasks >= 10
 
     @pytest.mark.filterwarnings("ignore")  # distributed remarks on the sockets it leaves
-    @pytest.mark.parametrize("where", ["threads", "processes", "cluster"])
+    @pytest.mark.parametrize(
+        "where",
+        ["threads", pytest.param("processes", marks=pytest.mark.more), pytest.param("cluster", marks=pytest.mark.more)],
+    )
     def test_the_result_is_the_same_wherever_it_runs(self, source, where, request):
         here = self.run(source)
         if where == "threads":

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from cellasso.column_index.indexed_matrix import IndexedMatrix
 
+pytestmark = pytest.mark.xdist_group("cluster")  # one pool of processes and one cluster for all of them
+
 N_OBS, N_VARS = 400, 30
 
 
