@@ -304,7 +304,7 @@ def test_child_whose_parent_is_gone_cleans_up(source, mask, tmp_path, ends):
 EXPORTER = """
 import subprocess, sys, time
 import numpy as np
-import cellasso
+import cellasso.dataset  # with h5py, which asks `uname`, a process of its own
 from cellasso.write import export as exporting
 
 class Told(subprocess.Popen):
