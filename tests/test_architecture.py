@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.xdist_group("architecture")  # each file is parsed once
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"cellasso": ROOT / "backend" / "cellasso", "cellasso_app": ROOT / "app" / "cellasso_app"}
@@ -38,10 +41,16 @@ def modules(package: str) -> dict[str, Path]:
     return found
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports(path: Path) -> set[str]:
     """All modules that a file imports, for types alone and inside of functions too."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -102,8 +111,7 @@ def test_libraries_stay_in_their_rooms():
 def test_no_module_of_the_backend_imports_the_face_of_its_package():
     for name, path in modules("cellasso").items():
         if name != "cellasso":
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
+            for node in ast.walk(parsed(path)):
                 assert not (isinstance(node, ast.ImportFrom) and node.module == "cellasso"), name
                 assert not (isinstance(node, ast.Import) and "cellasso" in {alias.name for alias in node.names}), name
 
