@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from cellasso.core.errors import ElementError, FileChangedError, NotFoundError
 from cellasso.store.base import Array, Fingerprint, Group, Layout, Node, Store, is_text
@@ -127,6 +128,9 @@ class MemoryStore(Store):
     def read_element(self, node: Node) -> Any:
         if isinstance(node, MemoryArray) and is_text(node.dtype) and node.values is not None:
             return np.array([text.decode() for text in node.values.tolist()], dtype=object)
+        if isinstance(node, MemoryGroup) and node.attrs.get("encoding-type") == "nullable-string-array":
+            values, mask = (self.read(self.array(node, name)) for name in ("values", "mask"))
+            return pd.Series([text.decode() for text in values], dtype="string").mask(mask).array
         raise ElementError(f"{self.place(node.name)} has an encoding that this store does not read.")
 
     def open_chunks(self, array: Array, *, n_rows: int | None = None) -> _Stretches | None:
