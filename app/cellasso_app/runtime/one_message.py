@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import bokeh
+
 if TYPE_CHECKING:
     from bokeh.document import Document
+
+IS_KNOWN = tuple(map(int, bokeh.__version__.split(".")[:2])) < (3, 10)
+"""Whether Bokeh's sessions are those that this was tried with; with others each change is a message of its own."""
 
 
 class _Gathered:
@@ -29,7 +34,9 @@ def unhold_as_one(document: Document) -> None:
     """
     context: Any = document.session_context
     session = getattr(context, "session", None)
-    if session is None or not hasattr(session, "_pending_writes"):  # a notebook's, or one that is still being made
+    if (
+        not IS_KNOWN or session is None or not hasattr(session, "_pending_writes")
+    ):  # a notebook's, or one that is still being made
         document.unhold()
         return
     gathered = _Gathered(session)
