@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -44,20 +45,30 @@ class _Options(TypedDict):
     progress: Progress | None
 
 
-class Modality(model.Modality):
-    """The AnnData-shaped part of a file at one HDF5 group; nothing is read until asked for."""
+class _Verbs(ABC):
+    """What is asked of cells by name, of a modality's as of the global ones."""
 
     @property
+    @abstractmethod
     def cells(self) -> Cells:
-        """The cells of this modality alone, by the names of vectors."""
-        return Cells(Container(self, "h5ad"))
+        """The cells, by the names of vectors."""
+
+    @abstractmethod
+    def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
+        """Read two dimensions of an embedding, `(n_obs, 2)` float32.
+
+        Parameters
+        ----------
+        key, dims
+            As of `Modality.read_embedding` and `Container.read_embedding`.
+        """
 
     def read_column(self, name: str) -> Values:
-        """Read what a where-expression calls `name`, `(n_obs,)`; see `Cells.resolve`."""
+        """Read what a where-expression calls `name`, `(n_obs,)`, over all cells; see `Cells.resolve`."""
         return self.cells.read_column(name)
 
     def expression_name(self, column: str) -> str:
-        """Return what a where-expression has to call a column of obs; see `Cells.expression_name`."""
+        """Return what a where-expression has to call a column that `read_obs` calls so; see `Cells.expression_name`."""
         return self.cells.expression_name(column)
 
     def where(self, expression: str) -> NDArray[np.bool_]:
@@ -81,7 +92,7 @@ class Modality(model.Modality):
         Parameters
         ----------
         key
-            Name of the embedding in obsm.
+            Name of the embedding, as `read_embedding` takes it; a cell that its modality lacks is not inside.
         polygon
             Vertices `(m, 2)` in the units of the embedding, closed by itself. Fewer than three enclose nothing.
         dims
@@ -95,6 +106,15 @@ class Modality(model.Modality):
             The polygon is not `(m, 2)`, or not finite.
         """
         return points_in_polygon(self.read_embedding(key, dims), polygon)
+
+
+class Modality(model.Modality, _Verbs):
+    """The AnnData-shaped part of a file at one HDF5 group; nothing is read until asked for."""
+
+    @property
+    def cells(self) -> Cells:
+        """The cells of this modality alone, by the names of vectors."""
+        return Cells(Container(self, "h5ad"))
 
     def summarise(
         self,
@@ -194,7 +214,7 @@ class Modality(model.Modality):
         )
 
 
-class Dataset(Container[Modality]):
+class Dataset(Container[Modality], _Verbs):
     """An open .h5ad or .h5mu file; see `cellasso.model.container` for the names of modalities.
 
     Use `cellasso.open`; several processes may have the same file open.
@@ -204,41 +224,6 @@ class Dataset(Container[Modality]):
     def cells(self) -> Cells:
         """The cells, by the names of vectors."""
         return Cells(self)
-
-    def read_column(self, name: str) -> Values:
-        """Read what a where-expression calls `name`, `(n_obs,)`, over all cells; see `Cells.resolve`."""
-        return self.cells.read_column(name)
-
-    def expression_name(self, column: str) -> str:
-        """Return what a where-expression has to call a column that `read_obs` calls so."""
-        return self.cells.expression_name(column)
-
-    def where(self, expression: str) -> NDArray[np.bool_]:
-        """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `selection.expression`.
-
-        Raises
-        ------
-        ExpressionError, ElementError
-            As of `Modality.where`.
-        """
-        return where.parse(expression).evaluate(self.cells)
-
-    def lasso(self, key: str, polygon: Sequence[Sequence[float]], dims: tuple[int, int] = (0, 1)) -> NDArray[np.bool_]:
-        """Return the mask `(n_obs,)` of the cells inside a polygon drawn over an embedding, as `Modality.lasso`.
-
-        Parameters
-        ----------
-        key
-            Name of the embedding, that of a modality as `"rna:X_umap"`; a cell that the modality lacks is not inside.
-        polygon, dims
-            As of `Modality.lasso`.
-
-        Raises
-        ------
-        NotFoundError, ElementError, ValueError
-            As `Modality.lasso`.
-        """
-        return points_in_polygon(self.read_embedding(key, dims), polygon)
 
     def summarise(
         self,

@@ -129,7 +129,7 @@ class MemoryStore(Store):
         if isinstance(node, MemoryArray) and is_text(node.dtype) and node.values is not None:
             return np.array([text.decode() for text in node.values.tolist()], dtype=object)
         if isinstance(node, MemoryGroup) and node.attrs.get("encoding-type") == "nullable-string-array":
-            values, mask = (self.read(self.array(node, name)) for name in ("values", "mask"))
+            values, mask = (self.read(self.child_array(node, name)) for name in ("values", "mask"))
             return pd.Series([text.decode() for text in values], dtype="string").mask(mask).array
         raise ElementError(f"{self.place(node.name)} has an encoding that this store does not read.")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cellasso.core.errors import Cancelled, FileChangedError
+from cellasso.matrix import reference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,6 +106,10 @@ class PassContract(ABC):
 
         with pytest.raises(Cancelled):
             self.run(source, executor=Pickling(), progress=cancel)
+
+    def test_it_leaves_no_file_open(self, source):
+        self.run(source, executor=Pickling())
+        assert not reference._opened.cache_info().currsize
 
     def test_a_file_that_has_changed_is_noticed_by_the_task(self, source):
         self.replaced(source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -108,8 +108,7 @@ def read_cell_values(
         if preview is not None:
             preview(CellValues(name, columns[0], source=source), float(np.mean(~np.isnan(columns[0]))))
 
-    options: dict[str, Any] = {} if preview is None else {"preview": show}
-    read = dataset.cells.read(vector, progress=progress, **options)
+    read = dataset.cells.read(vector, progress=progress, preview=None if preview is None else show)
     if not pd.api.types.is_numeric_dtype(read.dtype):
         raise ElementError(f"{name} holds {read.dtype}, which cannot be shown as colours.")
     # a series where the modality lacks cells: an array says that by NaN

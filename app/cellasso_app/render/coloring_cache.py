@@ -13,6 +13,7 @@ from cachetools import LRUCache
 
 from cellasso.color.coloring import Categories
 from cellasso.core.errors import Cancelled, CellassoError
+from cellasso.core.single_flight import SingleFlight
 from cellasso.points.point_index import SAMPLE_STEP
 from cellasso_app.render.cell_values import read_cell_values
 
@@ -106,16 +107,12 @@ class ColoringCache:
             self._kept[key] = found
 
 
-_of: WeakKeyDictionary[Dataset, ColoringCache] = WeakKeyDictionary()
-_making = threading.Lock()
+_of: SingleFlight[Dataset, ColoringCache] = SingleFlight(WeakKeyDictionary())
 
 
 def coloring_cache(dataset: Dataset) -> ColoringCache:
     """Return what is kept of a file, which all its sessions share."""
-    with _making:
-        if dataset not in _of:
-            _of[dataset] = ColoringCache(dataset.n_obs)
-        return _of[dataset]
+    return _of.get(dataset, lambda: ColoringCache(dataset.n_obs))
 
 
 def _size(coloring: Coloring) -> int:

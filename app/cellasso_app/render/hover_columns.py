@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -44,16 +43,12 @@ class HoverColumns:
         return int(self._kept.currsize)
 
 
-_of: WeakKeyDictionary[Dataset, HoverColumns] = WeakKeyDictionary()
-_making = threading.Lock()
+_of: SingleFlight[Dataset, HoverColumns] = SingleFlight(WeakKeyDictionary())
 
 
 def hover_columns(dataset: Dataset) -> HoverColumns:
     """Return what is kept of a file, which all its sessions share."""
-    with _making:
-        if dataset not in _of:
-            _of[dataset] = HoverColumns()
-        return _of[dataset]
+    return _of.get(dataset, HoverColumns)
 
 
 def _size(column: pd.Series) -> int:

@@ -229,10 +229,10 @@ def key_of(matrix: Matrix) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def open_index(matrix: Matrix, root: Path, key: str | None = None) -> ColumnIndex | None:
+def open_index(matrix: Matrix, root: Path, key: str) -> ColumnIndex | None:
     """Return the index of a matrix, complete or not, among those below a folder; `None` when none was begun.
 
-    Reads a small file, and for the key a sample of `indptr`; notes in the folder that it was opened just now.
+    Reads a small file; notes in the folder that it was opened just now.
 
     Parameters
     ----------
@@ -241,11 +241,8 @@ def open_index(matrix: Matrix, root: Path, key: str | None = None) -> ColumnInde
     root
         Folder below which indexes are; it need not exist.
     key
-        That of the matrix, where it is known; otherwise `key_of` looks it up.
+        That of the matrix, see `key_of`.
     """
-    if not root.is_dir():
-        return None
-    key = key_of(matrix) if key is None else key
     folder = root / key
     try:
         about = parse_json_with_crc((folder / ABOUT).read_bytes())

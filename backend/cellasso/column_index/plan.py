@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cellasso.matrix.base import row_starts
 from cellasso.matrix.compressed import SparseMatrix
 
 if TYPE_CHECKING:
@@ -32,12 +33,7 @@ def plan(matrix: Matrix) -> list[int]:
     else:
         most //= 2  # the rows of a dense block are in memory twice
         indptr = np.arange(n_rows + 1, dtype=np.int64) * n_columns
-    starts = [0]
-    while starts[-1] < n_rows:
-        start = starts[-1]
-        full = int(np.searchsorted(indptr, indptr[start] + most, side="right")) - 1
-        starts.append(min(max(full, start + 1), start + MAX_ROWS, n_rows))
-    return starts
+    return row_starts(indptr, most, MAX_ROWS)
 
 
 def n_blocks(n_rows: int, n_values: int) -> int:

@@ -238,7 +238,7 @@ class Frame:
         if self._legacy_uns is None or self._records().dtype[column].kind not in "iu":
             return None
         try:
-            node = self._handle.array(self._handle.root(), f"{self._legacy_uns}/{column}_categories".lstrip("/"))
+            node = self._handle.array(f"{self._legacy_uns}/{column}_categories")
         except NotFoundError:
             return None
         # a single category was stored as a scalar

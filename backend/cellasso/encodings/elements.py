@@ -230,10 +230,10 @@ def read(handle: Store, node: Node) -> Any:
     except Exception as error:  # anndata raises whatever its parts raise
         handle.root()
         is_known = type(error).__name__ != "IORegistryError"  # anndata gives it no public name
-        may_be = is_known and isinstance(node, Group) and encoding(node) == "categorical"
-        categorical = _read_categorical(handle, handle.group(node.name)) if may_be else None
-        if categorical is not None:
-            return categorical
+        if is_known and isinstance(node, Group) and encoding(node) == "categorical":
+            categorical = _read_categorical(handle, node)
+            if categorical is not None:
+                return categorical
         raise ElementError(f"{handle.place(node.name)} {_refusal(node, error, is_known=is_known)}.") from error
     handle.root()
     return values
@@ -312,8 +312,8 @@ def _refusal(node: Node, error: Exception, *, is_known: bool) -> str:
 def _read_with_flags(handle: Store, node: Group) -> Any:
     import pandas as pd  # noqa: PLC0415
 
-    values = handle.array(node, "values")
-    mask = np.asarray(handle.read(handle.array(node, "mask"))).astype(np.bool_)
+    values = handle.child_array(node, "values")
+    mask = np.asarray(handle.read(handle.child_array(node, "mask"))).astype(np.bool_)
     if encoding(node) == "nullable-boolean":
         return pd.arrays.BooleanArray(handle.read(values).astype(np.bool_), mask)
     if encoding(node) == "nullable-integer":
@@ -327,7 +327,7 @@ def _read_categorical(handle: Store, node: Group) -> pd.Categorical | None:
     import pandas as pd  # noqa: PLC0415
 
     try:
-        codes = np.asarray(handle.read(handle.array(node, "codes")))
+        codes = np.asarray(handle.read(handle.child_array(node, "codes")))
         categories = pd.Index(read(handle, handle.child(node, "categories")))
         new_code = np.append(np.where(categories.isna(), -1, np.cumsum(categories.notna()) - 1), -1)
         new_codes: Any = new_code[codes]  # the stubs ask for a list

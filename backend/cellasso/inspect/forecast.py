@@ -115,7 +115,7 @@ class Forecaster:
         try:
             if isinstance(matrix, SparseMatrix):
                 return self._time_sparse(stored, matrix)
-            return self._time_dense(stored, self._handle.array(self._handle.root(), matrix.path.lstrip("/")))
+            return self._time_dense(stored, self._handle.array(matrix.path))
         except CellassoError as error:
             self.problems.append(str(error))
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:

@@ -317,7 +317,7 @@ class _Walk:
             return list(range(len(frame)))
         index = self._handle.child(node, name)
         if isinstance(index, Group):
-            index = self._handle.array(index, "codes" if "codes" in index else "values")
+            index = self._handle.child_array(index, "codes" if "codes" in index else "values")
         return list(self._handle.read(index))
 
     def _check_filters(self, layout: Layout, path: str) -> None:

@@ -167,6 +167,26 @@ def gather_columns(
     return out
 
 
+def row_starts(indptr: NDArray[np.int64], n_values: int, most_rows: int | None = None) -> list[int]:
+    """Return where blocks of whole rows begin, and the number of rows at the end.
+
+    Parameters
+    ----------
+    indptr
+        Where each row begins and ends among the stored values, `(n_rows + 1,)`.
+    n_values
+        Stored values of a block at most, unless one row has more.
+    most_rows
+        Rows of a block at most; `None`: any number.
+    """
+    n_rows, starts = len(indptr) - 1, [0]
+    while starts[-1] < n_rows:
+        start = starts[-1]
+        full = int(np.searchsorted(indptr, indptr[start] + n_values, side="right")) - 1
+        starts.append(min(max(full, start + 1), n_rows if most_rows is None else start + most_rows, n_rows))
+    return starts
+
+
 def steps_through(start: int, stop: int, step: int) -> list[slice]:
     """Return slices from `start` to `stop` that end at multiples of `step`, and the last one at `stop`.
 

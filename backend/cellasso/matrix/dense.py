@@ -186,4 +186,4 @@ class DenseMatrix(Matrix):
         return self.handle.open_chunks(self._dataset())
 
     def _dataset(self) -> Array:
-        return self.handle.array(self.handle.root(), self.path.lstrip("/"))
+        return self.handle.array(self.path)

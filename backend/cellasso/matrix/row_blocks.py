@@ -11,9 +11,10 @@ import numpy as np
 from cellasso.core.errors import ElementError
 from cellasso.core.executors import max_in_flight
 from cellasso.core.passes import run_pass
+from cellasso.matrix.base import row_starts
 from cellasso.matrix.compressed import SparseMatrix
 from cellasso.matrix.dense import DenseMatrix
-from cellasso.matrix.reference import MatrixReference
+from cellasso.matrix.reference import MatrixReference, close_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,24 +101,20 @@ def over_rows(
     def share(block: slice) -> tuple[NDArray[Any], ...]:
         return tuple(values[block] for values in per_row)
 
+    def fraction(n_done: int) -> float:
+        return float(rows[n_done - 1].stop / matrix.shape[0])
+
     if executor is None:
-        results = run_pass(
-            lambda block: job(reader.read(block), *share(block)),
-            rows,
-            most=max_in_flight(n_bytes),
-            progress=progress,
-            fraction=lambda n_done: rows[n_done - 1].stop / matrix.shape[0],
+        most = max_in_flight(n_bytes)
+        yield from run_pass(
+            lambda block: job(reader.read(block), *share(block)), rows, most=most, progress=progress, fraction=fraction
         )
-    else:
-        reference = MatrixReference.to(matrix)
-        results = run_pass(
-            RowTask(reference, job, with_columns),
-            ((block, share(block)) for block in rows),
-            executor=executor,
-            progress=progress,
-            fraction=lambda n_done: rows[n_done - 1].stop / matrix.shape[0],
-        )
-    return results
+        return
+    task, blocks = RowTask(MatrixReference.to(matrix), job, with_columns), ((block, share(block)) for block in rows)
+    try:
+        yield from run_pass(task, blocks, executor=executor, progress=progress, fraction=fraction)
+    finally:
+        close_all()
 
 
 @dataclass(frozen=True)
@@ -148,14 +145,9 @@ class _SparseReader:
         self._with_columns = with_columns
 
     def steps(self, n_values: int) -> list[slice]:
-        indptr, n_rows = self._matrix.indptr, self._matrix.shape[0]
-        indices, data = self._matrix.stored
+        indptr, (indices, data) = self._matrix.indptr, self._matrix.stored
         step = max(n_values, min(8 * max(indices.chunk, data.chunk), MAX_VALUES))
-        starts = [0]
-        while starts[-1] < n_rows:
-            full = int(np.searchsorted(indptr, indptr[starts[-1]] + step, side="right")) - 1
-            starts.append(min(max(full, starts[-1] + 1), n_rows))
-        return [slice(a, b) for a, b in pairwise(starts)]
+        return [slice(a, b) for a, b in pairwise(row_starts(indptr, step))]
 
     def read(self, rows: slice) -> RowBlock:
         matrix, indptr = self._matrix, self._matrix.indptr

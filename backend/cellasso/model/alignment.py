@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from cellasso.core.progress import Preview
     from cellasso.model.modality import Modality
     from cellasso.store.base import Store
 
@@ -89,6 +90,10 @@ class Alignment:
             present = pd.array(present.to_numpy())
         placed = pd.Series(present, index=self._index[self._shared], name=series.name)
         return placed.reindex(pd.RangeIndex(self.n_obs))
+
+    def preview(self, show: Preview) -> Preview:
+        """Return a preview of columns of the modality's cells that shows them over the global ones."""
+        return lambda columns: show([self.array(column).astype(np.float32, copy=False) for column in columns])
 
     def codes(self, codes: NDArray[np.integer]) -> NDArray[np.integer]:
         """Return codes of global cells for the modality's, `(n_obs of the modality,)`; -1 where these lack it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.core.progress import Preview, Progress
-    from cellasso.model.alignment import Alignment
     from cellasso.model.container import Container
     from cellasso.model.modality import Modality
 
@@ -72,9 +70,10 @@ class Cells:
         if vector.kind == "sum":
             sums = modality.read_cell_sums(vector.layer, progress=progress)
             return alignment.array(sums.totals if vector.name == SUMS[0] else sums.n_nonzero)
-        options: dict[str, Any] = {} if preview is None else {"preview": partial(_show_aligned, preview, alignment)}
-        options |= {"normalised": vector.normalised, "progress": progress}
-        read = modality.read_features([vector.name], vector.layer, **options)[0]
+        show = None if preview is None else alignment.preview(preview)
+        read = modality.read_features(
+            [vector.name], vector.layer, normalised=vector.normalised, progress=progress, preview=show
+        )[0]
         return read if alignment.obs_index is None else alignment.series(read)
 
     def read_numbers(self, vector: Vector, *, progress: Progress | None = None) -> NDArray[np.float32]:
@@ -196,10 +195,6 @@ class Cells:
         if vector.layer is not None and vector.layer not in modality.matrices:
             return None
         return vector if vector.kind == "sum" or modality.has_feature(vector.name, vector.layer) else None
-
-
-def _show_aligned(preview: Preview, alignment: Alignment, columns: list[NDArray[np.float32]]) -> None:
-    preview([alignment.array(column).astype(np.float32, copy=False) for column in columns])
 
 
 def _read_obs(modality: Modality, name: str) -> pd.Series:

@@ -7,7 +7,7 @@ modality that holds modalities of its own (mudata nests them) is followed by tho
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -377,7 +377,7 @@ class Container(Generic[Part]):
             alignment = self.alignment(self.name_of(owner))
             slots = [slot for slot, (modality, _) in enumerate(found) if modality is owner]
             inner = [found[slot][1] for slot in slots]
-            show = partial(_show_aligned, preview, alignment) if preview and len(slots) == len(names) else None
+            show = alignment.preview(preview) if preview and len(slots) == len(names) else None
             read = owner.read_features(inner, layer, normalised=normalised, progress=progress, preview=show)
             for slot, values in zip(slots, read, strict=True):
                 columns[slot] = alignment.array(values)
@@ -425,7 +425,3 @@ def format_of(handle: Store) -> Format:
     except NotFoundError:
         raise FileError(f"{handle.path} has no obs; an AnnData (.h5ad) or MuData (.h5mu) file was expected.") from None
     return found
-
-
-def _show_aligned(preview: Preview, alignment: Alignment, columns: list[NDArray[np.float32]]) -> None:
-    preview([alignment.array(column).astype(np.float32, copy=False) for column in columns])

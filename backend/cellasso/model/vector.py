@@ -31,9 +31,7 @@ SumName: TypeAlias = Literal["total", "n_nonzero"]
 
 OBS: Final = "obs:"
 GENE: Final = "gene:"
-LOGNORM: Final = "lognorm:"
-SUM: Final = "sum:"
-"""What stands before a name to say what it is."""
+"""What stands before a name to say what it is, where a column of obs and a feature are both called so."""
 
 SUMS: Final[tuple[SumName, ...]] = ("total", "n_nonzero")
 

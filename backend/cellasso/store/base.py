@@ -225,7 +225,11 @@ class Store(ABC):
             raise ElementError(f"{self.place(path)} is a dataset; a group was expected.")
         return found
 
-    def array(self, parent: Node, name: str) -> Array:
+    def array(self, path: str) -> Array:
+        """Return the array at an absolute `path`; raise `ElementError` when a group stands there."""
+        return self._expect_array(self.node(path))
+
+    def child_array(self, parent: Node, name: str) -> Array:
         """Return a member of a group that has to be an array.
 
         Parameters
@@ -240,7 +244,9 @@ class Store(ABC):
         NotFoundError
             As `child`.
         """
-        found = self.child(parent, name)
+        return self._expect_array(self.child(parent, name))
+
+    def _expect_array(self, found: Node) -> Array:
         if isinstance(found, Group):
             raise ElementError(f"{self.place(found.name)} is a group; a dataset was expected.")
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import param
 
@@ -18,6 +18,7 @@ from cellasso_app.views.embedding.loaded import Asked, Loaded, load, rescaled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cellasso_app.render.cell_values import ColoringKey
     from cellasso_app.runtime.jobs import JobContext
     from cellasso_app.state.session import Session
     from cellasso_app.state.view_state import ViewState
@@ -151,7 +152,7 @@ class Loader:
         self._reading.cancel()
         self._finishing.cancel()
 
-    def _choose_reading(self, color: Any) -> None:
+    def _choose_reading(self, color: ColoringKey) -> None:
         session, (vector, as_categories) = self._session, color
         if vector.layer is not None:
             session.matrix = vector.layer
