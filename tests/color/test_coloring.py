@@ -34,7 +34,7 @@ class OneColumn:
     def cells(self) -> OneColumn:
         return self
 
-    def read(self, vector: Vector, *, progress: object = None) -> pd.Series | np.ndarray:
+    def read(self, vector: Vector, *, progress: object = None, preview: object = None) -> pd.Series | np.ndarray:
         return self.values if vector.kind == "obs" else self.values.to_numpy()
 
     def read_colors(self, column: str) -> list[str] | None:
