@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"cellasso": ROOT / "backend" / "cellasso", "cellasso_app": ROOT / "app" / "cellasso_app"}
 PAGES = {name: package.parent / "README.md" for name, package in PACKAGES.items()}
 
-H5PY = {"cellasso.store.hdf5", "cellasso.write", "cellasso_app.demo"}
-"""Where h5py may be imported; `write` creates HDF5."""
+H5PY = {"cellasso.store.hdf5", "cellasso_app.demo"}
+"""Where h5py may be imported."""
 
 LONG = {
     "cellasso.column_index.kernels.packing": "one format, written",

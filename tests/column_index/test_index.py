@@ -106,11 +106,16 @@ def assert_bits_equal(found, expected):
     assert found.tobytes() == expected.tobytes()
 
 
+def some_by_oldest(dtypes):
+    """Return dtypes as parameters; loops are compiled for each, and that of one is enough with the oldest versions."""
+    return [name if name == "f4" else pytest.param(name, marks=pytest.mark.loops) for name in dtypes]
+
+
 # -- values -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("filters", [{}, {"compression": "gzip", "chunks": (64,)}, {"compression": "lzf"}], ids=str)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", some_by_oldest(DTYPES))
 def test_columns_are_the_stored_values_bit_for_bit(tmp_path, dtype, filters):
     values = values_of(dtype)
     path = write_matrix(tmp_path / "x.h5", csr(values), **filters)
@@ -149,7 +154,7 @@ def test_repeated_and_unsorted_entries_add_up_as_scipy_has_it(tmp_path, dtype):
 @pytest.mark.parametrize(
     "layout", [{}, {"chunks": (10, 7), "compression": "gzip"}, {"chunks": (64, 40), "compression": "lzf"}]
 )
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "?"])
+@pytest.mark.parametrize("dtype", some_by_oldest(["f4", "f8", "i2", "?"]))
 def test_a_dense_matrix_is_indexed_too(tmp_path, monkeypatch, dtype, layout):
     monkeypatch.setattr("cellasso.matrix.dense.SCAN_BLOCK", 100)
     values = values_of(dtype)

@@ -112,6 +112,9 @@ class MemoryStore(Store):
     def is_own(self, group: Group, name: str) -> bool:
         return name in group
 
+    def soft_link(self, group: Group, name: str) -> str | None:
+        return None
+
     def referent(self, node: Node, attribute: str) -> Node | None:
         return None
 

@@ -6,22 +6,29 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from cellasso.core.errors import ElementError, FileChangedError, NotFoundError
+import oracle
+from cellasso.core.errors import ElementError, ExportError, FileChangedError, NotFoundError
 from cellasso.dataset import Dataset, Modality
 from cellasso.model.container import format_of
 from cellasso.model.vector import Vector
 from cellasso.store.base import Array, Group, is_empty, is_text, members
+from cellasso.write import verification, worker
+from cellasso.write.job import Job
+from cellasso.write.worker import write_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cellasso.store.base import Store
+    from cellasso.store.new_file import NewFile
+    from cellasso.write.verification import Intended
 
 N_OBS, N_VARS = 300, 40
 SQUARE = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]
@@ -41,7 +48,12 @@ def cells(storage: str) -> ad.AnnData:
     )
     var = pd.DataFrame(index=[f"g{i}" for i in range(N_VARS)])
     made = {"csr": counts, "csc": counts.tocsc(), "dense": counts.toarray()}[storage]
-    return ad.AnnData(made, obs=obs, var=var, obsm={"X_umap": rng.normal(size=(N_OBS, 2)).astype("f4")})
+    umap = rng.normal(size=(N_OBS, 2)).astype("f4")
+    uns = {
+        "kind_colors": np.array(["#111111", "#222222", "#333333"], dtype=object),
+        "method": {"steps": 3, "name": "µ"},
+    }
+    return ad.AnnData(made, obs=obs, var=var, obsm={"X_umap": umap}, uns=uns)
 
 
 class StoreContract(ABC):
@@ -143,6 +155,35 @@ class StoreContract(ABC):
             expected = adata.obs[column].reset_index(drop=True)
             pd.testing.assert_series_equal(dataset.read_obs(column), expected, check_dtype=column != "note")
         assert list(dataset.obs_names) == list(adata.obs_names)
+
+    def test_cells_are_exported_as_anndata_copies_them(self, dataset, written, tmp_path):
+        adata = written[0]
+        mask = np.random.default_rng(1).random(N_OBS) < 0.4
+        mask[adata.obs["kind"].to_numpy() == "b"] = False
+        target = tmp_path / "export.h5ad"
+        job = Job(dataset.file_path, target, dataset.handle.fingerprint, {"": np.flatnonzero(mask)}, {"n_obs": 1})
+        told: list[float] = []
+        assert write_from(dataset.handle, job, told.append) == []
+        assert told[-1] == 1.0
+        found, expected = oracle.read(target), adata[mask].copy()
+        assert found.uns["cellasso"]["n_obs"] == 1
+        del found.uns["cellasso"]
+        oracle.assert_same(found, expected)
+        assert list(found.obs["kind"].cat.categories) == ["a", "c"]
+        assert list(found.uns["kind_colors"]) == ["#111111", "#333333"]
+
+    def test_an_export_that_differs_from_its_source_is_refused(self, dataset, tmp_path, monkeypatch):
+        target = tmp_path / "export.h5ad"
+        job = Job(dataset.file_path, target, dataset.handle.fingerprint, {"": np.arange(N_OBS)}, {})
+
+        def spoil(job: Job, new: NewFile, intended: Intended) -> None:
+            with h5py.File(target, "r+") as file:
+                file["obsm/X_umap"][7, 1] += 1
+            verification.verify(job, new, intended)
+
+        monkeypatch.setattr(worker, "verify", spoil)
+        with pytest.raises(ExportError, match="it differs from its source: /obsm/X_umap: "):
+            write_from(dataset.handle, job, lambda _: None)
 
     def test_cells_are_selected_and_summarised(self, dataset, written):
         adata = written[0]

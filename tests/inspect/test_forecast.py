@@ -145,7 +145,7 @@ def test_when_time_is_over_the_further_matrices_go_untimed(tmp_path, monkeypatch
 def test_a_filter_that_only_decompresses_here_is_a_problem(tmp_path, monkeypatch):
     path = write(tmp_path / "x.h5ad", large("dense"), compression=hdf5plugin.Zstd())
 
-    def refuse(*_arguments):
+    def refuse(*_arguments, **_options):
         raise ValueError("no encoder")
 
     monkeypatch.setattr("cellasso.store.hdf5.replica.create_like", refuse)

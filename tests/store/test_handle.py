@@ -275,6 +275,7 @@ def test_a_file_that_changes_within_one_read_yields_no_values(copied, monkeypatc
         """A dataset during whose reading another program touches the file."""
 
         name = "/X"
+        shape = ()
 
         def __getitem__(self, _):
             os.utime(copied, ns=(1, 1))

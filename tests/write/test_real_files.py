@@ -93,7 +93,9 @@ def test_every_embedding_equals_the_oracles(opened, expected):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("which", ["random", "empty", "full", "one"])
+@pytest.mark.parametrize(
+    "which", ["random", "empty", *(pytest.param(n, marks=pytest.mark.more) for n in ("full", "one"))]
+)
 @pytest.mark.usefixtures("expected")
 def test_the_export_of_every_mask_equals_the_oracles(opened, readable, which, tmp_path):
     target = tmp_path / f"export{readable.suffix}"

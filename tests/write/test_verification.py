@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
@@ -15,41 +17,63 @@ from scipy import sparse
 import cellasso
 import oracle
 from cellasso.core.errors import ExportError
-from cellasso.store.hdf5 import stored_values
+from cellasso.store import comparable
 from cellasso.store.hdf5.handle import Hdf5Store
+from cellasso.store.hdf5.side import Hdf5Side
+from cellasso.store.plain_side import PlainSide
 from cellasso.write import comparison, export, worker
 from cellasso.write.verification import verify
 from inprocess import masks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from cellasso.store.comparable import Side
+    from cellasso.store.hdf5.new_file import Hdf5NewFile
     from cellasso.write.job import Job
     from cellasso.write.verification import Intended
 
 DIFFERS = r"^The export was not kept, because it differs from its source: /.+\.$"
 
 
+@dataclass
+class Reopened:
+    """The two files of an export; compared as two of HDF5 are, or by what every store answers alone."""
+
+    source: Path
+    target: Path
+    known: Any
+    by_values: bool
+
+    @contextmanager
+    def reopen(self) -> Iterator[tuple[Side, Side]]:
+        with Hdf5Store(self.source) as source, Hdf5Store(self.target) as target:
+            if self.by_values:
+                yield PlainSide(source), PlainSide(target)
+            else:
+                yield Hdf5Side(source, self.known), Hdf5Side(target, {})
+
+
 class Made:
     """An export, complete, with what it needs to be compared once more."""
 
-    def __init__(self, source: Path, folder: Path, which: str = "random") -> None:
-        self.source = source
+    def __init__(self, source: Path, folder: Path, which: str = "random", *, by_values: bool = False) -> None:
         with cellasso.open(source) as dataset:
             rows = export._rows(dataset, masks(dataset.n_obs)[which])
             self.target = folder / f"export{source.suffix}"
             self.job: Job = export.Job(source, self.target, dataset.handle.fingerprint, rows, {})
-        kept: list[Intended] = []
+        kept: list[tuple[Hdf5NewFile, Intended]] = []
 
-        def keep(job: Job, handle: Hdf5Store, intended: Intended) -> None:
-            kept.append(intended)
-            verify(job, handle, intended)
+        def keep(job: Job, new: Hdf5NewFile, intended: Intended) -> None:
+            kept.append((new, intended))
+            verify(job, new, intended)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(worker, "verify", keep)
             worker.write(self.job, lambda _: None)
-        self.intended = kept[0]
+        new, self.intended = kept[0]
+        self.files = Reopened(source, self.target, new.known, by_values)
         self.sound = folder / "sound"
         shutil.copy(self.target, self.sound)
 
@@ -59,17 +83,17 @@ class Made:
         with h5py.File(self.target, "r+") as file:
             change(file)
         try:
-            with Hdf5Store(self.source) as handle:
-                verify(self.job, handle, self.intended)
+            verify(self.job, self.files, self.intended)
         except ExportError as error:
             return str(error)
         return None
 
 
-@pytest.fixture(scope="module", params=["h5ad", "h5mu"])
+@pytest.fixture(scope="module", params=["h5ad", "h5mu", "h5ad by values"])
 def made(request, plain, multimodal, tmp_path_factory) -> Made:
-    source = {"h5ad": plain, "h5mu": multimodal}[request.param].path
-    return Made(source, tmp_path_factory.mktemp("made"))
+    kind, _, by_values = request.param.partition(" ")
+    source = {"h5ad": plain, "h5mu": multimodal}[kind].path
+    return Made(source, tmp_path_factory.mktemp("made"), by_values=bool(by_values))
 
 
 def nodes(path: Path) -> list[str]:
@@ -161,7 +185,7 @@ def test_what_the_source_lacks_is_not_there(made, name):
 
 
 def test_the_sentence_says_where_and_what(made, plain):
-    if made.source != plain.path:
+    if made.job.source != plain.path:
         pytest.skip("said of an AnnData")
 
     def shorten(file: h5py.File) -> None:
@@ -175,10 +199,10 @@ def test_the_sentence_says_where_and_what(made, plain):
 
 
 def test_an_export_that_differs_leaves_nothing_behind(plain, tmp_path, monkeypatch):
-    def spoil(job: Job, handle: Hdf5Store, intended: Intended) -> None:
+    def spoil(job: Job, new: Hdf5NewFile, intended: Intended) -> None:
         with h5py.File(job.target, "r+") as file:
             oracle.texts_of(file["obs/text"])[0] = "another"
-        verify(job, handle, intended)
+        verify(job, new, intended)
 
     monkeypatch.setattr(worker, "verify", spoil)
     with cellasso.open(plain.path) as dataset:
@@ -191,9 +215,10 @@ def test_an_export_that_differs_leaves_nothing_behind(plain, tmp_path, monkeypat
 # -- what is large ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("by_values", [False, True], ids=["exact", "by values"])
 @pytest.mark.parametrize("storage", ["csr", "csc", "dense", "chunked"])
-def test_of_what_is_large_rows_are_compared_in_every_layout(storage, tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_values, "SMALL_BYTES", 0)
+def test_of_what_is_large_rows_are_compared_in_every_layout(storage, by_values, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparable, "SMALL_BYTES", 0)
     monkeypatch.setattr(comparison, "SMALL_BYTES", 0)
     rng = np.random.default_rng(0)
     counts = np.where(rng.random((200, 30)) < 0.4, rng.random((200, 30)), 0).astype("f4")
@@ -203,7 +228,7 @@ def test_of_what_is_large_rows_are_compared_in_every_layout(storage, tmp_path, m
     path = tmp_path / "large.h5ad"
     adata = ad.AnnData(X, obsm={"X_umap": rng.random((200, 2))}, obsp={"d": sparse.csr_matrix(np.eye(200))})
     adata.write_h5ad(path, compression="gzip" if storage == "chunked" else None)
-    made = Made(path, tmp_path)
+    made = Made(path, tmp_path, by_values=by_values)
     assert made.is_refused_after(lambda _: None) is None
     for name in ("X/data", "X/indices", "obsm/X_umap", "obsp/d/data") if storage in kinds else ("X", "obsm/X_umap"):
         for at in (0, -1):

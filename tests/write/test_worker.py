@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import warnings
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
@@ -21,14 +22,18 @@ import oracle
 from cellasso import open  # noqa: A004
 from cellasso.core.errors import ElementError, FileChangedError
 from cellasso.selection.recipe import WhereRecipe
+from cellasso.store.registry import create_file, open_store
 from cellasso.write import arrays, worker
 from cellasso.write import export as exporting
 from cellasso.write import sparse as compressed
+from cellasso.write.transfer import Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from anndata import AnnData
+
+    from cellasso.store.base import Group, Store
 
 N_OBS, N_VARS = 83, 29
 FORMATS = ("dense", "csr", "csc")
@@ -585,14 +590,14 @@ def test_csr_rows_elsewhere_are_not_read(tmp_path, monkeypatch):
         group.attrs.update({"encoding-type": "csr_matrix", "shape": stored.shape})
         for part in ("data", "indices", "indptr"):
             group.create_dataset(part, data=getattr(stored, part), chunks=(1000,))
-    with open_counted(path) as (source, handle), h5py.File(tmp_path / "target.h5", "w") as target:
-        before = handle.bytes_read
-        compressed.subset_sparse(
-            handle, source["X"], target, "X", rows=np.arange(2000, 2100), columns=None, advance=lambda _: None
-        )
-        read = handle.bytes_read - before
-        found = sparse.csr_matrix(tuple(target[f"X/{part}"][...] for part in ("data", "indices", "indptr")), (100, 50))
-        assert (found != stored[2000:2100]).nnz == 0
+    with open_store(path) as handle:
+        with transfer_to(tmp_path / "target.h5", handle) as (transfer, root):
+            before, rows = handle.bytes_read, np.arange(2000, 2100)
+            compressed.subset_sparse(transfer, handle.node("/X"), root, "X", rows=rows, columns=None)
+            read = handle.bytes_read - before
+        with h5py.File(tmp_path / "target.h5") as target:
+            parts = tuple(target[f"X/{part}"][...] for part in ("data", "indices", "indptr"))
+        assert (sparse.csr_matrix(parts, (100, 50)) != stored[2000:2100]).nnz == 0
     whole = stored.data.nbytes + stored.indices.nbytes
     assert read < stored.indptr.nbytes + whole / 10
 
@@ -610,27 +615,25 @@ def test_rows_in_another_order_take_one_pass_not_one_for_each_block(tmp_path, mo
         for part in ("data", "indices", "indptr"):
             group.create_dataset(part, data=getattr(stored, part), chunks=(1000,))
         file.create_dataset("dense", data=stored.toarray(), chunks=(100, 40))
-    with open_counted(tmp_path / "source.h5") as (source, handle), h5py.File(tmp_path / "target.h5", "w") as target:
-        before = handle.bytes_read
-        if dense:
-            arrays.subset_dataset(handle, source["dense"], target, "X", rows=order, advance=lambda _: None)
-            found, size = target["X"][...], stored.shape[0] * stored.shape[1] * 8
-        else:
-            compressed.subset_sparse(handle, source["X"], target, "X", rows=order, columns=None, advance=lambda _: None)
-            parts = tuple(target[f"X/{part}"][...] for part in ("data", "indices", "indptr"))
-            found, size = sparse.csr_matrix(parts, stored.shape).toarray(), stored.data.nbytes * 3 // 2
-        assert handle.bytes_read - before < 1.5 * size
+    with open_store(tmp_path / "source.h5") as handle:
+        with transfer_to(tmp_path / "target.h5", handle) as (transfer, root):
+            before = handle.bytes_read
+            if dense:
+                arrays.subset_array(transfer, handle.array("/dense"), root, "X", rows=order)
+            else:
+                compressed.subset_sparse(transfer, handle.node("/X"), root, "X", rows=order, columns=None)
+            read = handle.bytes_read - before
+        with h5py.File(tmp_path / "target.h5") as target:
+            if dense:
+                found, size = target["X"][...], stored.shape[0] * stored.shape[1] * 8
+            else:
+                parts = tuple(target[f"X/{part}"][...] for part in ("data", "indices", "indptr"))
+                found, size = sparse.csr_matrix(parts, stored.shape).toarray(), stored.data.nbytes * 3 // 2
+        assert read < 1.5 * size
     np.testing.assert_array_equal(found, stored.toarray()[order])
 
 
-def open_counted(path: Path):
-    from contextlib import contextmanager
-
-    from cellasso.store.hdf5.handle import Hdf5Store
-
-    @contextmanager
-    def opened():
-        with Hdf5Store(path) as handle:
-            yield handle.root(), handle
-
-    return opened()
+@contextmanager
+def transfer_to(path: Path, handle: Store) -> Iterator[tuple[Transfer, Group]]:
+    with create_file(path, handle) as new:
+        yield Transfer(handle, new, lambda _: None), new.root()

@@ -17,9 +17,7 @@ from cellasso.core.errors import CellassoError
 from cellasso.core.executors import run_blocks
 from cellasso.inspect.costs import EXPORTED, Forecast, Timed, export_cost, gene_costs
 from cellasso.matrix.compressed import SparseMatrix
-from cellasso.store.hdf5 import replica
-from cellasso.store.hdf5.chunks import open_packing
-from cellasso.store.hdf5.replica import scratch_copies
+from cellasso.store.registry import create_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,7 +147,7 @@ class Forecaster:
             return found
 
         reading, found = _side_by_side(scan, alone=len(reads) < len(parts))
-        return Timed(stored.name, *(gene or (n, reading)), n, reading, *_time_writing(parts, found))
+        return Timed(stored.name, *(gene or (n, reading)), n, reading, *_time_writing(self._handle, parts, found))
 
     def _time_column(self, stored: Stored, parts: Sequence[Array]) -> tuple[int, float]:
         """Return the seconds that a run of values takes, as long as an average column unless that is long."""
@@ -185,7 +183,7 @@ class Forecaster:
             return [found]
 
         reading, found = _side_by_side(take, alone=directly is None)
-        return Timed(stored.name, rows, gene, rows * columns, reading, *_time_writing([node], found))
+        return Timed(stored.name, rows, gene, rows * columns, reading, *_time_writing(self._handle, [node], found))
 
 
 def _side_by_side(job: Callable[[int], list[NDArray[Any]]], *, alone: bool) -> tuple[float, list[NDArray[Any]]]:
@@ -215,12 +213,16 @@ def _scattered(n: int) -> NDArray[np.bool_]:
     return keep
 
 
-def _time_writing(sources: Sequence[Array], found: Sequence[NDArray[Any]]) -> tuple[int, float]:
+def _time_writing(handle: Store, sources: Sequence[Array], found: Sequence[NDArray[Any]]) -> tuple[int, float]:
     """Return how many values of each part are packed as an export packs them, and the seconds that it takes."""
     length = max(1, min(len(values) * WRITTEN_BYTES // values.nbytes for values in found))
     some = [np.ascontiguousarray(values[:length]) for values in found]
-    with scratch_copies(sources, [values.shape for values in some]) as targets:
-        packings = [open_packing(target) for target in targets]
+    with create_file(None, handle) as scratch:
+        pairs = enumerate(zip(sources, some, strict=True))
+        targets = [
+            scratch.array_like(each, scratch.root(), str(number), values.shape) for number, (each, values) in pairs
+        ]
+        packings = [scratch.packing(target) for target in targets]
 
         def pack(_number: int) -> list[NDArray[Any]]:
             for packing, values in zip(packings, some, strict=True):
@@ -230,8 +232,8 @@ def _time_writing(sources: Sequence[Array], found: Sequence[NDArray[Any]]) -> tu
 
         def write(_number: int) -> list[NDArray[Any]]:
             for target, values in zip(targets, some, strict=True):
-                replica.write(target, values)
-                target.file.flush()  # packs what is still in a cache
+                scratch.write(target, values)
+                scratch.flush()  # packs what is still in a cache
             return []
 
         by_hdf5 = None in packings

@@ -229,6 +229,10 @@ class Store(ABC):
         """Return the array at an absolute `path`; raise `ElementError` when a group stands there."""
         return self._expect_array(self.node(path))
 
+    def parent(self, node: Node) -> Group:
+        """Return the group that holds a node which is not the root; raise as `group`."""
+        return self.group(node.name.rpartition("/")[0] or "/")
+
     def child_array(self, parent: Node, name: str) -> Array:
         """Return a member of a group that has to be an array.
 
@@ -258,6 +262,18 @@ class Store(ABC):
     @abstractmethod
     def is_own(self, group: Group, name: str) -> bool:
         """Whether a group has a member of that name in this file itself, not by a link that may lead elsewhere.
+
+        Parameters
+        ----------
+        group
+            A group of this file.
+        name
+            Of the member, without slashes.
+        """
+
+    @abstractmethod
+    def soft_link(self, group: Group, name: str) -> str | None:
+        """Return the path that a member of a group is a link to; `None` for a member itself, or where there is none.
 
         Parameters
         ----------
@@ -343,6 +359,10 @@ class Store(ABC):
     @abstractmethod
     def layout(self, array: Array) -> Layout:
         """Return how an array lies in the file; reads its header."""
+
+    def disk_bytes(self, array: Array) -> int:
+        """Return what an array takes in the file, as `Layout.disk_bytes`; of thousands of columns it is asked alone."""
+        return self.layout(array).disk_bytes
 
     @abstractmethod
     def close(self) -> None:

@@ -1,14 +1,12 @@
 """The cells of a mask, streamed out of one array or matrix into a new file, in bounded memory.
 
 Dtype, chunks, filters and attributes of the source are those of the copy. What can be is inflated and
-deflated past HDF5, tiles side by side: compression is most of what an export costs. Neither anndata nor
+deflated past the format's library, tiles side by side: compression is most of what an export costs. Neither anndata nor
 pandas is imported, because the export's child process starts with this.
 """
 
 from __future__ import annotations
 
-import json
-from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,17 +15,16 @@ import numpy as np
 
 from cellasso.core.errors import ElementError
 from cellasso.core.executors import max_in_flight, run_blocks
-from cellasso.store.hdf5 import replica
-from cellasso.store.hdf5.chunks import open_packing, write_packed
-from cellasso.store.hdf5.replica import create_group_like, create_like, set_attribute
+from cellasso.write.transfer import Share, set_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import h5py
     from numpy.typing import NDArray
 
-    from cellasso.store.base import Store
+    from cellasso.store.base import Array, Group, Store
+    from cellasso.store.new_file import NewFile
+    from cellasso.write.transfer import Transfer
 
 IntArray: TypeAlias = "NDArray[np.int64]"
 Read: TypeAlias = "Callable[..., NDArray[Any]]"
@@ -35,21 +32,12 @@ Read: TypeAlias = "Callable[..., NDArray[Any]]"
 
 Transform: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
 
-Create: TypeAlias = "Callable[..., h5py.Dataset]"
-"""Creates a dataset as `replica.create_like` does."""
-
-Advance: TypeAlias = "Callable[[int], None]"
-"""Told how many bytes of the source have been dealt with since the last call."""
-
 BLOCK_BYTES = 1 << 23
 """What a block reads at a time, of which `executors.AHEAD` for each core are under way: 2 million stored float32
 of a sparse matrix and as many indices. Larger blocks gained nothing on gzip."""
 
 SMALL = 128
 """The share of a block up to which a dataset is read whole at once: 64 kB, which costs no more than any part of it."""
-
-HEADER_BYTES = 1024
-"""What HDF5 keeps of a dataset beside its values, about: of 4,090 columns of 50 cells it is most of the file."""
 
 GATHERED_BYTES = 1 << 27
 """What is gathered at a time of a dataset whose rows are wanted in another order than theirs."""
@@ -61,42 +49,36 @@ OBJECT_BYTES = 128
 # -- arrays -------------------------------------------------------------------------------------------
 
 
-def reader(handle: Store, dataset: h5py.Dataset) -> Read:
-    """Return how to read a dataset: past HDF5 and its lock where that is possible.
+def reader(handle: Store, dataset: Array) -> Read:
+    """Return how to read an array: past the library and its lock where that is possible.
 
     Parameters
     ----------
     handle
         The source.
     dataset
-        A dataset of it.
+        An array of it.
 
     Returns
     -------
-    Takes a slice for each of the first axes, and reads the others whole. Any thread may call it; where HDF5 has to
-    read, one waits for the other.
+    Takes a slice for each of the first axes, and reads the others whole. Any thread may call it; where the library has
+    to read, one waits for the other.
     """
     chunks = handle.open_chunks(dataset)
-    return chunks.read if chunks is not None else partial(replica.read, dataset)
+    return chunks.read if chunks is not None else _alone(handle, dataset)
 
 
-class Share:
-    """What a part of the source weighs in the progress of an export, told as it is dealt with."""
-
-    def __init__(self, advance: Advance, *parts: h5py.Dataset) -> None:
-        self._advance = advance
-        self._n_bytes = sum(part.id.get_storage_size() + HEADER_BYTES for part in parts)
-        self._done = 0
-
-    def reach(self, fraction: float) -> None:
-        """Tell that so much of it has been dealt with."""
-        done = int(self._n_bytes * fraction)
-        self._advance(done - self._done)
-        self._done = done
+def _alone(handle: Store, dataset: Array) -> Read:
+    return lambda *values: handle.read(dataset, values)
 
 
 def take(
-    dataset: h5py.Dataset, rows: IntArray, columns: slice | IntArray | None = None, *, read: Read | None = None
+    handle: Store,
+    dataset: Array,
+    rows: IntArray,
+    columns: slice | IntArray | None = None,
+    *,
+    read: Read | None = None,
 ) -> NDArray[Any]:
     """Return rows of a dataset, in the order asked for, `(len(rows), ...)`.
 
@@ -105,39 +87,42 @@ def take(
 
     Parameters
     ----------
+    handle
+        The source.
     dataset
-        Of one dimension or more.
+        An array of it, of one dimension or more.
     rows
         Positions, in any order; one may be asked for several times.
     columns
         Of the second axis, a slice or positions (one at least); `None`: all.
     read
-        Reads a stretch along each axis, as of `reader`; `None`: through HDF5.
+        Reads a stretch along each axis, as of `reader`; `None`: `Store.read` does.
 
     Raises
     ------
     ElementError
-        There is no such row; or, with a `read` past HDF5, the bytes of a chunk are damaged.
-    OSError
-        HDF5 cannot read them.
+        There is no such row, or its bytes are damaged.
+    FileChangedError
+        The source changed before or while it was read.
     """
     if read is None and is_small(dataset):
         try:
-            values = replica.read(dataset)[rows]
+            values: NDArray[Any] = handle.read(dataset)[rows]
         except IndexError:
             raise _beyond(dataset, rows) from None
         return values if columns is None else values[:, columns]
-    if len(rows) and int(rows.max()) >= dataset.shape[0]:
+    shape = dataset.shape or ()
+    if len(rows) and int(rows.max()) >= shape[0]:
         raise _beyond(dataset, rows)
-    read = read or partial(replica.read, dataset)
-    start, stop, pick = _hull(columns, dataset.shape[1]) if columns is not None else (0, 0, None)
-    n_columns = dataset.shape[1:2] if columns is None else ((len(pick),) if pick is not None else (stop - start,))
-    out = np.empty((len(rows), *n_columns, *dataset.shape[2:]), dtype=dataset.dtype)
+    read = read or _alone(handle, dataset)
+    start, stop, pick = _hull(columns, shape[1]) if columns is not None else (0, 0, None)
+    n_columns = shape[1:2] if columns is None else ((len(pick),) if pick is not None else (stop - start,))
+    out = np.empty((len(rows), *n_columns, *shape[2:]), dtype=dataset.dtype)
     order = None if is_ascending(rows) else np.argsort(rows, kind="stable")
     ascending = rows if order is None else rows[order]
     chunk = dataset.chunks[0] if dataset.chunks else 1
-    wide = 1 if dataset.ndim == 1 else dataset.shape[1] if columns is None else stop - start
-    width = int(np.prod(dataset.shape[2:])) * max(1, wide)
+    wide = 1 if dataset.ndim == 1 else shape[1] if columns is None else stop - start
+    width = int(np.prod(shape[2:])) * max(1, wide)
     step = max(1, _n_values(dataset.dtype) // max(1, width) // chunk) * chunk
     for first, last in runs(ascending // step):
         low, high = int(ascending[first]), int(ascending[last - 1]) + 1
@@ -147,82 +132,84 @@ def take(
     return out
 
 
-def subset_dataset(
-    handle: Store,
-    source: h5py.Dataset,
-    parent: h5py.Group,
+def subset_array(
+    transfer: Transfer,
+    source: Array,
+    parent: Group,
     name: str,
     *,
     rows: IntArray,
     columns: IntArray | None = None,
-    advance: Advance,
     transform: Transform | None = None,
     dtype: np.dtype[np.generic] | None = None,
-    create: Create = create_like,
+    of_many: bool = False,
 ) -> None:
-    """Write rows (and columns) of a dataset, tile by tile, each tile of whole chunks of the copy.
+    """Write rows (and columns) of an array, tile by tile, each tile of whole chunks of the copy.
 
     Parameters
     ----------
-    handle
-        The source.
+    transfer
+        From which file to which.
     source
-        A dataset of it.
+        An array of the source.
     parent, name
         Group of the export, and the name of the copy in it.
     rows
         Positions, in any order.
     columns
         Positions along the second axis, in any order; `None`: all.
-    advance
-        Told the bytes of the source as they are dealt with.
     transform
         Makes of each tile, as it was read, what is written; `None`: nothing is changed.
     dtype
         Instead of the source's.
-    create
-        Makes the dataset that is written.
+    of_many
+        Whether it is one of many that are alike; see `NewFile.array_like`.
 
     Raises
     ------
     ElementError
         There is no such row, or the bytes of a chunk are damaged.
+    FileChangedError
+        The source changed before or while it was read.
     """
-    n_columns = source.shape[1:2] if columns is None else (len(columns),)
-    target = create(source, parent, name, (len(rows), *n_columns, *source.shape[2:]), dtype=dtype)
-    share = Share(advance, source)
+    handle, new, inner = transfer.source, transfer.target, (source.shape or ())[1:]
+    shape = (len(rows), *inner) if columns is None else (len(rows), len(columns), *inner[1:])
+    target = new.array_like(source, parent, name, shape, dtype=dtype, of_many=of_many)
+    share = Share(transfer, source)
     if is_small(source):
-        values = take(source, rows, columns)
-        replica.write(target, values if transform is None else transform(values))
+        values = take(handle, source, rows, columns)
+        new.write(target, values if transform is None else transform(values))
     else:
         read = reader(handle, source)
 
         def make(tile: tuple[slice, ...]) -> NDArray[Any]:
             across = None if len(tile) == 1 else tile[1] if columns is None else columns[tile[1]]
-            values = take(source, rows[tile[0]], across, read=read)
+            values = take(handle, source, rows[tile[0]], across, read=read)
             return values if transform is None else transform(values)
 
         # rows that are wanted in another order lie anywhere: each tile takes a pass over all of them
         n_bytes = BLOCK_BYTES if is_ascending(rows) else GATHERED_BYTES
         chunk_bytes = prod(source.chunks or (1,)) * source.dtype.itemsize
-        _write_tiles(target, make, n_bytes, share, most=max_in_flight(2 * max(n_bytes, chunk_bytes)))
+        _write_tiles(new, target, make, n_bytes, share, most=max_in_flight(2 * max(n_bytes, chunk_bytes)))
     share.reach(1.0)
     if source.dtype.kind == "S" and target.shape == (1,) and "encoding-type" not in target.attrs:
         # anndata takes an old file's array of a single string of fixed length for that string
-        target.attrs["encoding-type"], target.attrs["encoding-version"] = "string-array", "0.2.0"
+        set_encoding(new, target, "string-array", "0.2.0")
 
 
-def _beyond(dataset: h5py.Dataset, rows: IntArray) -> ElementError:
-    return ElementError(f"{dataset.name} has {dataset.shape[0]:,} rows; row {int(rows.max()):,} was asked for.")
+def _beyond(dataset: Array, rows: IntArray) -> ElementError:
+    n_rows = (dataset.shape or (0,))[0]
+    return ElementError(f"{dataset.name} has {n_rows:,} rows; row {int(rows.max()):,} was asked for.")
 
 
-def is_small(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset is so small that it is read whole, however few of its rows are taken."""
+def is_small(dataset: Array) -> bool:
+    """Whether an array is so small that it is read whole, however few of its rows are taken."""
     return bool(dataset.size <= _n_values(dataset.dtype, BLOCK_BYTES // SMALL))
 
 
 def _write_tiles(
-    target: h5py.Dataset,
+    new: NewFile,
+    target: Array,
     make: Callable[[tuple[slice, ...]], NDArray[Any]],
     n_bytes: int,
     share: Share,
@@ -230,7 +217,7 @@ def _write_tiles(
     most: int,
 ) -> None:
     """Write a dataset tile by tile, the next ones of which are made and packed meanwhile."""
-    packing, tiles = open_packing(target), list(_tiles(target, n_bytes))
+    packing, tiles = new.packing(target), list(_tiles(target, n_bytes))
 
     def pack(tile: tuple[slice, ...]) -> Any:
         values = make(tile)
@@ -242,30 +229,31 @@ def _write_tiles(
     n_written = 0
     for tile, made in zip(tiles, run_blocks(pack, tiles, most=most), strict=True):
         if packing is None:
-            replica.write(target, made, tuple(axis.start for axis in tile))
+            new.write(target, made, tuple(axis.start for axis in tile))
         else:
-            write_packed(target, made)
-        n_written += prod(axis.stop - axis.start for axis in tile) * prod(target.shape[len(tile) :])
+            new.write_packed(target, made)
+        n_written += prod(axis.stop - axis.start for axis in tile) * prod((target.shape or ())[len(tile) :])
         share.reach(n_written / target.size)
 
 
-def _tiles(target: h5py.Dataset, n_bytes: int) -> Iterator[tuple[slice, ...]]:
+def _tiles(target: Array, n_bytes: int) -> Iterator[tuple[slice, ...]]:
+    shape = target.shape or ()
     if not target.size:
         return
     chunks = target.chunks or (1,) * target.ndim
-    budget = max(1, _n_values(target.dtype, n_bytes) // max(1, int(np.prod(target.shape[2:]))))
-    wide = target.shape[1] if target.ndim > 1 else 1
+    budget = max(1, _n_values(target.dtype, n_bytes) // max(1, int(np.prod(shape[2:]))))
+    wide = shape[1] if target.ndim > 1 else 1
     # whole rows where a band of chunks fits, else as many columns of chunks as do
     if target.ndim > 1 and chunks[0] * wide > budget:
         wide = min(wide, max(1, budget // (chunks[0] * chunks[1])) * chunks[1])
     tall = max(1, budget // wide // chunks[0]) * chunks[0]
-    for top in range(0, target.shape[0], tall):
-        rows = slice(top, min(top + tall, target.shape[0]))
+    for top in range(0, shape[0], tall):
+        rows = slice(top, min(top + tall, shape[0]))
         if target.ndim == 1:
             yield (rows,)
             continue
-        for left in range(0, target.shape[1], wide):
-            yield rows, slice(left, min(left + wide, target.shape[1]))
+        for left in range(0, shape[1], wide):
+            yield rows, slice(left, min(left + wide, shape[1]))
 
 
 def _hull(columns: slice | IntArray, n: int) -> tuple[int, int, IntArray | None]:
@@ -279,67 +267,6 @@ def _hull(columns: slice | IntArray, n: int) -> tuple[int, int, IntArray | None]
 
 def _n_values(dtype: np.dtype[Any], n_bytes: int = BLOCK_BYTES) -> int:
     return n_bytes // (OBJECT_BYTES if dtype.hasobject else max(1, dtype.itemsize))
-
-
-# -- ragged arrays ------------------------------------------------------------------------------------
-
-
-def subset_awkward(source: h5py.Group, parent: h5py.Group, name: str, rows: IntArray, *, advance: Advance) -> None:
-    """Write rows of an awkward array (scirpy keeps receptors so) by its buffers; holds one buffer at a time.
-
-    Buffers are named and laid out by the form as in `awkward.from_buffers`.
-
-    Parameters
-    ----------
-    source
-        Its group.
-    parent, name
-        Group of the export, and the name of the copy in it.
-    rows
-        Positions, in any order.
-    advance
-        Told the bytes of the source at the end.
-
-    Raises
-    ------
-    ElementError
-        The form has a node that is not known here.
-    """
-    group = create_group_like(source, parent, name)
-    set_attribute(group, "length", len(rows))
-    _take_node(json.loads(source.attrs["form"]), source, group, rows)
-    Share(advance, *source.values()).reach(1.0)
-
-
-def _take_node(form: Any, source: h5py.Group, target: h5py.Group, at: IntArray) -> None:
-    kind, key = form["class"], form.get("form_key")
-
-    def put(part: str, values: NDArray[Any]) -> None:
-        node = source[f"{key}-{part}"]
-        replica.write(create_like(node, target, f"{key}-{part}", values.shape), values)
-
-    if kind == "NumpyArray" and not form.get("inner_shape"):
-        put("data", take(source[f"{key}-data"], at))
-    elif kind == "RecordArray":
-        for content in form["contents"]:
-            _take_node(content, source, target, at)
-    elif kind == "ListOffsetArray":
-        offsets = source[f"{key}-offsets"][...].astype(np.int64)
-        lengths = np.diff(offsets)[at]
-        put("offsets", np.concatenate([[0], np.cumsum(lengths)]))
-        _take_node(form["content"], source, target, ranges(offsets[at], lengths))
-    elif kind == "RegularArray":
-        _take_node(form["content"], source, target, ranges(at * form["size"], np.full(len(at), form["size"])))
-    elif kind in {"IndexedOptionArray", "IndexedArray"}:
-        index = take(source[f"{key}-index"], at).astype(np.int64)
-        put("index", np.where(index >= 0, np.cumsum(index >= 0) - 1, -1))
-        _take_node(form["content"], source, target, index[index >= 0])
-    elif kind in {"ByteMaskedArray", "UnmaskedArray"}:
-        if kind == "ByteMaskedArray":
-            put("mask", take(source[f"{key}-mask"], at))
-        _take_node(form["content"], source, target, at)
-    elif kind != "EmptyArray":
-        raise ElementError(f"{source.name} has a ragged part of the kind {kind}, which is not known here.")
 
 
 # -- positions ----------------------------------------------------------------------------------------

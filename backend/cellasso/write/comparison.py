@@ -7,25 +7,22 @@ import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-from h5py import h5d, h5o
 
 from cellasso.core.errors import ExportError
 from cellasso.encodings import elements
-from cellasso.store.hdf5.stored_values import SMALL_BYTES, Stored, attributes, first_difference, same
+from cellasso.store.comparable import SMALL_BYTES, Stored, first_difference, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
-    from h5py import h5g
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.nodes import Node
-    from cellasso.store.hdf5.stored_values import Attributes, Known, Side
+    from cellasso.store.base import Group
+    from cellasso.store.comparable import Attribute, Side
     from cellasso.write.arrays import IntArray
 
-    Compare = Callable[[str, NDArray[Any], NDArray[Any]], None]
+    Member = Group | Stored
 
 N_SAMPLED = 16
 """Rows that are compared of what is too large to be compared whole."""
@@ -49,18 +46,17 @@ class Comparison:
 
     Parameters
     ----------
+    source, target
+        The two files.
     left_out
-        HDF5 paths of the source that the export is not to have.
-    known
-        What has been read of objects of the source already, by address.
+        Paths of the source that the export is not to have.
     """
 
-    def __init__(self, source: Side, target: Side, left_out: Collection[str], known: Mapping[int, Known]) -> None:
+    def __init__(self, source: Side, target: Side, left_out: Collection[str]) -> None:
         self.source = source
         self.target = target
         self.left_out = left_out
-        self.known = known
-        self._copied: set[tuple[int, str]] = set()
+        self._copied: set[tuple[Hashable, Hashable]] = set()
 
     def difference(self, path: str, what: str) -> ExportError:
         """Return the error that says where the export differs, and how.
@@ -68,7 +64,7 @@ class Comparison:
         Parameters
         ----------
         path
-            HDF5 path in the source; `""`: the root.
+            Path in the source; `""`: the root.
         what
             The end of a sentence, without a full stop: what is other.
         """
@@ -76,7 +72,7 @@ class Comparison:
 
     # -- elements -------------------------------------------------------------------------------------
 
-    def element(self, s: Node, t: Node, path: str, rows: IntArray | None, columns: IntArray | None = None) -> None:
+    def element(self, s: Member, t: Member, path: str, rows: IntArray | None, columns: IntArray | None = None) -> None:
         """Compare some rows of an element, whatever its encoding, for obsp also the columns.
 
         Parameters
@@ -84,7 +80,7 @@ class Comparison:
         s, t
             The element in the source, and in the export.
         path
-            HDF5 path in the source, for the message.
+            Path in the source, for the message.
         rows, columns
             Positions in the source of what the export is to have along the first and the second axis, in its order;
             `None`: all.
@@ -94,22 +90,36 @@ class Comparison:
         ExportError
             They differ.
         """
-        if isinstance(s, h5py.Dataset):
-            self.dataset(s.id, t.id, path, rows, columns)
-            return
+        node, copy = self.alike(s, t, path)
+        if isinstance(node, Stored):
+            self.array(node, copy, path, rows, columns)
+        else:
+            self._group_element(node, copy, path, rows, columns)
+
+    def _group_element(self, s: Group, t: Group, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
         kind = elements.encoding(s)
         if kind in SPARSE:
             self._sparse(s, t, path, rows, columns)
         elif kind == "categorical" or kind.startswith("nullable-"):
-            self.attributes(s.id, t.id, path)
+            self.attributes(s, t, path)
             for name in ("codes", "categories") if kind == "categorical" else ("values", "mask"):
-                self.element(s[name], t[name], f"{path}/{name}", None if name == "categories" else rows)
+                self.element(*self.open(s, t, name), f"{path}/{name}", None if name == "categories" else rows)
         elif kind == "awkward-array" and rows is not None:
             self._ragged(s, t, path, rows)
         else:
             self.group(s, t, path)
 
-    def group(self, s: h5py.Group, t: h5py.Group, path: str) -> None:
+    def alike(self, s: Any, t: Any, path: str) -> tuple[Any, Any]:
+        """Return two members as they are, if both are groups or both are arrays; raise as `element` if not."""
+        if isinstance(s, Stored) != isinstance(t, Stored):
+            raise self.difference(path, f"it is {'a group' if isinstance(s, Stored) else 'an array'}")
+        return s, t
+
+    def open(self, s: Group, t: Group, name: str) -> tuple[Any, Any]:
+        """Return the member of that name of both groups."""
+        return self.source.open(s, name), self.target.open(t, name)
+
+    def group(self, s: Group, t: Group, path: str) -> None:
         """Compare all that is in a group, member by member, and its attributes.
 
         Parameters
@@ -122,11 +132,11 @@ class Comparison:
         ExportError
             They differ.
         """
-        self.attributes(s.id, t.id, path)
+        self.attributes(s, t, path)
         for name in self.members(s, t, path):
             self.member(s, t, name, f"{path}/{name}")
 
-    def member(self, s: h5py.Group, t: h5py.Group, name: str, path: str) -> None:
+    def member(self, s: Group, t: Group, name: str, path: str) -> None:
         """Compare what was copied as it is: a link, a dataset, or a group with all that is in it.
 
         A pair of groups that several paths lead to is compared once.
@@ -138,32 +148,31 @@ class Comparison:
         name
             Its name in both.
         path
-            Its HDF5 path in the source, for the message.
+            Its Path in the source, for the message.
 
         Raises
         ------
         ExportError
             They differ.
         """
-        link = s.get(name, getlink=True)
-        if isinstance(link, h5py.SoftLink):
-            copied = t.get(name, getlink=True)
-            if not isinstance(copied, h5py.SoftLink) or copied.path != link.path:
+        link = self.source.store.soft_link(s, name)
+        if link is not None:
+            if self.target.store.soft_link(t, name) != link:
                 raise self.difference(path, "the link is another")
             return
-        node, copy = s[name], t[name]
-        if isinstance(node, h5py.Dataset):
-            self.dataset(node.id, copy.id, path)
+        node, copy = self.alike(*self.open(s, t, name), path)
+        if isinstance(node, Stored):
+            self.array(node, copy, path)
             return
-        pair = h5o.get_info(node.id).addr, h5o.get_info(copy.id).addr
+        pair = self.source.store.key(node), self.target.store.key(copy)
         if pair not in self._copied:  # a group may contain itself
             self._copied.add(pair)
             self.group(node, copy, path)
 
     def members(
         self,
-        s: h5py.Group,
-        t: h5py.Group,
+        s: Group,
+        t: Group,
         path: str,
         *,
         may_be_added: Collection[str] = (),
@@ -195,15 +204,8 @@ class Comparison:
             raise self.difference(path, f"it lacks {named(missing)}" if missing else f"it has {named(foreign)}")
         return expected
 
-    def attributes(
-        self,
-        s: h5d.DatasetID | h5g.GroupID,
-        t: h5d.DatasetID | h5g.GroupID,
-        path: str,
-        *,
-        changed: Collection[bytes] = (),
-    ) -> None:
-        """Compare attributes: which there are, their types, shapes and values.
+    def attributes(self, s: Group, t: Group, path: str, *, changed: Collection[bytes] = ()) -> None:
+        """Compare the attributes of two groups: which there are, their types, shapes and values.
 
         Those in `MAY_BE_ADDED` may be in the export alone. The values of those that refer to objects are not compared:
         the objects lie elsewhere in another file.
@@ -211,7 +213,7 @@ class Comparison:
         Parameters
         ----------
         s, t, path
-            As of `element`, by h5py's low-level handles.
+            As of `element`.
         changed
             Names of attributes that are not compared.
 
@@ -220,39 +222,37 @@ class Comparison:
         ExportError
             They differ.
         """
-        known = self.known.get(h5o.get_info(s).addr)
-        self._attributes(attributes(s) if known is None else known.attributes, attributes(t), path, changed)
+        self.same_attributes(self.source.attributes(s), self.target.attributes(t), path, changed)
 
-    def _attributes(self, expected: Attributes, found: Attributes, path: str, changed: Collection[bytes]) -> None:
+    def same_attributes(
+        self,
+        expected: Mapping[bytes, Attribute],
+        found: Mapping[bytes, Attribute],
+        path: str,
+        changed: Collection[bytes] = (),
+    ) -> None:
+        """Compare attributes that were read; parameters as of `attributes`."""
         for name in expected.keys() | found.keys():
             if name in changed or (name in MAY_BE_ADDED and name not in expected):
                 continue
             if name not in found or name not in expected:
                 what = "is missing" if name not in found else "is not the source's"
                 raise self.difference(path, f"the attribute {name.decode(errors='replace')!r} {what}")
-            right, copy = expected[name], found[name]
-            if right[1:] != copy[1:] or not right.kind.equal(copy.kind):
+            if expected[name][1:] != found[name][1:] or expected[name].kind != found[name].kind:
                 raise self.difference(path, f"the attribute {name.decode(errors='replace')!r} has another value")
 
     # -- arrays ---------------------------------------------------------------------------------------
 
-    def dataset(
-        self,
-        s: h5d.DatasetID,
-        t: h5d.DatasetID,
-        path: str,
-        rows: IntArray | None = None,
-        columns: IntArray | None = None,
+    def array(
+        self, s: Stored, t: Stored, path: str, rows: IntArray | None = None, columns: IntArray | None = None
     ) -> None:
-        """Compare some rows of a dataset and its attributes.
+        """Compare some rows of an array and its attributes.
 
         All values where both are small, see `are_small`; else `N_SAMPLED` rows or fewer.
 
         Parameters
         ----------
-        s, t
-            As of `element`, by h5py's low-level handles.
-        path, rows, columns
+        s, t, path, rows, columns
             As of `element`.
 
         Raises
@@ -260,44 +260,16 @@ class Comparison:
         ExportError
             They differ.
         """
-        expected = Stored(self.source, s)
-        self.attributes(s, t, path, changed=ENCODING if expected.shape is None else ())
-        self._dataset(expected, Stored(self.target, t), path, rows, columns)
-
-    def known_dataset(
-        self, expected: Stored, known: Attributes, t: h5d.DatasetID, path: str, rows: IntArray | None
-    ) -> None:
-        """Compare as `dataset` does, without opening that of the source again.
-
-        Parameters
-        ----------
-        expected
-            The dataset of the source.
-        known
-            Its attributes.
-        t, path, rows
-            As of `dataset`.
-
-        Raises
-        ------
-        ExportError
-            They differ.
-        """
-        self._attributes(known, attributes(t), path, ())
-        self._dataset(expected, Stored(self.target, t), path, rows, None)
-
-    def _dataset(
-        self, expected: Stored, found: Stored, path: str, rows: IntArray | None, columns: IntArray | None
-    ) -> None:
-        shape = expected.shape
+        self.same_attributes(s.attributes, t.attributes, path, ENCODING if s.shape is None else ())
+        shape = s.shape
         if shape and rows is not None:
             shape = (len(rows), *(shape[1:] if columns is None else (len(columns), *shape[2:])))
-        if found.shape != shape:
-            raise self.difference(path, f"its shape is {found.shape}, not {shape}")
+        if t.shape != shape:
+            raise self.difference(path, f"its shape is {t.shape}, not {shape}")
         if shape is None or 0 in shape:
-            self._conversion(expected, found, path)
+            self._conversion(s, t, path)
         else:
-            self._values(expected, found, path, rows, columns)
+            self._values(s, t, path, rows, columns)
 
     def _values(
         self, expected: Stored, found: Stored, path: str, rows: IntArray | None, columns: IntArray | None
@@ -318,7 +290,7 @@ class Comparison:
             row = first_difference(copied, values)
             raise self.difference(path, f"{shown(copied, row)} stands where the source has {shown(values, row)}")
 
-    def names(self, s: Node, t: Node, path: str, rows: IntArray | None) -> None:
+    def names(self, s: Member, t: Member, path: str, rows: IntArray | None) -> None:
         """Compare the names of rows, all of them however many there are.
 
         Where the export has many of them in another order than the source, `N_SAMPLED` of each block.
@@ -333,18 +305,19 @@ class Comparison:
         ExportError
             They differ.
         """
-        if not isinstance(s, h5py.Dataset) or s.ndim != 1 or s.shape[0] <= BLOCK:
+        expected, found = self.alike(s, t, path)
+        shape = expected.shape if isinstance(expected, Stored) else None
+        if shape is None or len(shape) != 1 or shape[0] <= BLOCK:
             self.element(s, t, path, rows)
             return
-        rows = np.arange(s.shape[0]) if rows is None else rows
-        self.dataset(s.id, t.id, path, rows)  # types, attributes, and shape
-        expected, found = Stored(self.source, s.id), Stored(self.target, t.id)
+        rows = np.arange(shape[0]) if rows is None else rows
+        self.array(expected, found, path, rows)  # types, attributes, and shape
         order = np.argsort(rows, kind="stable")
-        for start in range(0, s.shape[0], BLOCK):
+        for start in range(0, shape[0], BLOCK):
             at = order[slice(*np.searchsorted(rows, (start, start + BLOCK), sorter=order))]
             if not len(at):
                 continue
-            values = expected.read_stretch(start, min(start + BLOCK, s.shape[0]))[rows[at] - start]
+            values = expected.read_stretch(start, min(start + BLOCK, shape[0]))[rows[at] - start]
             low, high = int(at.min()), int(at.max()) + 1
             if high - low > 4 * BLOCK:  # in another order than the source's: they lie anywhere in the export
                 at, values = at[:N_SAMPLED], values[:N_SAMPLED]
@@ -354,9 +327,9 @@ class Comparison:
 
     def _conversion(self, expected: Stored, found: Stored, path: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """Return how values of the source become the export's: as they are, or in a type that anndata can read."""
-        if expected.kind.equal(found.kind):
+        if expected.has_type_of(found):
             return lambda values: values
-        before, after = expected.kind.dtype, found.kind.dtype
+        before, after = expected.dtype, found.dtype
         flags = before.kind in "iu" and after == np.bool_
         halves = before.kind == "f" and before.itemsize == 2 and after == np.float32
         if not (flags or halves or (before.kind in "iufc" and before.newbyteorder("=") == after)):
@@ -365,18 +338,18 @@ class Comparison:
 
     # -- sparse matrices ------------------------------------------------------------------------------
 
-    def _sparse(self, s: h5py.Group, t: h5py.Group, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
+    def _sparse(self, s: Group, t: Group, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
         """Compare rows of a CSR matrix, or columns of a CSC one."""
-        self.attributes(s.id, t.id, path, changed={b"shape", b"h5sparse_shape"})
+        self.attributes(s, t, path, changed={b"shape", b"h5sparse_shape"})
         taken = zip(elements.shape(s), (rows, columns), strict=True)
         shape = tuple(n if of_axis is None else len(of_axis) for n, of_axis in taken)
         if elements.shape(t) != shape:
             raise self.difference(path, f"its shape is {elements.shape(t)}, not {shape}")
         is_csr = elements.encoding(s) == "csr_matrix"
         majors, minors = (rows, columns) if is_csr else (columns, rows)
-        expected, found = (_Lines(side, node) for side, node in ((self.source, s), (self.target, t)))
-        for name in ("indptr", "indices", "data"):
-            self.attributes(s[name].id, t[name].id, f"{path}/{name}")
+        expected, found = _Lines(self.source, s), _Lines(self.target, t)
+        for name, part, copied in zip(_Lines.PARTS, expected.parts, found.parts, strict=True):
+            self.same_attributes(part.attributes, copied.attributes, f"{path}/{name}")
         convert = self._conversion(expected.data, found.data, f"{path}/data")
         if found.n_major != shape[0 if is_csr else 1] or found.n_stored != found.end:
             raise self.difference(path, "its indptr does not fit")
@@ -391,12 +364,13 @@ class Comparison:
 
     # -- ragged arrays --------------------------------------------------------------------------------
 
-    def _ragged(self, s: h5py.Group, t: h5py.Group, path: str, rows: IntArray) -> None:
-        self.attributes(s.id, t.id, path, changed={b"length"})
+    def _ragged(self, s: Group, t: Group, path: str, rows: IntArray) -> None:
+        self.attributes(s, t, path, changed={b"length"})
         if int(t.attrs["length"]) != len(rows):
             raise self.difference(path, f"it has {int(t.attrs['length']):,} rows, not {len(rows):,}")
         form = json.loads(elements.text(s.attrs["form"]))
-        expected, found = (partial(_ragged_row, form, _Buffers(node)) for node in (s, t))
+        buffers = _Buffers(self.source, s), _Buffers(self.target, t)
+        expected, found = (partial(_ragged_row, form, each) for each in buffers)
         for at in sampled(len(rows), path).tolist():
             if found(at) != expected(int(rows[at])):
                 raise self.difference(path, f"row {at:,} does not hold the source's values")
@@ -405,10 +379,13 @@ class Comparison:
 class _Lines:
     """The rows of a CSR matrix or the columns of a CSC one, read line by line."""
 
-    def __init__(self, side: Side, group: h5py.Group) -> None:
-        self.indptr, self.indices, self.data = (Stored(side, group[n].id) for n in ("indptr", "indices", "data"))
-        self.n_major = int(group["indptr"].shape[0]) - 1
-        self.n_stored = int(group["indices"].shape[0])
+    PARTS = ("indptr", "indices", "data")
+
+    def __init__(self, side: Side, group: Group) -> None:
+        self.parts: list[Stored] = [side.open(group, name) for name in self.PARTS]
+        self.indptr, self.indices, self.data = self.parts
+        self.n_major = (self.indptr.shape or (0,))[0] - 1
+        self.n_stored = (self.indices.shape or (0,))[0]
         self.n_bytes = self.indptr.n_bytes + self.indices.n_bytes + self.data.n_bytes
 
     @property
@@ -444,15 +421,22 @@ def _among(
 class _Buffers:
     """The buffers of a ragged array by name, the small ones in memory: its strings are read letter by letter."""
 
-    def __init__(self, group: h5py.Group) -> None:
+    def __init__(self, side: Side, group: Group) -> None:
+        self._side = side
         self._group = group
-        self._found: dict[str, Any] = {}
+        self._found: dict[str, Stored | NDArray[Any]] = {}
 
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._found:
-            node = self._group[name]
-            self._found[name] = node[...] if node.size * node.dtype.itemsize <= SMALL_BYTES else node
-        return self._found[name]
+    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Read values `start` to `stop` of a buffer."""
+        found = self._found.get(name)
+        if found is None:
+            stored = self._side.open(self._group, name)
+            found = self._found[name] = stored.read() if stored.n_bytes <= SMALL_BYTES else stored
+        return found[start:stop] if isinstance(found, np.ndarray) else found.read_stretch(start, stop)
+
+    def one(self, name: str, at: int) -> Any:
+        """Read one value of a buffer."""
+        return self.read(name, at, at + 1)[0]
 
 
 def _ragged_row(form: Any, buffers: _Buffers, at: int) -> Any:
@@ -461,7 +445,7 @@ def _ragged_row(form: Any, buffers: _Buffers, at: int) -> Any:
     if kind == "RecordArray":
         return [_ragged_row(content, buffers, at) for content in form["contents"]]
     if kind == "NumpyArray":
-        return buffers[f"{key}-data"][at].tobytes()
+        return buffers.read(f"{key}-data", at, at + 1).tobytes()
     if kind == "EmptyArray":
         return None
     content = form["content"]
@@ -469,14 +453,14 @@ def _ragged_row(form: Any, buffers: _Buffers, at: int) -> Any:
         size = form.get("size", 0)
         start, stop = (at * size, at * size + size)
         if kind == "ListOffsetArray":
-            start, stop = (int(n) for n in buffers[f"{key}-offsets"][at : at + 2])
+            start, stop = (int(n) for n in buffers.read(f"{key}-offsets", at, at + 2))
         if content["class"] == "NumpyArray" and not content.get("inner_shape"):
-            return buffers[f"{content['form_key']}-data"][start:stop].tobytes()
+            return buffers.read(f"{content['form_key']}-data", start, stop).tobytes()
         return [_ragged_row(content, buffers, inner) for inner in range(start, stop)]
     if kind in {"IndexedOptionArray", "IndexedArray"}:
-        inner = int(buffers[f"{key}-index"][at])
+        inner = int(buffers.one(f"{key}-index", at))
         return None if inner < 0 else _ragged_row(content, buffers, inner)
-    if kind == "ByteMaskedArray" and bool(buffers[f"{key}-mask"][at]) != form["valid_when"]:
+    if kind == "ByteMaskedArray" and bool(buffers.one(f"{key}-mask", at)) != form["valid_when"]:
         return None
     return _ragged_row(content, buffers, at)
 
@@ -497,7 +481,7 @@ def sampled(n: int, path: str, *both: Stored | _Lines) -> IntArray:
     n
         How many rows there are; all of them where they are few.
     path
-        HDF5 path of the element, from which the seed is made.
+        Path of the element, from which the seed is made.
     both
         What is read: `N_SAMPLED` rows, or fewer where reading them would inflate more than `SAMPLED_BYTES`; the first
         and the last in any case.

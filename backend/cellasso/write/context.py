@@ -5,30 +5,30 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.numeric import foreign_order
 from cellasso.core.text import free_name
 from cellasso.encodings import elements
-from cellasso.store.base import members
-from cellasso.store.hdf5 import replica
+from cellasso.store.base import Array, Group, members
 from cellasso.write import arrays
+from cellasso.write.awkward import subset_awkward
 from cellasso.write.sparse import known_to_scipy, subset_sparse
+from cellasso.write.transfer import Share, Transfer, set_encoding
 from cellasso.write.verification import Intended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
-    from cellasso.store.base import Store
-    from cellasso.store.hdf5.nodes import Node
+    from cellasso.store.base import Node, Store
+    from cellasso.store.new_file import NewFile
     from cellasso.write.arrays import IntArray
 
-Member: TypeAlias = "Callable[[h5py.Group, h5py.Group, str], None]"
+Member: TypeAlias = "Callable[[Group, Group, str], None]"
 """Writes the member of that name from the first group into the second."""
 
-Writer: TypeAlias = "Callable[[Context, Node, h5py.Group, str, IntArray | None], None]"
+Writer: TypeAlias = "Callable[[Context, Node, Group, str, IntArray | None], None]"
 """Writes some rows (`None`: all) of an element into a group, under a name."""
 
 WRITTEN = 0.95
@@ -47,6 +47,8 @@ class Context:
     ----------
     handle
         The source.
+    new
+        The export.
     tell
         Told the fraction written.
     writers
@@ -58,25 +60,28 @@ class Context:
         A sentence for each element that could not be written.
     intended
         In what the export is meant to differ from its source.
-    templates
-        What makes objects of which many are alike.
+    transfer
+        What those who write arrays need of it.
     """
 
-    def __init__(self, handle: Store, tell: Callable[[float], None], writers: Mapping[str, Writer]) -> None:
+    def __init__(
+        self, handle: Store, new: NewFile, tell: Callable[[float], None], writers: Mapping[str, Writer]
+    ) -> None:
         self.handle = handle
+        self.new = new
+        self.transfer = Transfer(handle, new, self.advance)
         self._tell = tell
         self._writers = writers
         self._total = max(1, handle.fingerprint.size)
         self._done = 0
-        self._linked: dict[int, str] = {}
+        self._linked: dict[Hashable, str] = {}
         self.left_out: list[str] = []
-        self.templates = replica.Templates()
-        self.intended = Intended(known=self.templates.known)
+        self.intended = Intended()
 
     # -- elements -------------------------------------------------------------------------------------
 
     def element(
-        self, node: Node, target: h5py.Group, name: str, rows: IntArray | None, columns: IntArray | None = None
+        self, node: Node, target: Group, name: str, rows: IntArray | None, columns: IntArray | None = None
     ) -> None:
         """Write some rows of one element, whatever its encoding.
 
@@ -97,15 +102,15 @@ class Context:
         NotFoundError
             A part of it is missing.
         """
-        if isinstance(node, h5py.Group):
+        if isinstance(node, Group):
             self._group_element(node, target, name, rows, columns)
         elif rows is None or not node.shape:
             self.copy_node(node, target, name)
         else:
-            arrays.subset_dataset(self.handle, node, target, name, rows=rows, columns=columns, advance=self.advance)
+            arrays.subset_array(self.transfer, node, target, name, rows=rows, columns=columns)
 
     def _group_element(
-        self, node: h5py.Group, target: h5py.Group, name: str, rows: IntArray | None, columns: IntArray | None
+        self, node: Group, target: Group, name: str, rows: IntArray | None, columns: IntArray | None
     ) -> None:
         kind = elements.encoding(node)
         for part in node:
@@ -115,44 +120,44 @@ class Context:
         elif rows is None and not self._is_odd(node):
             self.copy_node(node, target, name)
         elif kind in SPARSE:
-            subset_sparse(self.handle, node, target, name, rows=rows, columns=columns, advance=self.advance)
+            subset_sparse(self.transfer, node, target, name, rows=rows, columns=columns)
         elif kind.startswith("nullable-"):
             self._nullable(node, target, name, rows)
         elif kind == "categorical":
-            written = replica.create_group_like(node, target, name)
+            written = self.new.group_like(node, target, name)
             for part in ("codes", "categories"):
                 self.element(self.child(node, part), written, part, None if part == "categories" else rows)
         elif kind == "awkward-array" and rows is not None:
-            arrays.subset_awkward(node, target, name, rows, advance=self.advance)
+            subset_awkward(self.transfer, node, target, name, rows)
         else:
             raise ElementError(f"{self.handle.place(node.name)} has the encoding {kind!r}, which is not known here.")
 
-    def _nullable(self, node: h5py.Group, target: h5py.Group, name: str, rows: IntArray | None) -> None:
+    def _nullable(self, node: Group, target: Group, name: str, rows: IntArray | None) -> None:
         """Write values and flags; flags that are integers (R has no booleans in HDF5) with the type of flags."""
-        written = replica.create_group_like(node, target, name)
+        written = self.new.group_like(node, target, name)
         flags = elements.integer_flags(node)
         for part in ("mask", "values"):
             child = self.child(node, part)
-            if not isinstance(child, h5py.Dataset) or child.ndim != 1:
+            if not isinstance(child, Array) or child.ndim != 1:
                 raise ElementError(f"{self.handle.place(child.name)} is no list of values; one was expected.")
-            at = np.arange(child.shape[0]) if rows is None else rows
+            at = np.arange(child.size) if rows is None else rows
             dtype = np.dtype(np.bool_) if part in flags else foreign_order(child.dtype)
-            arrays.subset_dataset(self.handle, child, written, part, rows=at, advance=self.advance, dtype=dtype)
+            arrays.subset_array(self.transfer, child, written, part, rows=at, dtype=dtype)
 
-    def _is_odd(self, node: h5py.Group) -> bool:
+    def _is_odd(self, node: Group) -> bool:
         """Whether anndata refuses an element that has one meaning, which is written so that it does not."""
         kind = elements.encoding(node)
         part = "data" if kind in SPARSE else "values" if kind.startswith("nullable-") else None
         if part is None or part not in members(node):
             return False
         values = self.child(node, part)
-        if not isinstance(values, h5py.Dataset):
+        if not isinstance(values, Array):
             return False
         if kind in SPARSE:
             return known_to_scipy(values.dtype) is not None
         return bool(elements.integer_flags(node)) or foreign_order(values.dtype) is not None
 
-    def copy_unchanged(self, source: h5py.Group, target: h5py.Group, name: str) -> None:
+    def copy_unchanged(self, source: Group, target: Group, name: str) -> None:
         """Copy a member of a group as it is: a soft link as a link, anything else with all that is in it.
 
         Parameters
@@ -169,13 +174,13 @@ class Context:
         NotFoundError
             There is no such member.
         """
-        link = source.get(name, getlink=True)
-        if isinstance(link, h5py.SoftLink):
-            target[name] = h5py.SoftLink(link.path)
+        path = self.handle.soft_link(source, name)
+        if path is not None:
+            self.new.link_to(target, name, path)
         else:
             self.copy_node(self.child(source, name), target, name)
 
-    def copy_node(self, node: Node, target: h5py.Group, name: str) -> None:
+    def copy_node(self, node: Node, target: Group, name: str) -> None:
         """Copy a dataset byte by byte, a group member by member; what is linked twice stays linked twice.
 
         Elements that anndata refuses though their meaning is plain (half precision, a foreign byte order, integer
@@ -193,23 +198,24 @@ class Context:
         ElementError
             As `element`. A member of a group that cannot be copied is left out and named instead.
         """
-        address = h5py.h5o.get_info(node.id).addr
-        known = self._linked.get(address)
-        if known is not None and known in target.file:
-            target[name] = target.file[known]
+        key = self.handle.key(node)
+        known = self._linked.get(key)
+        written = self.new.root().get(known) if known is not None else None
+        if written is not None:
+            self.new.link(target, name, written)
             return
-        self._linked[address] = f"{target.name.rstrip('/')}/{name}"
-        if isinstance(node, h5py.Dataset):
-            replica.copy_dataset(node, target, name)
+        self._linked[key] = f"{target.name.rstrip('/')}/{name}"
+        if isinstance(node, Array):
+            self.new.copy_array(node, target, name)
             if node.shape is None and node.dtype.kind in "OSV":
-                set_encoding(target[name], "null", "0.1.0")  # without this anndata fails at an empty text
-            arrays.Share(self.advance, node).reach(1.0)
+                set_encoding(self.new, target.get(name), "null", "0.1.0")  # without this anndata fails at an empty text
+            Share(self.transfer, node).reach(1.0)
         elif self._is_odd(node):
             self._group_element(node, target, name, None, None)
         else:
-            self.each(node, replica.create_group_like(node, target, name), self.copy_unchanged)
+            self.each(node, self.new.group_like(node, target, name), self.copy_unchanged)
 
-    def child(self, parent: h5py.Group, name: str) -> Node:
+    def child(self, parent: Group, name: str) -> Node:
         """Return a member of a group of the source, each step to it guarded; see `Store.child`.
 
         Parameters
@@ -225,7 +231,7 @@ class Context:
         return self.handle.child(parent, name)
 
     def write_or_skip(
-        self, write_member: Member, source: h5py.Group, target: h5py.Group, name: str, *, called: str | None = None
+        self, write_member: Member, source: Group, target: Group, name: str, *, called: str | None = None
     ) -> bool:
         """Write one member and return whether that succeeded; what cannot be written is left out and named.
 
@@ -248,7 +254,7 @@ class Context:
             self.left_out.append(self.sentence(error))
             self.intended.left_out.add(f"{source.name.rstrip('/')}/{name}")
             if called in target:
-                del target[called]
+                self.new.remove(target, called)
             return False
         return True
 
@@ -263,7 +269,7 @@ class Context:
         if STEPS * self._done // self._total > before:
             self._tell(min(1.0, self._done / self._total) * WRITTEN)
 
-    def each(self, source: h5py.Group, target: h5py.Group, write_member: Member) -> None:
+    def each(self, source: Group, target: Group, write_member: Member) -> None:
         """Write each member of a group; what cannot be written is left out and named.
 
         Parameters
@@ -276,9 +282,7 @@ class Context:
         for name in self.named(source):
             self.write_or_skip(write_member, source, target, name)
 
-    def each_below(
-        self, source: h5py.Group, target: h5py.Group, write_element: Callable[[Node, h5py.Group, str], None]
-    ) -> None:
+    def each_below(self, source: Group, target: Group, write_element: Callable[[Node, Group, str], None]) -> None:
         """Write each element of a group such as obsm; what cannot be written is left out and named.
 
         An element whose name has a slash, at which anndata fails, gets a name with `_` instead that is not taken.
@@ -294,7 +298,7 @@ class Context:
         found = list(elements.below(self.handle, source))
         taken = {name for name, _ in found}
 
-        def write(node: Node | Exception, _: h5py.Group, into: h5py.Group, name: str) -> None:
+        def write(node: Node | Exception, _: Group, into: Group, name: str) -> None:
             if isinstance(node, Exception):
                 raise node
             write_element(node, into, name)
@@ -308,7 +312,7 @@ class Context:
                 why = "anndata takes no slash in such a name"
                 self.left_out.append(f"{self.handle.place(path)} is called {called!r} in the export: {why}.")
 
-    def path_to(self, source: h5py.Group, target: h5py.Group, name: str) -> tuple[h5py.Group, h5py.Group, str]:
+    def path_to(self, source: Group, target: Group, name: str) -> tuple[Group, Group, str]:
         """Return the groups that hold a member, and its name there: a name with slashes leads into groups below.
 
         Groups that the export lacks on the way are made like the source's.
@@ -335,10 +339,10 @@ class Context:
         if not rest:
             return source, target, name
         inner = self.group(source, first)
-        made = target[first] if first in target else replica.create_group_like(inner, target, first)
+        made = target.get(first) if first in target else self.new.group_like(inner, target, first)
         return self.path_to(inner, made, rest)
 
-    def named(self, group: h5py.Group) -> list[str]:
+    def named(self, group: Group) -> list[str]:
         """Return the names in a group that are UTF-8; of others `left_out` gets a sentence each."""
         for name in group:
             if not isinstance(name, str):
@@ -346,7 +350,7 @@ class Context:
                 self.left_out.append(f"{place} has a member whose name is not UTF-8: {name!a}.")
         return members(group)
 
-    def group(self, parent: h5py.Group, name: str) -> h5py.Group:
+    def group(self, parent: Group, name: str) -> Group:
         """Return a member of a group of the source that has to be a group itself.
 
         Parameters
@@ -362,20 +366,6 @@ class Context:
             As `child`.
         """
         node = self.child(parent, name)
-        if not isinstance(node, h5py.Group):
+        if not isinstance(node, Group):
             raise ElementError(f"{self.handle.place(node.name)} is a dataset; a group was expected.")
         return node
-
-
-def set_encoding(node: Node, kind: str, version: str) -> None:
-    """Write in an object what it is: `encoding-type` and `encoding-version`.
-
-    Parameters
-    ----------
-    node
-        Of the export; what it says already is replaced.
-    kind, version
-        In anndata's words, such as `"string-array"` and `"0.2.0"`.
-    """
-    node.attrs["encoding-type"] = kind
-    node.attrs["encoding-version"] = version

@@ -6,22 +6,19 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import CellassoError, ElementError
 from cellasso.core.text import free_name
 from cellasso.encodings import elements
 from cellasso.encodings.dataframe import Frame
-from cellasso.store.hdf5 import replica
-from cellasso.store.hdf5.stored_values import refers
+from cellasso.store.base import Array, Group, is_text
 from cellasso.write import arrays
-from cellasso.write.context import set_encoding
 from cellasso.write.dataframes import Frames, Names
+from cellasso.write.transfer import set_encoding
 
 if TYPE_CHECKING:
-    from cellasso.store.base import Store
-    from cellasso.store.hdf5.nodes import Node
+    from cellasso.store.base import Node, Store
     from cellasso.write.arrays import IntArray
     from cellasso.write.context import Context
     from cellasso.write.job import Job
@@ -46,12 +43,13 @@ class Copy:
 
     def __init__(self, context: Context, job: Job) -> None:
         self._context = context
+        self._new = context.new
         self._job = job
         self._lengths: dict[str, int] = {}  # of obs and var of the group that is being written
 
     # -- groups ---------------------------------------------------------------------------------------
 
-    def file(self, source: h5py.Group, target: h5py.Group) -> None:
+    def file(self, source: Group, target: Group) -> None:
         """Write everything below the root, and where the export comes from.
 
         Parameters
@@ -67,31 +65,37 @@ class Copy:
         NotFoundError
             A part of them is missing.
         """
-        replica.copy_attributes(source, target)
+        self._new.copy_attributes(source, target)
         self._annotated(source, target, "")
         self._provenance(source, target)
-        _repoint(source, target)
+        self._new.refer_alike(source)
 
-    def _modalities(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
+    def _put_encoding_right(self, target: Group, kind: str) -> None:
+        """Give a group the encoding of what it holds: R's MuData writes "AnnData", which anndata refuses."""
+        stated = target.attrs.get("encoding-type")
+        if stated is not None and elements.text(stated) != kind:
+            set_encoding(self._new, target, kind, "0.1.0")
+
+    def _modalities(self, source: Group, target: Group, path: str) -> None:
         """Write the modalities of the MuData at `path`, and where their cells are among its own."""
         mod = self._context.group(source, "mod")
-        written = replica.create_group_like(mod, target, "mod")
+        written = self._new.group_like(mod, target, "mod")
         for name in mod:
             modality, inner = self._context.group(mod, name), f"{path}/mod/{name}"
             if inner not in self._job.rows:
                 raise ElementError(f"{self._context.handle.place(inner)} is nested too deep, or contains itself.")
-            self._annotated(modality, replica.create_group_like(modality, written, name), inner)
+            self._annotated(modality, self._new.group_like(modality, written, name), inner)
         if "obsmap" in source:
             obsmap = self._context.group(source, "obsmap")
-            made = replica.create_group_like(obsmap, target, "obsmap")
+            made = self._new.group_like(obsmap, target, "obsmap")
             self._context.each(obsmap, made, partial(self._obsmap, path))
 
-    def _annotated(self, source: h5py.Group, target: h5py.Group, path: str) -> None:
+    def _annotated(self, source: Group, target: Group, path: str) -> None:
         """Write the AnnData at `path`, or the MuData with its modalities."""
         at = self._job.rows[path]
         rows = at[at >= 0]
         mudata = "mod" in source
-        _put_encoding_right(target, "MuData" if mudata else "anndata")
+        self._put_encoding_right(target, "MuData" if mudata else "anndata")
         # mudata, unlike anndata, keeps categories that no cell of the subset has
         frames = Frames(self._context, source, drop_unused=not mudata)
         self._lengths = {
@@ -117,12 +121,12 @@ class Copy:
         if mudata:
             self._modalities(source, target, path)
 
-    def _is_nothing(self, source: h5py.Group, name: str) -> bool:
+    def _is_nothing(self, source: Group, name: str) -> bool:
         with suppress(CellassoError):  # raised again where the member is written
             return elements.is_nothing(self._context.child(source, name))
         return False
 
-    def _matrix(self, source: h5py.Group, target: h5py.Group, name: str, rows: IntArray) -> None:
+    def _matrix(self, source: Group, target: Group, name: str, rows: IntArray) -> None:
         """Write X, without which an export would be no use."""
         try:
             self._fitting(self._context.child(source, name), target, name, rows, elements.AXES[name])
@@ -131,39 +135,39 @@ class Copy:
                 f"{error} Nothing was written: have the program that wrote the file write X anew, or export a table."
             ) from error
 
-    def _aligned(self, rows: IntArray, source: h5py.Group, target: h5py.Group, name: str) -> None:
+    def _aligned(self, rows: IntArray, source: Group, target: Group, name: str) -> None:
         """Write obsm, layers, obsp or varm."""
         node, axes = self._context.child(source, name), elements.AXES[name]
         chosen = rows if axes[0] == "obs" else None
-        if isinstance(node, h5py.Dataset) and node.dtype.names:  # before anndata 0.7: one compound dataset
+        if isinstance(node, Array) and node.dtype.names:  # before anndata 0.7: one compound dataset
             self._fitting(node, target, name, chosen, axes[:1])
             return
 
-        def member(node: Node, into: h5py.Group, key: str) -> None:
+        def member(node: Node, into: Group, key: str) -> None:
             self._fitting(node, into, key, chosen, axes)
 
         group = self._context.group(source, name)
-        self._context.each_below(group, replica.create_group_like(group, target, name), member)
+        self._context.each_below(group, self._new.group_like(group, target, name), member)
 
-    def _raw(self, rows: IntArray, source: h5py.Group, target: h5py.Group, name: str) -> None:
+    def _raw(self, rows: IntArray, source: Group, target: Group, name: str) -> None:
         raw = self._context.group(source, name)
-        written = replica.create_group_like(raw, target, name)
+        written = self._new.group_like(raw, target, name)
         for key in raw:
             if key == "X":
                 self._fitting(self._context.child(raw, key), written, key, rows, ("obs",))
-            elif key == "varm" and isinstance(varm := self._context.child(raw, key), h5py.Group):
-                self._context.each_below(varm, replica.create_group_like(varm, written, key), self._whole)
+            elif key == "varm" and isinstance(varm := self._context.child(raw, key), Group):
+                self._context.each_below(varm, self._new.group_like(varm, written, key), self._whole)
             else:
                 self._context.copy_unchanged(raw, written, key)
 
-    def _whole(self, node: Node, target: h5py.Group, name: str) -> None:
+    def _whole(self, node: Node, target: Group, name: str) -> None:
         self._context.element(node, target, name, None)
 
-    def _fitting(self, node: Node, target: h5py.Group, name: str, rows: IntArray | None, axes: tuple[str, ...]) -> None:
+    def _fitting(self, node: Node, target: Group, name: str, rows: IntArray | None, axes: tuple[str, ...]) -> None:
         """Write an element along obs or var, unless it is of another length."""
         kind, shape = elements.encoding(node), elements.shape(node)
         expected = tuple(self._lengths[axis] for axis in axes if axis in self._lengths)
-        is_sized = bool(shape) or (isinstance(node, h5py.Dataset) and kind != "null")
+        is_sized = bool(shape) or (isinstance(node, Array) and kind != "null")
         if is_sized and kind in {"dataframe", "awkward-array"}:
             shape, expected = shape[:1], expected[:1]
         if (is_sized and shape[: len(expected)] != expected) or (kind == "null" and name != "X"):
@@ -173,34 +177,34 @@ class Copy:
             )
         self._context.element(node, target, name, rows, rows if axes == ("obs", "obs") else None)
 
-    def _obsmap(self, path: str, source: h5py.Group, target: h5py.Group, modality: str) -> None:
+    def _obsmap(self, path: str, source: Group, target: Group, modality: str) -> None:
         node = self._context.child(source, modality)
         at = self._job.rows.get(f"{path}/mod/{modality}")
-        if at is None or not isinstance(node, h5py.Dataset):
+        if at is None or not isinstance(node, Array):
             raise ElementError(f"{self._context.handle.place(node.name)} belongs to no modality.")
         at = at[self._job.rows[path] >= 0]
         # counted from 1; 0 marks a cell that the modality lacks
         values = np.where(at >= 0, np.cumsum(at >= 0), 0).astype(node.dtype)
-        shape = (len(at), *node.shape[1:])
-        replica.write(replica.create_like(node, target, modality, shape), values.reshape(shape))
+        shape = (len(at), *(node.shape or ())[1:])
+        self._new.write(self._new.array_like(node, target, modality, shape), values.reshape(shape))
 
-    def _uns(self, group: h5py.Group, target: h5py.Group, rows: IntArray, frames: Frames) -> None:
+    def _uns(self, group: Group, target: Group, rows: IntArray, frames: Frames) -> None:
         source = self._context.child(group, "uns")
-        if isinstance(source, h5py.Dataset):
+        if isinstance(source, Array):
             self._context.copy_node(source, target, "uns")
             return
 
-        def member(parent: h5py.Group, into: h5py.Group, key: str) -> None:
+        def member(parent: Group, into: Group, key: str) -> None:
             if key == "cellasso" and parent.name == "/uns":
                 return
-            if key in frames.kept and isinstance(node := self._context.child(parent, key), h5py.Dataset):
+            if key in frames.kept and isinstance(node := self._context.child(parent, key), Array):
                 frames.write_kept(node, into, key)
-            elif key == "neighbors" and isinstance(node := self._context.child(parent, key), h5py.Group):
-                self._context.each(node, replica.create_group_like(node, into, key), neighbors)
+            elif key == "neighbors" and isinstance(node := self._context.child(parent, key), Group):
+                self._context.each(node, self._new.group_like(node, into, key), neighbors)
             else:
                 self._context.copy_unchanged(parent, into, key)
 
-        def neighbors(parent: h5py.Group, into: h5py.Group, key: str) -> None:
+        def neighbors(parent: Group, into: Group, key: str) -> None:
             # before anndata 0.7 the graphs lay here; its reader moves them into obsp, where they must fit
             node = self._context.child(parent, key)
             graph = key in {"distances", "connectivities"} and elements.encoding(node)[:3] in {"csr", "csc"}
@@ -209,19 +213,19 @@ class Copy:
             else:
                 self._context.copy_unchanged(parent, into, key)
 
-        self._context.each(source, replica.create_group_like(source, target, "uns"), member)
+        self._context.each(source, self._new.group_like(source, target, "uns"), member)
 
-    def _provenance(self, source: h5py.Group, target: h5py.Group) -> None:
+    def _provenance(self, source: Group, target: Group) -> None:
         if "uns" not in target:
-            set_encoding(target.create_group("uns"), "dict", "0.1.0")
-        if not isinstance(target["uns"], h5py.Group):
+            set_encoding(self._new, self._new.group(target, "uns"), "dict", "0.1.0")
+        written = target.get("uns")
+        if not isinstance(written, Group):
             return
-        own = target["uns"].create_group("cellasso")
-        set_encoding(own, "dict", "0.1.0")
+        own = self._new.group(written, "cellasso")
+        set_encoding(self._new, own, "dict", "0.1.0")
         for key, value in {**self._job.provenance, "left_out": "\n".join(self._context.left_out)}.items():
-            text = isinstance(value, str)
-            own[key] = value
-            set_encoding(own[key], "string" if text else "numeric-scalar", "0.2.0")
+            kind = "string" if isinstance(value, str) else "numeric-scalar"
+            set_encoding(self._new, self._new.put(own, key, value), kind, "0.2.0")
         if "uns" in source and "cellasso" in (uns := self._context.group(source, "uns")):
             self._context.write_or_skip(
                 lambda *_: self._context.copy_node(self._context.child(uns, "cellasso"), own, "previous"),
@@ -262,36 +266,10 @@ class Copy:
         return Names(index, in_root, column)
 
 
-def _repoint(source: h5py.Group, target: h5py.Group) -> None:
-    """Give attributes that refer to an object (anndata 0.7: a column to its categories) the copy's object."""
-    lacking: list[bytes] = []
-
-    def compare(name: bytes, info: h5py.h5o.ObjInfo) -> None:
-        with suppress(KeyError, RuntimeError):  # the export alone has it
-            if h5py.h5o.get_info(source.id, name).num_attrs > info.num_attrs:
-                lacking.append(name)
-
-    h5py.h5o.visit(target.id, compare, info=True)  # opens no object, of which there may be thousands
-    for name in map(bytes.decode, lacking):
-        for attribute in source[name].attrs:
-            if refers(source[name].attrs.get_id(attribute).get_type()):
-                _point(source, target, name, attribute)
-
-
-def _point(source: h5py.Group, target: h5py.Group, name: str, attribute: str) -> None:
-    reference = source[name].attrs[attribute]
-    if not isinstance(reference, h5py.Reference) or not reference:  # no known program writes arrays of them
-        return
-    with suppress(KeyError, ValueError, RuntimeError, OSError):  # it leads nowhere, here and in the source
-        referent = source[reference].name
-        if referent is not None and referent in target:
-            target[name].attrs[attribute] = target[referent].ref
-
-
 def _index(handle: Store, frame: Frame) -> Node | None:
     """Return the element that holds the names of a frame's rows."""
     node = handle.node(frame.path)
-    if isinstance(node, h5py.Dataset) or frame.index_name is None:
+    if isinstance(node, Array) or frame.index_name is None:
         return None
     return handle.child(node, frame.index_name)
 
@@ -299,13 +277,6 @@ def _index(handle: Store, frame: Frame) -> Node | None:
 def _names(handle: Store, frame: Frame, rows: IntArray) -> list[str]:
     """Return the names of some rows, which may stand in any order; holds no others where they are texts."""
     index = _index(handle, frame)
-    if isinstance(index, h5py.Dataset) and index.ndim == 1 and h5py.check_string_dtype(index.dtype):
-        return [elements.text(name) for name in arrays.take(index, rows).tolist()]
+    if isinstance(index, Array) and index.ndim == 1 and is_text(index.dtype):
+        return [elements.text(name) for name in arrays.take(handle, index, rows).tolist()]
     return [str(name) for name in frame.names[rows]]
-
-
-def _put_encoding_right(target: h5py.Group, kind: str) -> None:
-    """Give a group the encoding that it has by what it holds: R's MuData writes "AnnData", which anndata refuses."""
-    stated = target.attrs.get("encoding-type")
-    if stated is not None and elements.text(stated) != kind:
-        set_encoding(target, kind, "0.1.0")

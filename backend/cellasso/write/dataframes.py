@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from cellasso.core.errors import ElementError
@@ -17,13 +16,14 @@ from cellasso.core.numeric import foreign_order
 from cellasso.encodings import elements
 from cellasso.encodings.dataframe import Frame
 from cellasso.encodings.elements import CATEGORIES
-from cellasso.store.hdf5 import replica
+from cellasso.store.base import Array, Group, is_empty
 from cellasso.write import arrays
+from cellasso.write.transfer import Share, set_encoding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.nodes import Node
+    from cellasso.store.base import Node
     from cellasso.write.arrays import IntArray
     from cellasso.write.context import Context
 
@@ -56,8 +56,8 @@ class _Table:
     """
 
     path: str
-    source: h5py.Group
-    target: h5py.Group
+    source: Group
+    target: Group
     rows: IntArray | None
     n_rows: int
     has_store: bool
@@ -82,14 +82,14 @@ class Frames:
         that stay, in the order of the columns that said so.
     """
 
-    def __init__(self, context: Context, group: h5py.Group, *, drop_unused: bool) -> None:
+    def __init__(self, context: Context, group: Group, *, drop_unused: bool) -> None:
         self._context = context
         self._group = group
         self._drop_unused = drop_unused
         self.kept: dict[str, list[tuple[int, IntArray]]] = {}
-        self._templates = context.templates
+        self._new = context.new
 
-    def write(self, target: h5py.Group, name: str, rows: IntArray | None, names: Names | None = None) -> None:
+    def write(self, target: Group, name: str, rows: IntArray | None, names: Names | None = None) -> None:
         """Write some rows of a data frame, without unused categories where `drop_unused` says so.
 
         A column that cannot be written is left out and named.
@@ -109,13 +109,13 @@ class Frames:
             It, or its index, is damaged or missing.
         """
         node = self._context.child(self._group, name)
-        if isinstance(node, h5py.Dataset):
+        if not isinstance(node, Group):
             self._write_records(node, target, name, rows)
             return
-        written = replica.create_group_like(node, target, name)
+        written = self._new.group_like(node, target, name)
         store = elements.category_store(self._context.handle, node)
         if store is not None:
-            replica.create_group_like(self._context.child(node, CATEGORIES), written, CATEGORIES)
+            self._new.group_like(store, written, CATEGORIES)
         frame = Frame(self._context.handle, node.name)
         table = _Table(node.name, node, written, rows, len(frame), has_store=store is not None)
         own_names = self._write_index(frame, table, names)
@@ -127,13 +127,14 @@ class Frames:
         if not own_names and frame.index_name in columns:
             done.add(frame.index_name)
         if store is not None:
-            for unused in set(store) - set(written[CATEGORIES]):
-                self._context.copy_unchanged(store, written[CATEGORIES], unused)
+            written_store = written.get(CATEGORIES)
+            for unused in set(store) - set(written_store):
+                self._context.copy_unchanged(store, written_store, unused)
         stated = elements.names(node, "column-order")
         order = [column for column in dict.fromkeys(stated) if column in done] + own_names
-        if order != stated or isinstance(node.attrs.get("column-order"), h5py.Empty):
+        if order != stated or is_empty(node.attrs.get("column-order")):
             # some were left out, or were never there
-            written.attrs["column-order"] = np.array(order, dtype=h5py.string_dtype())
+            self._new.set_attribute(written, "column-order", np.array(order, dtype=object))
 
     def _write_index(self, frame: Frame, table: _Table, names: Names | None) -> list[str]:
         """Write the names of the rows, row numbers where there are none; return the column of those replaced."""
@@ -150,13 +151,13 @@ class Frames:
         else:
             name = "_index"
             numbers = np.arange(table.n_rows) if table.rows is None else table.rows
-            made = target.create_dataset(name, data=numbers.astype(str).astype(object), dtype=h5py.string_dtype())
-            made.attrs["encoding-type"], made.attrs["encoding-version"] = "string-array", "0.2.0"
+            made = self._new.put(target, name, numbers.astype(str).astype(object))
+            set_encoding(self._new, made, "string-array", "0.2.0")
         if elements.text(target.attrs.get("_index", "")) != name:
-            target.attrs["_index"] = name
+            self._new.set_attribute(target, "_index", name)
         return own
 
-    def write_kept(self, node: h5py.Dataset, target: h5py.Group, name: str) -> None:
+    def write_kept(self, node: Array, target: Group, name: str) -> None:
         """Write what `uns` says of each category (its colour, or in old files its name) for those that stay.
 
         Nothing is written where it has another number of values than a column has categories: anndata removes it, too.
@@ -176,60 +177,57 @@ class Frames:
         if node.ndim != 1:
             self._context.copy_node(node, target, name)
             return
-        positions = np.arange(node.shape[0])
+        positions = np.arange(node.size)
         for n_categories, keep in self.kept[name]:
             if len(positions) != n_categories:
                 return  # colours of another number of categories belong to no column; anndata removes them too
             positions = positions[keep]
-        arrays.subset_dataset(self._context.handle, node, target, name, rows=positions, advance=self._context.advance)
+        arrays.subset_array(self._context.transfer, node, target, name, rows=positions)
 
-    def _column(
-        self, table: _Table, source: h5py.Group, target: h5py.Group, column: str, *, called: str | None = None
-    ) -> None:
+    def _column(self, table: _Table, source: Group, target: Group, column: str, *, called: str | None = None) -> None:
         """Write one column, under another name if it is `called` so."""
         source, target, name = self._context.path_to(source, target, column)
         node, called = self._context.child(source, name), called or name
-        is_categorical = isinstance(node, h5py.Group) and elements.encoding(node) == "categorical"
-        codes = self._context.child(node, "codes") if is_categorical else node
+        is_categorical = isinstance(node, Group) and elements.encoding(node) == "categorical"
+        codes = self._context.handle.child(node, "codes") if is_categorical else node
         shape = elements.shape(codes)
         if shape and shape[0] != table.n_rows:
             raise ElementError(f"{node.name} has {shape[0]:,} rows; {table.n_rows:,} were expected.")
-        if isinstance(node, h5py.Dataset):
+        if not isinstance(node, Group):
             self._dataset_column(table, node, target, called, column)
         elif is_categorical:
-            written = self._templates.group(node, target, called)
-            if "ordered" not in written.attrs:  # anndata asks for it
-                written.attrs["ordered"] = False
+            written = self._new.group_like(node, target, called, of_many=True)
+            if "ordered" not in node.attrs:  # anndata asks for it
+                self._new.set_attribute(written, "ordered", value=False)
             categories = self._context.child(node, "categories")
             keep = self._write_codes(codes, table.rows, categories, written, "codes", column=column)
             self._context.element(categories, written, "categories", keep)
         else:
             self._context.element(node, target, called, table.rows)
 
-    def _dataset_column(self, table: _Table, node: h5py.Dataset, target: h5py.Group, called: str, column: str) -> None:
-        reference = node.attrs.get("categories") if table.has_store else None
-        if isinstance(reference, h5py.Reference):
-            name = node.file[reference].name.rsplit("/", 1)[-1]
-            categories = self._context.child(self._context.child(table.source, CATEGORIES), name)
+    def _dataset_column(self, table: _Table, node: Array, target: Group, called: str, column: str) -> None:
+        referent = self._context.handle.referent(node, "categories") if table.has_store else None
+        if referent is not None:
+            name = referent.name.rsplit("/", 1)[-1]
+            categories = self._context.child(table.source, f"{CATEGORIES}/{name}")
             keep = self._write_codes(node, table.rows, categories, target, called, column=column)
-            self._context.element(categories, table.target[CATEGORIES], name, keep)
+            self._context.element(categories, table.target.get(CATEGORIES), name, keep)
             return
         rows, dtype = table.rows, foreign_order(node.dtype)
         if not node.shape or (rows is None and dtype is None):
             self._context.copy_node(node, target, called)
             return
         rows = np.arange(table.n_rows) if rows is None else rows
-        handle, advance, create = self._context.handle, self._context.advance, self._templates.dataset
-        arrays.subset_dataset(handle, node, target, called, rows=rows, advance=advance, dtype=dtype, create=create)
+        arrays.subset_array(self._context.transfer, node, target, called, rows=rows, dtype=dtype, of_many=True)
 
     def _write_codes(
-        self, node: Node, rows: IntArray | None, categories: Node, target: h5py.Group, name: str, *, column: str
+        self, node: Node, rows: IntArray | None, categories: Node, target: Group, name: str, *, column: str
     ) -> IntArray | None:
         """Write the codes of a categorical; return which categories stay, or `None` when all do."""
-        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iu":
+        if not isinstance(node, Array) or node.dtype.kind not in "iu":
             raise ElementError(f"{node.name} holds no codes of categories; whole numbers were expected.")
-        n_categories, missing = _length(categories), _missing(categories)
-        codes = arrays.take(node, np.arange(node.shape[0]) if rows is None else rows)
+        n_categories, missing = _length(categories), self._missing(categories)
+        codes = arrays.take(self._context.handle, node, np.arange((node.shape or (0,))[0]) if rows is None else rows)
         if codes.size and not -1 <= int(codes.min()) <= int(codes.max()) < n_categories:
             raise ElementError(f"{node.name} has codes beyond its {n_categories:,} categories.")
         used = np.setdiff1d(_used(codes, n_categories) if self._drop_unused else np.arange(n_categories), missing)
@@ -238,20 +236,26 @@ class Frames:
         keep = used if len(used) < n_categories else None
         if keep is not None:
             codes = _recoding(keep, n_categories)[codes]
-        replica.write(self._templates.dataset(node, target, name, codes.shape), codes)
-        arrays.Share(self._context.advance, node).reach(1.0)
+        self._new.write(self._new.array_like(node, target, name, codes.shape, of_many=True), codes)
+        Share(self._context.transfer, node).reach(1.0)
         return keep
+
+    def _missing(self, categories: Node) -> IntArray:
+        """Return which categories are NaN: anndata refuses them, and their cells have no value."""
+        if not isinstance(categories, Array) or categories.dtype.kind != "f":
+            return np.empty(0, dtype=np.int64)
+        return np.flatnonzero(np.isnan(self._context.handle.read(categories)))
 
     # -- anndata 0.6 and before: one compound dataset, categories in uns ------------------------------
 
-    def _write_records(self, node: h5py.Dataset, target: h5py.Group, name: str, rows: IntArray | None) -> None:
-        rows = np.arange(node.shape[0]) if rows is None else rows
+    def _write_records(self, node: Array, target: Group, name: str, rows: IntArray | None) -> None:
+        rows = np.arange((node.shape or (0,))[0]) if rows is None else rows
         recodings: dict[str, IntArray] = {}
         for field in node.dtype.names or () if self._drop_unused else ():
             n_categories = self._n_field_categories(node, field)
             if n_categories is None:
                 continue
-            keep = _used(node.fields(field)[...][rows], n_categories)
+            keep = _used(self._context.handle.read(node, field=field)[rows], n_categories)
             recodings[field] = _recoding(keep, n_categories)
             for key in (f"{field}_categories", f"{field}_colors"):
                 self.kept.setdefault(key, []).append((n_categories, keep))
@@ -261,22 +265,20 @@ class Frames:
                 records[field] = recoding[records[field]]
             return records
 
-        arrays.subset_dataset(
-            self._context.handle, node, target, name, rows=rows, advance=self._context.advance, transform=recode
-        )
+        arrays.subset_array(self._context.transfer, node, target, name, rows=rows, transform=recode)
 
-    def _n_field_categories(self, node: h5py.Dataset, field: str) -> int | None:
+    def _n_field_categories(self, node: Array, field: str) -> int | None:
         """Return how many categories `uns` has for a field, when they are its own and no other frame's."""
         categories = self._group.get(f"uns/{field}_categories")
         frames = [self._group.get(name) for name in ("obs", "var")]
-        owners = [frame for frame in frames if isinstance(frame, h5py.Dataset) and field in (frame.dtype.names or ())]
-        if not isinstance(categories, h5py.Dataset) or categories.ndim != 1 or len(owners) != 1:
+        owners = [frame for frame in frames if isinstance(frame, Array) and field in (frame.dtype.names or ())]
+        if not isinstance(categories, Array) or categories.ndim != 1 or len(owners) != 1:
             return None
         if node.dtype[field].kind not in "iu":
             return None
-        codes = node.fields(field)[...]
-        fits = not codes.size or -1 <= int(codes.min()) <= int(codes.max()) < len(categories)
-        return len(categories) if fits else None
+        codes = self._context.handle.read(node, field=field)
+        fits = not codes.size or -1 <= int(codes.min()) <= int(codes.max()) < categories.size
+        return categories.size if fits else None
 
 
 def _length(categories: Node) -> int:
@@ -284,13 +286,6 @@ def _length(categories: Node) -> int:
     if len(shape) != 1:
         raise ElementError(f"{categories.name} has shape {shape}; a list of categories was expected.")
     return shape[0]
-
-
-def _missing(categories: Node) -> IntArray:
-    """Return which categories are NaN: anndata refuses them, and their cells have no value."""
-    if not isinstance(categories, h5py.Dataset) or categories.dtype.kind != "f":
-        return np.empty(0, dtype=np.int64)
-    return np.flatnonzero(np.isnan(categories[...]))
 
 
 def _used(codes: NDArray[Any], n_categories: int) -> IntArray:
@@ -306,7 +301,7 @@ def _recoding(keep: IntArray, n_categories: int) -> IntArray:
     return recoding
 
 
-def write_inner(context: Context, node: Node, target: h5py.Group, name: str, rows: IntArray | None) -> None:
+def write_inner(context: Context, node: Node, target: Group, name: str, rows: IntArray | None) -> None:
     """Write some rows of a data frame that is not obs or var, such as one in obsm or uns.
 
     anndata drops its unused categories even where all rows stay, and mudata with it.
@@ -327,4 +322,4 @@ def write_inner(context: Context, node: Node, target: h5py.Group, name: str, row
     ElementError, NotFoundError
         As `Frames.write`.
     """
-    Frames(context, node.parent, drop_unused=True).write(target, name, rows)
+    Frames(context, context.handle.parent(node), drop_unused=True).write(target, name, rows)

@@ -11,18 +11,18 @@ import numpy as np
 from cellasso.core.errors import ElementError
 from cellasso.core.executors import Ahead, max_in_flight, run_blocks
 from cellasso.encodings import elements
-from cellasso.store.hdf5.chunks import open_packing, write_packed
-from cellasso.store.hdf5.replica import create_group_like, create_like, set_attribute, write
-from cellasso.write.arrays import BLOCK_BYTES, GATHERED_BYTES, Share, is_ascending, ranges, reader, runs
+from cellasso.write.arrays import BLOCK_BYTES, GATHERED_BYTES, is_ascending, ranges, reader, runs
+from cellasso.write.transfer import Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import h5py
     from numpy.typing import NDArray
 
-    from cellasso.store.base import Store
-    from cellasso.write.arrays import Advance, IntArray, Read
+    from cellasso.store.base import Array, Group, Store
+    from cellasso.store.new_file import NewFile
+    from cellasso.write.arrays import IntArray, Read
+    from cellasso.write.transfer import Transfer
 
     Triplet: TypeAlias = "tuple[NDArray[Any], NDArray[Any], int]"
 
@@ -33,14 +33,13 @@ PACK_VALUES = 1 << 16
 
 
 def subset_sparse(
-    handle: Store,
-    source: h5py.Group,
-    parent: h5py.Group,
+    transfer: Transfer,
+    source: Group,
+    parent: Group,
     name: str,
     *,
     rows: IntArray | None,
     columns: IntArray | None,
-    advance: Advance,
 ) -> None:
     """Write rows and columns of a CSR or CSC matrix in its own format.
 
@@ -49,34 +48,35 @@ def subset_sparse(
 
     Parameters
     ----------
-    handle
-        The source.
+    transfer
+        From which file to which.
     source
         Group of the matrix.
     parent, name
         Group of the export, and the name of the copy in it.
     rows, columns
         Positions, in the order of the export, each once; `None`: all.
-    advance
-        Told the bytes of the source as they are dealt with.
 
     Raises
     ------
     ElementError
         The matrix is damaged, or does not have these rows or columns.
+    FileChangedError
+        The source changed before or while it was read.
     """
-    matrix = _Compressed(handle, source)
+    matrix, new = _Compressed(transfer.source, source), transfer.target
     majors, minors = (rows, columns) if elements.encoding(source).startswith("csr") else (columns, rows)
     majors = np.arange(matrix.n_major) if majors is None else majors
     lengths = matrix.count(majors, minors)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    group = create_group_like(source, parent, name)
+    group = new.group_like(source, parent, name)
     shape = [len(taken) if taken is not None else n for taken, n in zip((rows, columns), matrix.shape, strict=True)]
-    set_attribute(group, matrix.shape_name, shape)
-    write(create_like(matrix.indptr_node, group, "indptr", indptr.shape), indptr)
+    new.set_attribute(group, matrix.shape_name, shape)
+    new.write(new.array_like(matrix.indptr_node, group, "indptr", indptr.shape), indptr)
     stored = ("indices", matrix.indices, None), ("data", matrix.data, known_to_scipy(matrix.data.dtype))
-    parts = [_Appender(create_like(node, group, part, (int(indptr[-1]),), dtype=dtype)) for part, node, dtype in stored]
-    share = Share(advance, matrix.indices, matrix.data, matrix.indptr_node)
+    n_kept = (int(indptr[-1]),)
+    parts = [_Appender(new, new.array_like(node, group, part, n_kept, dtype=dtype)) for part, node, dtype in stored]
+    share = Share(transfer, matrix.indices, matrix.data, matrix.indptr_node)
     for indices, data, reached in matrix.blocks(majors, minors, lengths):
         parts[0].append(indices)
         parts[1].append(data)
@@ -98,20 +98,21 @@ def known_to_scipy(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 class _Compressed:
     """A sparse matrix on disk, in terms of its major axis (contiguous) and its minor one."""
 
-    def __init__(self, handle: Store, group: h5py.Group) -> None:
+    def __init__(self, handle: Store, group: Group) -> None:
         self.place = group.name
         self.shape_name = "shape" if "shape" in group.attrs else "h5sparse_shape"
         if self.shape_name not in group.attrs or not {"indices", "data", "indptr"} <= set(group):
             raise ElementError(f"{self.place} is damaged: its shape, indices, data or indptr is missing.")
         self.shape = tuple(int(n) for n in group.attrs[self.shape_name])
-        self.indices, self.data, self.indptr_node = (group[part] for part in ("indices", "data", "indptr"))
-        self.indptr = self.indptr_node[...].astype(np.int64, copy=False)
+        parts = (handle.child_array(group, part) for part in ("indices", "data", "indptr"))
+        self.indices, self.data, self.indptr_node = parts
+        self.indptr: IntArray = handle.read(self.indptr_node).astype(np.int64, copy=False)
         csr = elements.encoding(group).startswith("csr")
         self.n_major, self.n_minor = self.shape if csr else self.shape[::-1]
-        self.n_stored = int(self.indices.shape[0])
+        self.n_stored = self.indices.size
         if len(self.indptr) != self.n_major + 1 or self.indptr[0] != 0 or np.any(np.diff(self.indptr) < 0):
             raise ElementError(f"{self.place}/indptr is damaged: it does not rise from 0 along {self.n_major:,} rows.")
-        if not self.indptr[-1] == self.n_stored == self.data.shape[0]:
+        if not self.indptr[-1] == self.n_stored == self.data.size:
             raise ElementError(f"{self.place} is damaged: indptr, indices and data differ in length.")
         self._read_indices, self._read_data = reader(handle, self.indices), reader(handle, self.data)
         self._chunk = max(part.chunks[0] if part.chunks else 1 for part in (self.indices, self.data))
@@ -254,13 +255,16 @@ class _Window:
 class _Appender:
     """Writes a one-dimensional dataset from front to back in whole chunks, which threads deflate meanwhile."""
 
-    def __init__(self, target: h5py.Dataset) -> None:
+    def __init__(self, new: NewFile, target: Array) -> None:
+        self._new = new
         self._target = target
-        self._packing = open_packing(target)
+        self._packing = new.packing(target)
         self._chunk = target.chunks[0] if target.chunks else 1
         self._at = 0
         self._rest: NDArray[Any] = np.empty(0, dtype=target.dtype)
-        self._packed = Ahead(partial(write_packed, target), most=max_in_flight(2 * self._chunk * target.dtype.itemsize))
+        self._packed = Ahead(
+            partial(new.write_packed, target), most=max_in_flight(2 * self._chunk * target.dtype.itemsize)
+        )
 
     def append(self, values: NDArray[Any]) -> None:
         """Write values after those before, but for the last that do not fill a chunk yet."""
@@ -277,7 +281,7 @@ class _Appender:
     def _write(self, values: NDArray[Any]) -> None:
         if self._packing is None:
             if len(values):
-                write(self._target, values, (self._at,))
+                self._new.write(self._target, values, (self._at,))
         else:
             step = max(1, PACK_VALUES // self._chunk) * self._chunk
             for start in range(0, len(values), step):

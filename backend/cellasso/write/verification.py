@@ -14,28 +14,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-from h5py import h5d, h5l, h5o
 
-from cellasso.core.errors import ExportError
+from cellasso.core.errors import CellassoError, ExportError
 from cellasso.encodings import elements
-from cellasso.store.hdf5.handle import open_member
-from cellasso.store.hdf5.stored_values import Side, Stored, same
+from cellasso.store.base import Array, Group
+from cellasso.store.comparable import Stored, same
 from cellasso.write.comparison import ENCODING, SPARSE, Comparison, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from cellasso.store.base import Store
-    from cellasso.store.hdf5.nodes import Node
-    from cellasso.store.hdf5.stored_values import Known
+    from numpy.typing import NDArray
+
+    from cellasso.store.comparable import Attribute, Side
+    from cellasso.store.new_file import NewFile
     from cellasso.write.arrays import IntArray
+    from cellasso.write.comparison import Member
     from cellasso.write.job import Job
 
 
-_DOES_NOT_FIT = (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
-"""What h5py and NumPy raise about a file whose parts do not belong together."""
+_DOES_NOT_FIT = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    CellassoError,
+)
+"""What NumPy, the format's library and its store raise about a file whose parts do not belong together."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +54,16 @@ class Intended:
     Attributes
     ----------
     left_out
-        HDF5 paths of the source that the export is not to have.
+        Paths of the source that the export is not to have.
     called
-        By HDF5 path in the source: the name that an element has in the export, where it could not keep its own.
+        By path in the source: the name that an element has in the export, where it could not keep its own.
     own_names
-        By HDF5 path of an obs whose cells are called as in that of the file: the column that keeps their own names.
-    known
-        Not a difference, but what has been read of objects of the source already, by address.
+        By path of an obs whose cells are called as in that of the file: the column that keeps their own names.
     """
 
     left_out: set[str] = field(default_factory=set)
     called: dict[str, str] = field(default_factory=dict)
     own_names: dict[str, str] = field(default_factory=dict)
-    known: dict[int, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,12 +87,12 @@ class _Table:
     rows: IntArray | None
     kept: dict[str, list[tuple[int, IntArray]]]
     drop: bool
-    store: h5py.Group | None = None
+    store: Group | None = None
     index: str = ""
     own_names: str | None = None
 
 
-def verify(job: Job, handle: Store, intended: Intended) -> None:
+def verify(job: Job, new: NewFile, intended: Intended) -> None:
     """Compare an export, which is complete and closed, with its source.
 
     Reads all that is small and some rows of each large element, at most some 100 MB at a time.
@@ -95,8 +101,8 @@ def verify(job: Job, handle: Store, intended: Intended) -> None:
     ----------
     job
         What was written, from where to where.
-    handle
-        The source, open.
+    new
+        The export.
     intended
         Where the two are meant to differ.
 
@@ -105,14 +111,9 @@ def verify(job: Job, handle: Store, intended: Intended) -> None:
     ExportError
         They differ where they are not meant to; the message says where, and what.
     """
-    with (
-        job.source.open("rb") as source,
-        job.target.open("rb") as target,
-        h5py.File(job.target, "r", locking=False) as written,
-    ):
-        both = Side(handle.root(), source.fileno()), Side(written["/"], target.fileno())
+    with new.reopen() as (source, target):
         try:
-            _Verification(job, handle, *both, intended).annotated(both[0].root, both[1].root, "")
+            _Verification(job, source, target, intended).annotated(source.root, target.root, "")
         except ExportError:
             raise
         except _DOES_NOT_FIT as error:
@@ -120,137 +121,154 @@ def verify(job: Job, handle: Store, intended: Intended) -> None:
 
 
 class _Verification(Comparison):
-    """Walks the members of the source as HDF5 lists them, and looks for each in the export."""
+    """Walks the members of the source as its file lists them, and looks for each in the export."""
 
-    def __init__(self, job: Job, handle: Store, source: Side, target: Side, intended: Intended) -> None:
-        super().__init__(source, target, intended.left_out, intended.known)
+    def __init__(self, job: Job, source: Side, target: Side, intended: Intended) -> None:
+        super().__init__(source, target, intended.left_out)
         self._job = job
-        self._handle = handle
         self._intended = intended
 
     # -- groups ---------------------------------------------------------------------------------------
 
-    def annotated(self, s: h5py.Group, t: h5py.Group, path: str) -> None:
+    def annotated(self, s: Group, t: Group, path: str) -> None:
         """Compare the AnnData at a path, or the MuData with its modalities."""
         at = self._job.rows[path]
         rows, is_mudata = at[at >= 0], "mod" in s
         stated, found = elements.encoding(s), elements.encoding(t)
         expected = stated if stated == "dict" else "MuData" if is_mudata else "anndata"  # old files state none
-        self.attributes(s.id, t.id, path or "/", changed=() if stated == expected else ENCODING)
+        self.attributes(s, t, path or "/", changed=() if stated == expected else ENCODING)
         if found != expected:
             raise self.difference(path, f"its encoding is {found!r}, not {expected!r}")
         kept: dict[str, list[tuple[int, IntArray]]] = {}
         for name in self.members(s, t, path, may_be_added=() if path else ("uns",)):
-            inside = f"{path}/{name}"
-            if name in {"obs", "var"}:
-                self._frame(s[name], t[name], _Table(inside, rows if name == "obs" else None, kept, not is_mudata))
-            elif name != "uns" and elements.is_nothing(s[name]):
-                self.member(s, t, name, inside)
-            elif name in elements.AXES:
-                axes = elements.AXES[name]
-                columns = rows if axes == ("obs", "obs") else None
-                compare = self.element if name in {"X", "raw.X"} else self._mapping
-                compare(s[name], t[name], inside, rows if axes[0] == "obs" else None, columns)
-            elif name == "raw":
-                self._raw(s[name], t[name], inside, rows)
-            elif is_mudata and name == "mod":
-                self.attributes(s[name].id, t[name].id, inside)
-                for modality in self.members(s[name], t[name], inside):
-                    self.annotated(s[name][modality], t[name][modality], f"{inside}/{modality}")
+            if is_mudata and name == "mod":
+                self._mod(s, t, path)
             elif is_mudata and name == "obsmap":
-                self._obsmap(s[name], t[name], path)
+                self._obsmap(s, t, path)
+            elif name in {"obs", "var"}:
+                table = _Table(f"{path}/{name}", rows if name == "obs" else None, kept, not is_mudata)
+                self._frame(*self.open(s, t, name), table)
             elif name != "uns":
-                self.member(s, t, name, inside)
+                self._part(s, t, name, f"{path}/{name}", rows)
         if "uns" in s and f"{path}/uns" not in self.left_out:
-            self._uns(s["uns"], t["uns"], path, rows, kept)
+            self._uns(*self.open(s, t, "uns"), path, rows, kept)
 
-    def element(self, s: Node, t: Node, path: str, rows: IntArray | None, columns: IntArray | None = None) -> None:
+    def _part(self, s: Group, t: Group, name: str, path: str, rows: IntArray) -> None:
+        """Compare what an AnnData or MuData holds beside obs, var, uns and modalities."""
+        part, copy = self.open(s, t, name)
+        if isinstance(part, Stored) and part.shape is None:
+            self.member(s, t, name, path)
+        elif name in elements.AXES:
+            axes = elements.AXES[name]
+            compare = self.element if name in {"X", "raw.X"} else self._mapping
+            columns = rows if axes == ("obs", "obs") else None
+            compare(part, copy, path, rows if axes[0] == "obs" else None, columns)
+        elif name == "raw":
+            self._raw(part, copy, path, rows)
+        else:
+            self.member(s, t, name, path)
+
+    def _mod(self, s: Group, t: Group, path: str) -> None:
+        mod, copy = self.open(s, t, "mod")
+        self.attributes(mod, copy, f"{path}/mod")
+        for modality in self.members(mod, copy, f"{path}/mod"):
+            self.annotated(*self.open(mod, copy, modality), f"{path}/mod/{modality}")
+
+    def element(self, s: Member, t: Member, path: str, rows: IntArray | None, columns: IntArray | None = None) -> None:
         """Compare the rows of an element; of a data frame without its unused categories."""
-        if isinstance(s, h5py.Group) and elements.encoding(s) == "dataframe":
+        if isinstance(s, Group) and elements.encoding(s) == "dataframe":
             self._frame(s, t, _Table(path, rows, {}, drop=True))
         else:
             super().element(s, t, path, rows, columns)
 
-    def _mapping(self, s: Node, t: Node, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
+    def _mapping(self, s: Any, t: Any, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
         """Compare the elements of obsm, layers and the like, whatever a slash in their names has made of them."""
-        if isinstance(s, h5py.Dataset):  # before anndata 0.7: one compound dataset
+        if isinstance(s, Stored):  # before anndata 0.7: one array of records
             self.element(s, t, path, rows, columns)
             return
-        self.attributes(s.id, t.id, path)
+        self.attributes(s, t, path)
         expected = set()
         for inside, node in self._below(s, path):
             called = self._intended.called.get(inside, inside.removeprefix(f"{path}/"))
             expected.add(called)
             if called not in t:
                 raise self.difference(inside, "it is missing")
-            self.element(node, t[called], inside, rows, columns)
+            self.element(node, self.target.open(t, called), inside, rows, columns)
         if set(t) != expected:
             raise self.difference(path, f"it has {named(set(t) - expected)}")
 
-    def _below(self, s: h5py.Group, path: str) -> Iterator[tuple[str, Node]]:
+    def _below(self, s: Group, path: str) -> Iterator[tuple[str, Any]]:
         for name in s:
             inside = f"{path}/{name}"
             if not isinstance(name, str) or inside in self.left_out:
                 continue
-            node = s[name]
-            if isinstance(node, h5py.Group) and elements.encoding(node) == "dict" and len(node):
+            node = self.source.open(s, name)
+            if isinstance(node, Group) and elements.encoding(node) == "dict" and len(node):
                 yield from self._below(node, inside)
             else:
                 yield inside, node
 
-    def _raw(self, s: h5py.Group, t: h5py.Group, path: str, rows: IntArray) -> None:
-        self.attributes(s.id, t.id, path)
+    def _raw(self, s: Group, t: Group, path: str, rows: IntArray) -> None:
+        self.attributes(s, t, path)
         for name in self.members(s, t, path):
-            inside = f"{path}/{name}"
+            part, copy = self.open(s, t, name)
             if name == "X":
-                self.element(s[name], t[name], inside, rows)
-            elif name == "varm" and isinstance(s[name], h5py.Group):
-                self._mapping(s[name], t[name], inside, None, None)
+                self.element(part, copy, f"{path}/X", rows)
+            elif name == "varm" and isinstance(part, Group):
+                self._mapping(part, copy, f"{path}/varm", None, None)
             else:
-                self.member(s, t, name, inside)
+                self.member(s, t, name, f"{path}/{name}")
 
-    def _obsmap(self, s: h5py.Group, t: h5py.Group, path: str) -> None:
-        self.attributes(s.id, t.id, f"{path}/obsmap")
-        for modality in self.members(s, t, f"{path}/obsmap"):
-            self.attributes(s[modality].id, t[modality].id, f"{path}/obsmap/{modality}")
+    def _obsmap(self, s: Group, t: Group, path: str) -> None:
+        obsmap, copy = self.open(s, t, "obsmap")
+        self.attributes(obsmap, copy, f"{path}/obsmap")
+        for modality in self.members(obsmap, copy, f"{path}/obsmap"):
+            right, found = self.open(obsmap, copy, modality)
+            self.same_attributes(right.attributes, found.attributes, f"{path}/obsmap/{modality}")
             at = self._job.rows[f"{path}/mod/{modality}"][self._job.rows[path] >= 0]
             # counted from 1, in the order of the cells; 0 marks a cell that the modality lacks
             expected = np.zeros(len(at), dtype=np.int64)
             expected[at >= 0] = np.arange(1, int((at >= 0).sum()) + 1)
-            if not np.array_equal(t[modality][...].ravel(), expected):
+            if not np.array_equal(found.read().ravel(), expected):
                 raise self.difference(f"{path}/obsmap/{modality}", "it does not lead to the modality's cells")
 
     # -- uns ------------------------------------------------------------------------------------------
 
-    def _uns(self, s: Node, t: Node, path: str, rows: IntArray, kept: dict[str, list[tuple[int, IntArray]]]) -> None:
+    def _uns(self, s: Any, t: Any, path: str, rows: IntArray, kept: dict[str, list[tuple[int, IntArray]]]) -> None:
         at, own = f"{path}/uns", {"cellasso"} if not path else set()
-        if isinstance(s, h5py.Dataset):
-            self.dataset(s.id, t.id, at)
+        if isinstance(s, Stored):
+            self.array(s, t, at)
             return
-        self.attributes(s.id, t.id, at)
+        self.attributes(s, t, at)
         names = {name for name in s if isinstance(name, str) and f"{at}/{name}" not in self.left_out} - own
-        of_categories = {n for n in names & kept.keys() if isinstance(s.get(n), h5py.Dataset) and s[n].ndim == 1}
-        for name in of_categories:
-            self._of_categories(s[name], t.get(name), f"{at}/{name}", kept[name])
-        for name in self.members(s, t, at, may_be_added=own | of_categories, may_lack=own | of_categories):
-            inside = f"{at}/{name}"
-            if name == "neighbors" and isinstance(s[name], h5py.Group):
-                self._neighbors(s[name], t[name], inside, rows)
+        opened = {name: self.source.open(s, name) for name in names & kept.keys()}
+        of_categories = {
+            name: node for name, node in opened.items() if isinstance(node, Stored) and len(node.shape or ()) == 1
+        }
+        for name, listed in of_categories.items():
+            copy = self.target.open(t, name) if name in t else None
+            self._of_categories(listed, copy, f"{at}/{name}", kept[name])
+        apart = own | of_categories.keys()
+        for name in self.members(s, t, at, may_be_added=apart, may_lack=apart):
+            node = self.source.open(s, name) if name == "neighbors" else None
+            if isinstance(node, Group):
+                self._neighbors(node, self.target.open(t, name), f"{at}/{name}", rows)
             else:
-                self.member(s, t, name, inside)
+                self.member(s, t, name, f"{at}/{name}")
 
-    def _neighbors(self, s: h5py.Group, t: h5py.Group, path: str, rows: IntArray) -> None:
+    def _neighbors(self, s: Group, t: Group, path: str, rows: IntArray) -> None:
         """Compare what anndata 0.6 kept there: graphs among the cells, and words on how they were made."""
-        self.attributes(s.id, t.id, path)
+        self.attributes(s, t, path)
         for name in self.members(s, t, path):
-            if name in {"distances", "connectivities"} and elements.encoding(s[name]) in SPARSE:
-                self.element(s[name], t[name], f"{path}/{name}", rows, rows)
+            node = self.source.open(s, name) if name in {"distances", "connectivities"} else None
+            if isinstance(node, Group) and elements.encoding(node) in SPARSE:
+                self.element(node, self.target.open(t, name), f"{path}/{name}", rows, rows)
             else:
                 self.member(s, t, name, f"{path}/{name}")
 
-    def _of_categories(self, s: h5py.Dataset, t: Node | None, path: str, kept: list[tuple[int, IntArray]]) -> None:
+    def _of_categories(self, s: Stored, t: Any, path: str, kept: list[tuple[int, IntArray]]) -> None:
         """Compare colours, or names, of the categories that stay; those of another number of categories go."""
-        stay = np.arange(s.shape[0])
+        stay = np.arange((s.shape or (0,))[0])
         for n_categories, used in kept:
             if len(stay) != n_categories:
                 if t is not None:
@@ -259,20 +277,21 @@ class _Verification(Comparison):
             stay = stay[used]
         if t is None:
             raise self.difference(path, "it is missing")
-        self.dataset(s.id, t.id, path, stay)
+        self.element(s, t, path, stay)
 
     # -- data frames ----------------------------------------------------------------------------------
 
-    def _frame(self, s: Node, t: Node, table: _Table) -> None:
-        if isinstance(s, h5py.Dataset):
+    def _frame(self, s: Any, t: Any, table: _Table) -> None:
+        s, t = self.alike(s, t, table.path)
+        if isinstance(s, Stored):
             self._records(s, t, table)
             return
         path, own = table.path, self._intended.own_names.get(table.path)
-        self.attributes(s.id, t.id, path, changed={b"column-order", b"_index"})
+        self.attributes(s, t, path, changed={b"column-order", b"_index"})
         index = elements.text(t.attrs.get("_index", ""))
         if index not in t:
             raise self.difference(path, "it has no index")
-        table = replace(table, store=elements.category_store(self._handle, s), index=index, own_names=own)
+        table = replace(table, store=elements.category_store(self.source.store, s), index=index, own_names=own)
         self._index(s, t, table)
         self._columns(s, t, table, path)
         here = set(s) & set(t)
@@ -287,83 +306,81 @@ class _Verification(Comparison):
         if elements.names(t, "column-order") != [*stated, *([own] if own else [])]:
             raise self.difference(path, "its columns stand in another order")
 
-    def _is_kept(self, s: h5py.Group, t: h5py.Group, path: str, column: str) -> bool:
+    def _is_kept(self, s: Group, t: Group, path: str, column: str) -> bool:
         """Whether a column whose name has a slash is in both."""
         return f"{path}/{column}" not in self.left_out and column in s and column in t
 
-    def _index(self, s: h5py.Group, t: h5py.Group, table: _Table) -> None:
+    def _index(self, s: Group, t: Group, table: _Table) -> None:
         """Compare the names of the rows, all of them."""
         index, own, rows = table.index, table.own_names, table.rows
         path = f"{table.path}/{index}"
         if own is not None:
-            root = self.source.root["obs"]
+            root = self.source.open(self.source.root, "obs")
             stated = (elements.text(root.attrs.get("_index", "")), "_index", "index")
             at = self._job.rows[table.path.removesuffix("/obs")]
-            of_root = root[next(name for name in stated if name in root)]
-            self.names(of_root, t[index], path, self._job.rows[""][at >= 0])
+            of_root = self.source.open(root, next(name for name in stated if name in root))
+            self.names(of_root, self.target.open(t, index), path, self._job.rows[""][at >= 0])
             if index in s:
-                self.names(s[index], t[own], f"{table.path}/{own}", rows)
+                names = self.source.open(s, index), self.target.open(t, own)
+                self.names(*names, f"{table.path}/{own}", rows)
         elif index in s:
-            self.names(s[index], t[index], path, rows)
-        elif rows is not None and t[index].asstr()[...].tolist() != rows.astype(str).tolist():
-            raise self.difference(path, "its names are not the numbers of the rows")
+            self.names(*self.open(s, t, index), path, rows)
+        elif rows is not None:
+            found = self.target.open(t, index).read().tolist()
+            if [elements.text(name) for name in found] != rows.astype(str).tolist():
+                raise self.difference(path, "its names are not the numbers of the rows")
 
-    def _columns(self, s: h5py.Group, t: h5py.Group, table: _Table, path: str) -> None:
+    def _columns(self, s: Group, t: Group, table: _Table, path: str) -> None:
         """Compare the columns in a group: that of the frame, or one that a slash in their names leads to."""
         names = {table.index, table.own_names or table.index} if path == table.path else set()
         for name in self.members(s, t, path, may_be_added=names):
             if name not in names:
                 self._column(s, t, name, table, path)
 
-    def _column(self, s: h5py.Group, t: h5py.Group, name: str, table: _Table, path: str) -> None:
-        copy, inside = h5o.open(t.id, name.encode()), f"{path}/{name}"
-        link = s.id.links.get_info(name.encode())
-        known = self.known.get(link.u) if link.type == h5l.TYPE_HARD else None  # `u` is the address then
-        if known is not None and known.offset is not None and table.store is None:
-            expected = Stored(self.source, known)
-            if expected.is_in_one_piece:  # its values can be read without opening it
-                self.known_dataset(expected, known.attributes, copy, inside, table.rows)
-                return
-        node = h5o.open(s.id, name.encode())
-        if isinstance(node, h5d.DatasetID):
-            self._array_column(node, copy, table, inside)
+    def _column(self, s: Group, t: Group, name: str, table: _Table, path: str) -> None:
+        inside = f"{path}/{name}"
+        if table.store is not None and self._refers(s, t, name, table, inside):
             return
-        column, copied = h5py.Group(node), h5py.Group(copy)
-        kind = "categorical" if known is not None and known.is_categorical else elements.encoding(column)
+        column, copied = self.alike(*self.open(s, t, name), inside)
+        if isinstance(column, Stored):
+            self.array(column, copied, inside, table.rows)
+            return
+        attributes = self.source.attributes(column)
+        kind = _encoding(attributes) or elements.encoding(column)
         if kind == "categorical":
-            self._categorical(column, copied, table, inside)
+            self.same_attributes(attributes, self.target.attributes(copied), inside)
+            codes, categories = (self.open(column, copied, part) for part in ("codes", "categories"))
+            self._codes(codes, categories, table, inside)
         elif column == table.store:
-            self.attributes(node, copy, inside)  # each category is compared with the column that refers to it
+            self.attributes(column, copied, inside)  # each category is compared with the column that refers to it
         elif kind == "dict":
-            self.attributes(node, copy, inside)
+            self.attributes(column, copied, inside)
             self._columns(column, copied, table, inside)
         else:
             self.element(column, copied, inside, table.rows)
 
-    def _array_column(self, s: h5d.DatasetID, t: h5d.DatasetID, table: _Table, path: str) -> None:
-        reference = h5py.Dataset(s).attrs.get("categories") if table.store is not None else None
-        if not isinstance(reference, h5py.Reference):
-            self.dataset(s, t, path, table.rows)
-            return
-        of_source = self.source.root.file[reference]
-        of_target = self.target.root.file[h5py.Dataset(t).attrs["categories"]]
-        if of_target.name != of_source.name:
+    def _refers(self, s: Group, t: Group, name: str, table: _Table, path: str) -> bool:
+        """Compare a column that refers to its categories, as anndata 0.7 wrote it; return whether it is one."""
+        source, target = self.source.store, self.target.store
+        column = source.child(s, name)
+        categories = source.referent(column, "categories") if isinstance(column, Array) else None
+        if categories is None:
+            return False
+        copied = target.child(t, name)
+        found = target.referent(copied, "categories")
+        if found is None or found.name != categories.name:
             raise self.difference(path, "it refers to other categories")
-        self._codes((h5py.Dataset(s), h5py.Dataset(t)), (of_source, of_target), table, path)
+        codes = self.source.of(column), self.target.of(copied)
+        self._codes(codes, (self.source.of(categories), self.target.of(found)), table, path)
+        return True
 
-    def _categorical(self, s: h5py.Group, t: h5py.Group, table: _Table, path: str) -> None:
-        self.attributes(s.id, t.id, path)
-        codes, categories = ((open_member(s, name), open_member(t, name)) for name in ("codes", "categories"))
-        self._codes(codes, categories, table, path)
-
-    def _codes(
-        self, codes_of: tuple[h5py.Dataset, h5py.Dataset], both: tuple[Node, Node], table: _Table, path: str
-    ) -> None:
+    def _codes(self, codes_of: tuple[Any, Any], both: tuple[Any, Any], table: _Table, path: str) -> None:
         """Compare every value of a categorical column, and its categories, in both files."""
         (s, t), (categories, copied) = codes_of, both
-        self.attributes(s.id, t.id, path)
-        n_categories = elements.shape(categories)[0]
-        codes = Stored(self.source, s.id).read()
+        self.same_attributes(s.attributes, t.attributes, path)
+        shape = categories.shape if isinstance(categories, Stored) else elements.shape(categories)
+        n_categories = (shape or (0,))[0]
+        codes = s.read()
         codes = codes if table.rows is None else codes[table.rows]
         missing = _missing(categories)
         used = np.setdiff1d(np.unique(codes[codes >= 0]) if table.drop else np.arange(n_categories), missing)
@@ -372,22 +389,23 @@ class _Verification(Comparison):
             table.kept.setdefault(f"{column}_colors", []).append((n_categories, used))
         new_code = np.full(n_categories + 1, -1, dtype=np.int64)  # of the missing value, too, whose code is -1
         new_code[used] = np.arange(len(used))
-        if t.dtype != s.dtype or not same(Stored(self.target, t.id).read().astype(np.int64), new_code[codes]):
+        if t.dtype != s.dtype or not same(t.read().astype(np.int64), new_code[codes]):
             raise self.difference(path, "its values are not the source's")
         self.names(categories, copied, f"{path}'s categories", used if len(used) < n_categories else None)
 
     # -- anndata 0.6 and before -----------------------------------------------------------------------
 
-    def _records(self, s: h5py.Dataset, t: h5py.Dataset, table: _Table) -> None:
-        """Compare a compound dataset by the categories that its codes stand for."""
-        self.attributes(s.id, t.id, table.path)
+    def _records(self, s: Stored, t: Stored, table: _Table) -> None:
+        """Compare an array of records by the categories that its codes stand for."""
+        self.same_attributes(s.attributes, t.attributes, table.path)
         if t.dtype != s.dtype:
             raise self.difference(table.path, "its columns are others")
-        for name in s.dtype.names:
+        records, written = s.read(), t.read()
+        for name in s.dtype.names or ():
             inside = f"{table.path}/{name}"
-            values, copied = s.fields(name)[...], t.fields(name)[...]
+            values, copied = records[name], written[name]
+            n_categories = self._n_field_categories(values, table, name)
             values = values if table.rows is None else values[table.rows]
-            n_categories = self._n_field_categories(s, table, name)
             if n_categories is not None:
                 used = np.unique(values[values >= 0])
                 for key in (f"{name}_categories", f"{name}_colors"):
@@ -395,24 +413,30 @@ class _Verification(Comparison):
                 new_code = np.full(n_categories + 1, -1, dtype=values.dtype)
                 new_code[used] = np.arange(len(used))
                 values = new_code[values]
-            if not same(copied, np.asarray(values)):
+            if not same(np.ascontiguousarray(copied), np.ascontiguousarray(values)):
                 raise self.difference(inside, "its values are not the source's")
 
-    def _n_field_categories(self, s: h5py.Dataset, table: _Table, name: str) -> int | None:
+    def _n_field_categories(self, codes: NDArray[Any], table: _Table, name: str) -> int | None:
         """Return how many categories uns has for a field, if they are this frame's and no other's."""
-        group = s.parent
-        uns, others = group.get("uns"), [group.get(n) for n in ("obs", "var")]
-        owners = [each for each in others if isinstance(each, h5py.Dataset) and name in (each.dtype.names or ())]
-        categories = uns.get(f"{name}_categories") if isinstance(uns, h5py.Group) else None
-        if not table.drop or not isinstance(categories, h5py.Dataset) or categories.ndim != 1 or len(owners) != 1:
+        group = self.source.store.parent(self.source.store.node(table.path))
+        categories = group.get(f"uns/{name}_categories")
+        others = [group.get(each) for each in ("obs", "var")]
+        owners = [each for each in others if isinstance(each, Array) and name in (each.dtype.names or ())]
+        if not table.drop or not isinstance(categories, Array) or categories.ndim != 1 or len(owners) != 1:
             return None
-        codes: Any = s.fields(name)[...]
-        is_code = codes.dtype.kind in "iu" and (not codes.size or -1 <= codes.min() <= codes.max() < len(categories))
-        return len(categories) if is_code else None
+        is_code = codes.dtype.kind in "iu" and (not codes.size or -1 <= codes.min() <= codes.max() < categories.size)
+        return categories.size if is_code else None
 
 
-def _missing(categories: Node) -> IntArray:
+def _encoding(attributes: Mapping[bytes, Attribute]) -> str:
+    """Return the encoding that attributes state in one text; `""` if they do not."""
+    stated = attributes.get(b"encoding-type")
+    values = stated.values if stated is not None else None
+    return elements.text(values[0]) if isinstance(values, tuple) and len(values) == 1 else ""
+
+
+def _missing(categories: Any) -> IntArray:
     """Return which categories are NaN: they are meant to go, for their cells have no value."""
-    if not isinstance(categories, h5py.Dataset) or categories.dtype.kind != "f":
+    if not isinstance(categories, Stored) or categories.dtype.kind != "f":
         return np.empty(0, dtype=np.int64)
-    return np.flatnonzero(np.isnan(categories[...]))
+    return np.flatnonzero(np.isnan(categories.read()))

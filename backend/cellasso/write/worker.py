@@ -12,13 +12,10 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-
-import h5py
+from typing import TYPE_CHECKING
 
 from cellasso.core.errors import CellassoError, ElementError, FileChangedError
-from cellasso.store.hdf5 import replica
-from cellasso.store.registry import open_store
+from cellasso.store.registry import create_file, open_store
 from cellasso.write.context import Context
 from cellasso.write.copy import Copy
 from cellasso.write.dataframes import write_inner
@@ -28,6 +25,8 @@ from cellasso.write.verification import verify
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from cellasso.store.base import Store
 
 
 def write(job: Job, tell: Callable[[float], None]) -> list[str]:
@@ -48,33 +47,35 @@ def write(job: Job, tell: Callable[[float], None]) -> list[str]:
         An element without which the export would be no use is damaged.
     """
     with open_store(job.source) as handle:
-        if handle.fingerprint != job.fingerprint:
-            raise FileChangedError(f"{job.source} was changed by another program since it was opened; open it again.")
-        root: Any = handle.root()
-        context = Context(handle, tell, {"dataframe": write_inner})
-        # the old superblock cannot hold what a newer file may have, such as attributes above 64 kB
-        modern = root.file.id.get_create_plist().get_version()[0] >= 2
-        user_block = root.file.userblock_size
-        with h5py.File(
-            # it is there, empty and locked by the parent
-            job.target,
-            "w",
-            libver=("v108" if modern else "earliest", "latest"),
-            userblock_size=user_block,
-            track_order=replica.keeps_order(root),
-            locking=False,
-        ) as target:
-            try:
-                Copy(context, job).file(root, target["/"])
-            except ElementError as error:
-                raise ElementError(context.sentence(error)) from error
-        with job.source.open("rb") as signed, job.target.open("r+b") as target:
-            target.write(signed.read(user_block))  # mudata recognises its files by the text before HDF5's part
-            target.flush()
-            os.fsync(target.fileno())
-        handle.root()  # raises when the source changed meanwhile
-        verify(job, handle, context.intended)
-        tell(1.0)
+        return write_from(handle, job, tell)
+
+
+def write_from(handle: Store, job: Job, tell: Callable[[float], None]) -> list[str]:
+    """Write the export of a source that is open; as `write`.
+
+    Parameters
+    ----------
+    handle
+        The source.
+    job, tell
+        As of `write`.
+
+    Raises
+    ------
+    FileChangedError, ElementError
+        As `write`.
+    """
+    if handle.fingerprint != job.fingerprint:
+        raise FileChangedError(f"{job.source} was changed by another program since it was opened; open it again.")
+    with create_file(job.target, handle) as new:  # it is there, empty and locked by the parent
+        context = Context(handle, new, tell, {"dataframe": write_inner})
+        try:
+            Copy(context, job).file(handle.root(), new.root())
+        except ElementError as error:
+            raise ElementError(context.sentence(error)) from error
+    handle.check()  # raises when the source changed meanwhile
+    verify(job, new, context.intended)
+    tell(1.0)
     return context.left_out
 
 

@@ -7,23 +7,21 @@ that mean nothing there, and crash. So lists of groups are made anew, and take o
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import h5py
 import numpy as np
 from h5py import h5, h5a, h5d, h5g, h5o, h5p, h5s, h5t
 
-from cellasso.core.errors import ElementError
 from cellasso.store.hdf5.stored_values import Known, attributes, refers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator
 
     from numpy.typing import NDArray
 
-    from cellasso.store.hdf5.nodes import Node
+    Node: TypeAlias = h5py.Group | h5py.Dataset
 
 TEXTS = {
     cset: h5t.py_create(h5py.string_dtype(encoding))
@@ -73,26 +71,6 @@ def create_like(
     created = h5py.Dataset(made)
     copy_attributes(source, created, plist)
     return created
-
-
-@contextmanager
-def scratch_copies(sources: Sequence[h5py.Dataset], shapes: Sequence[tuple[int, ...]]) -> Iterator[list[h5py.Dataset]]:
-    """Lend empty datasets made like others, of other shapes, in a file that is in memory alone.
-
-    Parameters
-    ----------
-    sources
-        Datasets that are open; `create_like` says what is taken over of each.
-    shapes
-        Of the new datasets, one for each source, with as many dimensions.
-
-    Yields
-    ------
-    The new datasets in the order of the sources; they are gone when the block ends.
-    """
-    with h5py.File("scratch", "w", driver="core", backing_store=False) as file:
-        pairs = enumerate(zip(sources, shapes, strict=True))
-        yield [create_like(source, file, str(number), shape) for number, (source, shape) in pairs]
 
 
 class Templates:
@@ -273,21 +251,6 @@ def _own(kind: h5t.TypeID) -> h5t.TypeID:
     return kind.copy() if kind.committed() else kind
 
 
-def set_attribute(target: Node, name: str, value: object) -> None:
-    """Give an attribute a new value in the dtype that it has.
-
-    Parameters
-    ----------
-    target
-        The group or dataset that has the attribute.
-    name
-        Of the attribute, which exists.
-    value
-        A scalar or an array, converted to the dtype; its shape becomes the attribute's.
-    """
-    target.attrs.create(name, np.asarray(value, dtype=target.attrs.get_id(name).dtype))
-
-
 # -- values -------------------------------------------------------------------------------------------
 
 
@@ -332,8 +295,8 @@ def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
 
     Raises
     ------
-    ElementError
-        Its bytes are damaged.
+    OSError, RuntimeError, ValueError
+        HDF5's own, about damaged bytes.
     """
     stored, shape = dataset.id, dataset.shape
     spans = [each.indices(n)[:2] for each, n in zip(values, shape, strict=False)]
@@ -341,16 +304,12 @@ def read(dataset: h5py.Dataset, *values: slice) -> NDArray[Any]:
     counts = tuple(max(0, stop - start) for start, stop in spans)
     dtype, in_memory = _in_memory(stored.get_type().encode())
     out = np.empty(counts, dtype=dtype)
-    if out.size:
-        try:
-            if counts == shape:
-                stored.read(h5s.ALL, h5s.ALL, out, in_memory)
-            else:
-                space = stored.get_space()
-                space.select_hyperslab(tuple(start for start, _ in spans), counts)
-                stored.read(h5s.create_simple(counts), space, out, in_memory)
-        except (OSError, RuntimeError, ValueError) as error:  # what HDF5 says of damaged bytes
-            raise ElementError(f"{dataset.name} cannot be read ({error}).") from error
+    if out.size and counts == shape:
+        stored.read(h5s.ALL, h5s.ALL, out, in_memory)
+    elif out.size:
+        space = stored.get_space()
+        space.select_hyperslab(tuple(start for start, _ in spans), counts)
+        stored.read(h5s.create_simple(counts), space, out, in_memory)
     return out
 
 
