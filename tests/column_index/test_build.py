@@ -185,7 +185,7 @@ def test_one_process_builds_and_the_other_waits_for_it(tmp_path, path):
 
 
 def test_two_builds_without_a_lock_do_not_hurt_each_other(tmp_path, path, monkeypatch):
-    monkeypatch.setattr(cache, "_try_to_lock", lambda _: True)
+    monkeypatch.setattr(cache, "try_to_lock", lambda _: True)
     monkeypatch.setattr(cache, "remove_leftovers", lambda _: None)
     build(path, tmp_path / "whole")
     builds = [threading.Thread(target=build, args=(path, tmp_path / "index")) for _ in range(3)]

@@ -159,7 +159,7 @@ def test_a_folder_that_cannot_be_listed_stops_nothing(tmp_path):
 
 
 def test_a_sweeper_that_comes_between_making_and_locking_makes_it_try_again(tmp_path, monkeypatch):
-    lock, calls = atomic_file._lock, []
+    lock, calls = atomic_file.try_to_lock, []
 
     def late(descriptor):
         calls.append(descriptor)
@@ -168,7 +168,7 @@ def test_a_sweeper_that_comes_between_making_and_locking_makes_it_try_again(tmp_
                 path.unlink()
         return lock(descriptor)
 
-    monkeypatch.setattr(atomic_file, "_lock", late)
+    monkeypatch.setattr(atomic_file, "try_to_lock", late)
     with Partial(tmp_path / "x.csv") as part:
         assert part.path.exists()
     assert len(calls) == 2

@@ -15,7 +15,7 @@ import pytest
 import cellasso
 import oracle
 from cellasso.core.errors import CellassoError, ElementError, NotFoundError
-from cellasso.encodings import elements
+from cellasso.encodings import arrays
 from cellasso.encodings.dataframe import Frame
 from cellasso.store.hdf5.chunks import Chunks
 from conftest import make_adata, write
@@ -71,8 +71,8 @@ def test_columns_are_read_under_every_filter(h5ad):
 @pytest.fixture
 def large(monkeypatch, tmp_path) -> Path:
     """A file whose columns count as long, in chunks of seven."""
-    monkeypatch.setattr(elements, "LARGE", 20)
-    monkeypatch.setattr(elements, "BAND", 10)
+    monkeypatch.setattr(arrays, "LARGE", 20)
+    monkeypatch.setattr(arrays, "BAND", 10)
     path = write(make_adata(), tmp_path / "large.h5ad")
     with h5py.File(path, "r+") as file:
         parts: list[str] = []

@@ -157,33 +157,35 @@ def test_a_folder_that_cannot_be_made_only_costs_the_sorting(tmp_path):
     assert read_points(tmp_path / "file", KEY) is None
 
 
-@pytest.mark.parametrize("fails", ["write", "write_bytes", "replace"])
+@pytest.mark.parametrize("fails", ["the words", "the points", "replace"])
 def test_a_full_disk_leaves_nothing_behind(root, monkeypatch, fails):
     class Full:
         """A file on a disk that takes half of what it is given."""
 
         def __init__(self, file):
             self._file = file
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self._file.close()
+            self.close = file.close
 
         def write(self, data):
             self._file.write(data[: len(data) // 2])
             raise OSError(28, "No space left on device")
 
+        def writelines(self, parts):
+            self.write(next(iter(parts)))
+
     def full(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    path = type(root)
-    if fails == "write":
-        opened = path.open
-        monkeypatch.setattr(path, "open", lambda self, *mode, **options: Full(opened(self, *mode, **options)))
+    if fails == "replace":
+        monkeypatch.setattr(type(root), fails, full)
     else:
-        monkeypatch.setattr(path, fails, full)
+        opened, fdopen = [], os.fdopen
+
+        def open_file(*arguments):
+            opened.append(fdopen(*arguments))
+            return Full(opened[-1]) if len(opened) == (1 if fails == "the words" else 2) else opened[-1]
+
+        monkeypatch.setattr(os, "fdopen", open_file)
     write_points(root, KEY, some(), ABOUT)
     monkeypatch.undo()
     assert read_points(root, KEY) is None

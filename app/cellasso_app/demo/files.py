@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import warnings
 from contextlib import nullcontext
@@ -14,6 +13,7 @@ import numpy as np
 import platformdirs
 
 import cellasso
+from cellasso.core.atomic_file import Replacement
 from cellasso.core.errors import CellassoError
 from cellasso_app.demo import synthetic
 
@@ -101,12 +101,9 @@ def write_synthetic(folder: Path, n_cells: int, *, progress: Progress | None = N
             f"{n_cells:,} cells need {needed / 1e9:.1f} GB in {folder}, which has {free / 1e9:.1f} GB free;"
             " ask for fewer cells or make room."
         )
-    partial = folder / f".{path.name}.{os.getpid()}"
-    try:
-        synthetic.write(partial, n_cells, symbols, progress=progress)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with Replacement(path) as new:
+        synthetic.write(new.partial, n_cells, symbols, progress=progress)
+        new.put()
     return path
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
+from cellasso.core.atomic_file import Replacement
 from cellasso.core.errors import CellassoError
 from cellasso_app.server.token import VARIABLE
 
@@ -48,14 +48,11 @@ def write_private(path: Path, text: str) -> None:
     PrivacyError
         It cannot be written.
     """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(new, flags, 0o600), "w") as file:
-            file.write(text)
-        new.replace(path)  # of a link the link itself
+        with Replacement(path, mode=0o600) as new:
+            new.file.write(text.encode())
+            new.put()
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise PrivacyError(f"{path} cannot be written ({error.strerror}).") from error
 
 

@@ -7,7 +7,6 @@ without one is of a server that is gone, however that ended.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import secrets
 import socket
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tornado.process import task_id
 
+from cellasso.core.atomic_file import lock_shared, try_to_lock
 from cellasso_app.server.private_files import PrivacyError, private_folder, write_private
 from cellasso_app.server.token import new_token
 
@@ -69,7 +69,7 @@ def _joined(mine: Path, path: Path) -> tuple[int, bool]:
 
 def _locked(path: Path) -> int:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    fcntl.flock(file, fcntl.LOCK_SH)
+    lock_shared(file)
     return file
 
 
@@ -82,7 +82,7 @@ def _let_go(file: int, path: Path) -> None:
     """Remove a file that nobody else holds."""
     try:
         with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
+            if try_to_lock(file):
+                path.unlink(missing_ok=True)
     finally:
         os.close(file)

@@ -8,7 +8,6 @@ are sums. A file under a block's name is complete: it is written under another n
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 import threading
 from dataclasses import dataclass
@@ -19,11 +18,13 @@ import deflate
 import numpy as np
 from cachetools import LRUCache
 
+from cellasso.core.atomic_file import Replacement
 from cellasso.core.derived_cache import json_with_crc, parse_json_with_crc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -106,12 +107,11 @@ class BlockWriter:
 
     def __init__(self, extent: Extent, folder: Path, *, shift: int, book: NDArray[np.uint64]) -> None:
         self._extent = extent
-        self._path = extent.path(folder)
-        self._partial = folder / f".{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}"
         self._table = np.zeros(extent.n_columns, dtype=ENTRY)
         self.n_columns = 0
         self._shift, self._book = shift, book
-        self._file = self._partial.open("wb")
+        self._new = Replacement(extent.path(folder))
+        self._file = self._new.file
         self._file.seek(HEADER_BYTES)
 
     def append(self, packed: NDArray[np.uint8], lengths: NDArray[np.int64], checksums: Sequence[int]) -> None:
@@ -144,18 +144,15 @@ class BlockWriter:
         stated = {**self._extent.stated(), "shift": self._shift, "size": self._file.tell(), "sections": sections}
         self._file.seek(0)
         self._file.write(json_with_crc(stated).ljust(HEADER_BYTES, b"\n"))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._partial.replace(self._path)
-        sync_folder(self._path.parent)
+        self._new.put(sync=True)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._new.__exit__(kind, value, trace)
 
 
 class Block:
@@ -288,15 +285,6 @@ def checksums(first: int, segments: NDArray[np.uint8], lengths: NDArray[np.int64
     stored, ends = segments.data, np.cumsum(lengths).tolist()
     spans = enumerate(pairwise([0, *ends]), first)
     return [deflate.crc32(stored[start:stop], column + 1) for column, (start, stop) in spans]
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class _Descriptor:

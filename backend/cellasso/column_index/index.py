@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +25,7 @@ from cellasso.column_index.block import (
     Extent,
     close_block,
 )
+from cellasso.core.atomic_file import Replacement
 from cellasso.core.derived_cache import ABOUT, json_with_crc, parse_json_with_crc
 from cellasso.core.errors import CellassoError
 from cellasso.core.numeric import native
@@ -284,9 +284,9 @@ def begin_index(matrix: Matrix, root: Path, starts: Sequence[int]) -> ColumnInde
     stored = json_with_crc(about)
     path = folder / ABOUT
     if not path.exists() or path.read_bytes() != stored:
-        partial = folder / f".{ABOUT}.{os.getpid()}.{secrets.token_hex(4)}"
-        partial.write_bytes(stored)
-        partial.replace(path)
+        with Replacement(path) as new:
+            new.file.write(stored)
+            new.put()
     return ColumnIndex(folder, key, starts, matrix.shape, native(matrix.dtype).str)
 
 

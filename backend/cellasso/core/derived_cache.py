@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import deflate
 import platformdirs
 
+from cellasso.core.atomic_file import try_to_lock
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -138,25 +140,11 @@ def locked(folder: Path, *, progress: Progress | None, fraction: Callable[[], fl
     Nothing, once the lock is held.
     """
     with (folder / LOCK).open("a") as file:
-        while not _try_to_lock(file.fileno()):
+        while try_to_lock(file.fileno()) is False:
             time.sleep(PATIENCE)
             if progress is not None:
                 progress(fraction())
         yield
-
-
-def _try_to_lock(descriptor: int) -> bool:
-    try:
-        import fcntl  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _entry(folder: Path) -> Entry | None:
@@ -178,7 +166,7 @@ def _entry(folder: Path) -> Entry | None:
 def _remove(folder: Path) -> bool:
     """Remove an index, unless a build holds it; of a folder only the files that an index has."""
     with suppress(OSError), (folder / LOCK).open("a") as lock:
-        if not _try_to_lock(lock.fileno()):
+        if try_to_lock(lock.fileno()) is False:
             return False
         for pattern in ("[0-9]*.block", ".*.block.*", PLANE, f".{PLANE}.*", f".{ABOUT}.*", ABOUT, LOCK):
             for path in folder.glob(pattern):

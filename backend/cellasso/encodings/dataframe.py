@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.text import nearest
-from cellasso.encodings import elements
-from cellasso.store.base import Array, Group, is_flag, is_text, members
+from cellasso.encodings import arrays, elements, registry, schema
+from cellasso.store.base import Array, Group, is_text, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from cellasso.encodings.base import Kind
     from cellasso.store.base import Node, Store
-
-Kind: TypeAlias = Literal["category", "number", "boolean", "text", "datetime", "other"]
 
 
 class Frame:
@@ -52,15 +51,15 @@ class Frame:
         node = self._node()
         if isinstance(node, Array):
             return tuple(name for name in node.dtype.names or () if name != self.index_name)
-        order = dict.fromkeys(elements.names(node, "column-order"))
+        order = dict.fromkeys(schema.names(node, "column-order"))
         present = set(members(node))
         stated = [n for n in order if n in present or self._lies_below(node, n)]
         return (*stated, *self._unstated(node, order))
 
     def _unstated(self, node: Group, order: Mapping[str, object]) -> Iterator[str]:
         """Yield the names of columns that the order of columns lacks."""
-        store = elements.category_store(self._handle, node)
-        known = {*order, self.index_name} | ({elements.CATEGORIES} if store is not None else set())
+        store = schema.category_store(self._handle, node)
+        known = {*order, self.index_name} | ({schema.CATEGORIES} if store is not None else set())
         for name in members(node):
             if name in known:
                 continue
@@ -69,8 +68,8 @@ class Frame:
             except (ElementError, NotFoundError):  # listed all the same: what is wrong is reported when it is read
                 yield name
                 continue
-            if isinstance(column, Group) and elements.is_part_of_names(column):
-                inner = (f"{name}/{below}" for below, _ in elements.below(self._handle, column))
+            if isinstance(column, Group) and schema.is_part_of_names(column):
+                inner = (f"{name}/{below}" for below, _ in schema.below(self._handle, column))
                 yield from (path for path in inner if path not in known)
             else:
                 yield name
@@ -78,7 +77,7 @@ class Frame:
     def _lies_below(self, node: Group, name: str) -> bool:
         """Whether a column's name with a slash is a path that leads to an element."""
         try:
-            return "/" in name and not elements.is_part_of_names(self._handle.child(node, name))
+            return "/" in name and not schema.is_part_of_names(self._handle.child(node, name))
         except (ElementError, NotFoundError):
             return False
 
@@ -109,15 +108,9 @@ class Frame:
         if node is None:  # a field of a compound dataset
             if self._legacy_categories(column) is not None:
                 return "category"
-            return _kind_of_dtype(self._records().dtype[column])
-        stated = elements.encoding(node)
-        if stated == "categorical" or "categories" in node.attrs:
-            return "category"
-        if stated.startswith("nullable-string"):
-            return "text"
-        if stated.startswith("nullable-"):
-            return "boolean" if stated.endswith("boolean") else "number"
-        return _kind_of_dtype(node.dtype) if isinstance(node, Array) else "other"
+            return arrays.kind_of_dtype(self._records().dtype[column])
+        encoding = registry.find(node)
+        return encoding.kind(node) if encoding is not None else "other"
 
     def read(self, column: str) -> pd.Series:
         """Read one column as a pandas Series `(n_rows,)` with a plain range index.
@@ -154,7 +147,7 @@ class Frame:
     def read_texts(self, column: str) -> NDArray[np.object_]:
         """Read one column as text, `(n_rows,)`; missing values are ''."""
         node = self._column_node(column)
-        if isinstance(node, Array) and elements.encoding(node) == "string-array" and node.shape == (len(self),):
+        if isinstance(node, Array) and schema.encoding(node) == "string-array" and node.shape == (len(self),):
             return elements.read_strings(self._handle, node)  # without anndata, which takes seconds to import
         return elements.written_out(self.read(column))
 
@@ -163,7 +156,7 @@ class Frame:
         """The index (`obs_names` or `var_names`) as text, `(n_rows,)`; row numbers when the file has none."""
         node = self._node()
         if isinstance(node, Array):
-            return elements.texts(self._handle.read(node, field=self.index_name))
+            return schema.texts(self._handle.read(node, field=self.index_name))
         if self.index_name is None:
             return _row_numbers(len(self))
         return elements.read_strings(self._handle, self._handle.child(node, self.index_name))
@@ -174,7 +167,7 @@ class Frame:
         if isinstance(node, Group) and self.index_name is not None:
             index = self._handle.child(node, self.index_name)
             if isinstance(index, Array) and is_text(index.dtype) and index.ndim == 1:
-                return elements.texts(self._handle.read(index, rows))
+                return schema.texts(self._handle.read(index, rows))
         return self.names[rows]
 
     @cached_property
@@ -185,7 +178,7 @@ class Frame:
             return next(iter(node.dtype.names or ()), None)
         members = tuple(node)
         stated = node.attrs.get("_index")
-        candidates = [None if stated is None else elements.text(stated), "_index", "index"]
+        candidates = [None if stated is None else schema.text(stated), "_index", "index"]
         return next((name for name in candidates if name in members), None)
 
     @cached_property
@@ -224,7 +217,7 @@ class Frame:
         if not isinstance(target, Array):
             raise ElementError(f"{self._handle.place(node.name)} refers to no categories.")
         categories = elements.read_strings(self._handle, target) if is_text(target.dtype) else self._handle.read(target)
-        codes: Any = elements.read_numbers(self._handle, node)
+        codes: Any = arrays.read_numbers(self._handle, node)
         return _categorical(codes, categories, ordered=bool(target.attrs.get("ordered", False)))
 
     def _read_field(self, column: str) -> object:
@@ -232,7 +225,7 @@ class Frame:
         categories = self._legacy_categories(column)
         if categories is not None:
             return _categorical(values, categories, ordered=False)
-        return elements.texts(values) if values.dtype.kind in "OS" else values
+        return schema.texts(values) if values.dtype.kind in "OS" else values
 
     def _legacy_categories(self, column: str) -> NDArray[np.object_] | None:
         if self._legacy_uns is None or self._records().dtype[column].kind not in "iu":
@@ -242,7 +235,7 @@ class Frame:
         except NotFoundError:
             return None
         # a single category was stored as a scalar
-        return np.atleast_1d(elements.texts(np.atleast_1d(self._handle.read(node, ()))))
+        return np.atleast_1d(schema.texts(np.atleast_1d(self._handle.read(node, ()))))
 
 
 def _categorical(codes: NDArray[np.integer], categories: NDArray[np.object_], *, ordered: bool) -> pd.Categorical:
@@ -254,13 +247,3 @@ def _categorical(codes: NDArray[np.integer], categories: NDArray[np.object_], *,
 
 def _row_numbers(n: int) -> NDArray[np.object_]:
     return np.arange(n).astype(str).astype(object)
-
-
-def _kind_of_dtype(dtype: np.dtype[np.generic]) -> Kind:
-    if is_flag(dtype):
-        return "boolean"
-    if dtype.kind in "iuf":
-        return "number"
-    if dtype.kind == "M":
-        return "datetime"
-    return "text" if dtype.kind in "OSU" else "other"

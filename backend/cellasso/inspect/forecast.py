@@ -17,6 +17,7 @@ from cellasso.core.errors import CellassoError
 from cellasso.core.executors import run_blocks
 from cellasso.inspect.costs import EXPORTED, Forecast, Timed, export_cost, gene_costs
 from cellasso.matrix.compressed import SparseMatrix
+from cellasso.store.base import LIBRARY_ERRORS
 from cellasso.store.registry import create_file
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Forecaster:
             return self._time_dense(stored, self._handle.array(matrix.path))
         except CellassoError as error:
             self.problems.append(str(error))
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+        except LIBRARY_ERRORS as error:  # such as a filter that this machine only decompresses
             self.problems.append(f"{matrix.place} could not be timed ({error}).")
         return None
 

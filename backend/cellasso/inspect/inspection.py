@@ -7,16 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cellasso.core.errors import CellassoError, ElementError
-from cellasso.encodings import elements
+from cellasso.encodings import elements, registry, schema
+from cellasso.encodings.sparse import PARTS, Sparse
 from cellasso.inspect import sizes
 from cellasso.inspect.costs import EXPORTED, Stored, Volume
 from cellasso.inspect.forecast import Forecaster
-from cellasso.inspect.report import CONTAINERS, Element, Report, Section, render_text, times, to_json
+from cellasso.inspect.report import Element, Report, Section, render_text, times, to_json
 from cellasso.store.base import Array, Group
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
+    from cellasso.encodings.base import Encoding
     from cellasso.encodings.dataframe import Frame
     from cellasso.inspect.costs import Forecast
     from cellasso.matrix.base import Matrix
@@ -29,32 +31,12 @@ __all__ = ["inspect", "render_text", "to_json"]
 ORDER = ("X", "raw", "raw.X", "raw.var", "layers", "obs", "var", "obsm", "varm", "obsp", "varp", "obsmap", "varmap")
 """Members of an AnnData or MuData in the order that people look for them; the others follow."""
 
-ALIGNED = {
-    "obs": ("obs",),
-    "var": ("var",),
-    "obsm": ("obs",),
-    "varm": ("var",),
-    "obsp": ("obs", "obs"),
-    "varp": ("var", "var"),
-    "obsmap": ("obs",),
-    "varmap": ("var",),
-}
-"""Along which frames the members of a group run."""
-
-WHOLE = {"csr_matrix", "csc_matrix", "categorical"}
-"""Groups that are one value to their user; those of `nullable-…` and awkward arrays are too."""
-
-VALUES = {"array", "string-array", "string", "numeric-scalar", "rec-array", "null"}
-
 MAX_NAMES = 100_000
 """Names up to which duplicates are looked for; reading that many takes 40 ms, a million a third of a second."""
 
 MAX_ELEMENTS = 50_000
 MAX_DEPTH = 32
 """Hard links can make a small file look endless; no real file came near either bound."""
-
-# what h5py and NumPy raise about damaged headers, links and attributes
-_UNREADABLE = (CellassoError, OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
 
 
 def inspect(dataset: Container[Any]) -> Report:
@@ -138,15 +120,15 @@ class _Walk:
                 raise ElementError(f"{self._handle.place(path)} is a group inside of itself, or nested too deep.")
             if isinstance(node, Array):
                 return self._dataset(node, name, path)
-            encoding = elements.encoding(node)
-            if encoding in WHOLE or encoding.startswith(("nullable-", "awkward-")):
+            encoding = registry.find(node)
+            if encoding is not None and not encoding.is_container:
                 return self._whole(node, name, path, encoding)
-            return self._container(node, name, path, encoding, (*above, address))
+            if encoding is None:
+                self._note_encoding(path, schema.encoding(node))
+            return self._container(node, name, path, (*above, address))
         return Element(name, path, problem=self.problems[-1])
 
-    def _container(self, node: Group, name: str, path: str, encoding: str, above: tuple[Hashable, ...]) -> Element:
-        if encoding not in CONTAINERS:
-            self._note_encoding(path, encoding)
+    def _container(self, node: Group, name: str, path: str, above: tuple[Hashable, ...]) -> Element:
         children = []
         for member in _members(self._handle, node):
             if self._n_elements > MAX_ELEMENTS:
@@ -155,7 +137,7 @@ class _Walk:
         return Element(
             name,
             path,
-            encoding,
+            schema.encoding(node),
             shape=elements.shape(node),
             disk_bytes=sum(child.disk_bytes for child in children),
             memory_bytes=sum(child.memory_bytes for child in children),
@@ -163,10 +145,10 @@ class _Walk:
         )
 
     def _dataset(self, node: Array, name: str, path: str) -> Element:
-        encoding, shape = elements.encoding(node), elements.shape(node)
+        encoding, shape = schema.encoding(node), elements.shape(node)
         if "categories" in node.attrs:  # anndata 0.7: codes that refer to their categories
             encoding = "categorical"
-        elif encoding not in VALUES:
+        elif registry.find(node) is None:
             self._note_encoding(path, encoding)
         layout = self._handle.layout(node)
         self._check_filters(layout, path)
@@ -190,29 +172,29 @@ class _Walk:
             ),
         )
 
-    def _whole(self, node: Group, name: str, path: str, encoding: str) -> Element:
+    def _whole(self, node: Group, name: str, path: str, encoding: Encoding) -> Element:
         """Describe a group that is one value: the facts of its leading part, the sizes of all."""
         members = {member: self._handle.child(node, member) for member in node}
         parts = {member: part for member, part in members.items() if isinstance(part, Array)}
         layouts = {member: self._handle.layout(part) for member, part in parts.items()}
         for member, layout in layouts.items():
             self._check_filters(layout, f"{path}/{member}")
-        leading = next((n for n in ("data", "codes", "values") if n in parts), None)
-        values = parts[leading] if leading is not None else None
+        leading, stated = encoding.leading, schema.encoding(node)
+        values = parts.get(leading)
         described = parts.get("categories", values)
         return Element(
             name,
             path,
-            encoding,
+            stated,
             shape=elements.shape(node),
             dtype=sizes.dtype(described.dtype) if described is not None else "",
-            order=self._order(path, encoding, ()),
-            layout=layouts[leading].kind if leading is not None else "",
+            order=self._order(path, stated, ()),
+            layout=layouts[leading].kind if values is not None else "",
             chunks=values.chunks if values is not None else None,
-            compression=layouts[leading].compression if leading is not None else "",
+            compression=layouts[leading].compression if values is not None else "",
             disk_bytes=sum(layout.disk_bytes for layout in layouts.values()),
             memory_bytes=sum(map(sizes.memory_bytes, parts.values())),
-            feature_bytes=self._sparse_feature_bytes(parts, layouts, elements.shape(node), encoding, path),
+            feature_bytes=self._sparse_feature_bytes(parts, layouts, elements.shape(node), stated, path),
         )
 
     def _sparse_feature_bytes(
@@ -223,15 +205,15 @@ class _Walk:
         encoding: str,
         path: str,
     ) -> int | None:
-        if encoding not in {"csr_matrix", "csc_matrix"}:
+        if encoding not in Sparse.names:
             return None
         place, is_csr = self._handle.place(path), encoding == "csr_matrix"
-        missing = [name for name in ("data", "indices", "indptr") if name not in parts]
+        missing = [name for name in PARTS if name not in parts]
         if missing:
             raise ElementError(f"{place} has no {' and no '.join(missing)}; a sparse matrix has all three.")
         if len(shape) != 2:
             raise ElementError(f"{place} does not say its shape.")
-        stored, indexed, pointers = (parts[name].size for name in ("data", "indices", "indptr"))
+        stored, indexed, pointers = (parts[name].size for name in PARTS)
         if stored != indexed:
             self.problems.append(f"{place} has {indexed:,} indices but {stored:,} values.")
         expected = shape[0 if is_csr else 1] + 1
@@ -239,13 +221,13 @@ class _Walk:
             self.problems.append(f"{place}/indptr has {pointers:,} entries; {expected:,} were expected.")
         if path not in self._matrices:
             return None
-        sized = {name: (parts[name], layouts[name].disk_bytes) for name in ("data", "indices", "indptr")}
+        sized = {name: (parts[name], layouts[name].disk_bytes) for name in PARTS}
         return sizes.sparse_feature_bytes(sized, n_columns=None if is_csr else shape[1])
 
     def _order(self, path: str, encoding: str, shape: tuple[int, ...]) -> str:
         """Return in words what lies side by side."""
         is_feature_matrix = path in self._matrices
-        if encoding in {"csr_matrix", "csc_matrix"}:
+        if encoding in Sparse.names:
             rows, columns = ("cell", "gene") if is_feature_matrix else ("row", "column")
             line = rows if encoding == "csr_matrix" else columns
             return f"{line} by {line} ({encoding[:3].upper()})"
@@ -283,7 +265,8 @@ class _Walk:
     def _check_lengths(self, found: tuple[Element, ...], lengths: Mapping[str, int]) -> None:
         """Note what runs along obs or var and has another length."""
         for group in found:
-            expected = tuple(lengths[axis] for axis in ALIGNED.get(group.name, ()) if axis in lengths)
+            axes = () if group.name in schema.MATRICES else schema.AXES.get(group.name, ())  # these are opened anyway
+            expected = tuple(lengths[axis] for axis in axes if axis in lengths)
             for element in group.children:
                 if element.shape and element.shape[: len(expected)] != expected:
                     self.problems.append(
@@ -306,7 +289,7 @@ class _Walk:
         """Read the index as it is stored: that suffices to see repetitions, and spares importing anndata."""
         node = self._handle.node(frame.path)
         stated = node.attrs.get("_index", "index")
-        name = elements.text(stated)
+        name = schema.text(stated)
         if isinstance(node, Array):
             return (
                 list(self._handle.read(node, field=name))
@@ -334,19 +317,17 @@ class _Walk:
     def _noting(self, path: str) -> Iterator[None]:
         """Turn what is raised inside into a noted problem."""
         try:
-            yield
+            with self._handle.naming(path):
+                yield
         except CellassoError as error:
             self.problems.append(str(error))
-        except _UNREADABLE as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            self.problems.append(f"{self._handle.place(path)} cannot be read ({reason}).")
 
 
 def _members(handle: Store, group: Group) -> list[str]:
     """Return the names in a group, a data frame's columns in the order that it states."""
-    order = {name: at for at, name in enumerate(elements.names(group, "column-order"))}
-    store = elements.category_store(handle, group)
-    found = (name for name in group if store is None or name != elements.CATEGORIES)
+    order = {name: at for at, name in enumerate(schema.names(group, "column-order"))}
+    store = schema.category_store(handle, group)
+    found = (name for name in group if store is None or name != schema.CATEGORIES)
     return sorted(found, key=lambda name: order.get(name, -1))
 
 
@@ -355,7 +336,7 @@ def _with_joined_names(element: Element) -> Element:
 
     HDF5 has made a group of what stood before a slash in their names.
     """
-    if element.name != "layers" and element.name not in ALIGNED:
+    if element.name not in schema.AXES:
         return element
     return replace(element, children=tuple(_joined(element.children)))
 
@@ -389,5 +370,5 @@ def _volume(sections: Iterable[Section]) -> Volume:
 
 
 def _kept_fraction(name: str) -> float:
-    axes = 1 if name in {"X", "raw.X", "layers"} else ALIGNED.get(name, ()).count("obs")
+    axes = schema.AXES.get(name, ()).count("obs")
     return float(EXPORTED**axes)

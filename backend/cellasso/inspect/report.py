@@ -6,13 +6,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from cellasso.encodings.containers import Container, DataFrame
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cellasso.inspect.costs import Forecast
-
-CONTAINERS = {"dict", "dataframe", "raw", "anndata", "MuData"}
-"""Encodings of groups whose members are elements of their own."""
 
 HEADINGS = ("element", "kind", "shape", "type", "on disk", "in memory", "stored")
 COST_HEADINGS = ("what it costs here", "", "reads", "writes", "takes", "how")
@@ -224,7 +223,7 @@ def _cells(element: Element, *, brief: bool) -> tuple[str, ...]:
         element.dtype,
         "" if is_field else human_bytes(element.disk_bytes),
         "" if is_field else human_bytes(element.memory_bytes),
-        "" if element.encoding in CONTAINERS else stored(element, brief=brief),
+        "" if element.encoding in Container.names | DataFrame.names else stored(element, brief=brief),
     )
 
 

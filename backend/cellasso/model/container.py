@@ -14,7 +14,7 @@ import numpy as np
 
 from cellasso.core.errors import ElementError, FileError, NotFoundError
 from cellasso.core.text import nearest
-from cellasso.encodings import elements
+from cellasso.encodings import schema
 from cellasso.model.alignment import Alignment, read_alignment
 from cellasso.model.modality import Modality, embedding_rank
 from cellasso.model.point_indexes import PointIndexes
@@ -388,7 +388,7 @@ class Container(Generic[Part]):
     def _inside(self, outer: Part) -> Iterator[Part]:
         """Yield the modalities inside of the file or of one of them, each followed by its own."""
         group = self.handle.group(f"{outer.path}/mod")
-        order = [name for name in elements.names(group, "mod-order") if name in group]
+        order = [name for name in schema.names(group, "mod-order") if name in group]
         for name in dict.fromkeys([*order, *group]):
             path = f"{outer.path}/mod/{name}"
             modality = type(outer)(self.handle, f"{outer.name}:{name}" if outer.name else name, path)

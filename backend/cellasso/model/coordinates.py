@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cellasso.core.errors import ElementError
-from cellasso.encodings import elements
+from cellasso.encodings import schema
 from cellasso.encodings.dataframe import Frame
+from cellasso.encodings.sparse import is_sparse
 from cellasso.matrix.open import open_matrix
 from cellasso.store.base import Array
 
@@ -155,8 +156,8 @@ def open_coordinates(handle: Store, obsm: Node, name: str) -> Coordinates:
         return FieldCoordinates(handle, obsm, name)
     node = handle.child(obsm, name)
     place = handle.place(node.name)
-    if elements.encoding(node) == "dataframe":
+    if schema.encoding(node) == "dataframe":
         return FrameCoordinates(Frame(handle, node.name), place)
-    is_sparse = elements.encoding(node) in {"csr_matrix", "csc_matrix"}
     is_numbers = isinstance(node, Array) and node.dtype.kind in NUMBERS
-    return MatrixCoordinates(open_matrix(handle, node.name)) if is_sparse or is_numbers else NoCoordinates(place)
+    is_matrix = is_numbers or is_sparse(node)
+    return MatrixCoordinates(open_matrix(handle, node.name)) if is_matrix else NoCoordinates(place)

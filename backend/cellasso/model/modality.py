@@ -12,7 +12,7 @@ from cellasso.core.column_cache import ColumnCache
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.single_flight import SingleFlight
 from cellasso.core.text import nearest
-from cellasso.encodings import elements
+from cellasso.encodings import elements, schema
 from cellasso.encodings.dataframe import Frame
 from cellasso.matrix.open import open_matrix
 from cellasso.model.coordinates import open_coordinates
@@ -109,7 +109,7 @@ class Modality:
             node = self.handle.node(f"{self.path}/layers")
         except (NotFoundError, ElementError):
             return ()
-        return tuple(name for name, _ in elements.below(self.handle, node)) if isinstance(node, Group) else ()
+        return tuple(name for name, _ in schema.below(self.handle, node)) if isinstance(node, Group) else ()
 
     @property
     def matrices(self) -> tuple[str, ...]:
@@ -339,7 +339,7 @@ class Modality:
             return {}
         if isinstance(node, Array):  # anndata 0.6 and before: one compound dataset
             return {name: (*(node.shape or ()), *node.dtype[name].shape) for name in node.dtype.names or ()}
-        found = elements.below(self.handle, node)
+        found = schema.below(self.handle, node)
         return {name: elements.shape(each) for name, each in found if not isinstance(each, Exception)}
 
     @property
@@ -451,7 +451,7 @@ class Modality:
     def _is_null(self, part: str) -> bool:
         """Whether the file says that there is none, as mudata writes an X that is absent."""
         try:
-            return elements.encoding(self.handle.node(f"{self.path}/{part}")) == "null"
+            return schema.encoding(self.handle.node(f"{self.path}/{part}")) == "null"
         except ElementError:  # it is there: what is wrong is reported when it is read
             return False
 

@@ -6,13 +6,13 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import deflate
 import numpy as np
 
+from cellasso.core.atomic_file import Replacement
 from cellasso.core.derived_cache import ABOUT, PLANE, json_with_crc, parse_json_with_crc, trim
 from cellasso.points.point_index import BLOCK, MAX_BITS, PointIndex, Viewport
 
@@ -104,19 +104,14 @@ def write_points(root: Path, key: str, plane: PointIndex, about: dict[str, Any])
     for part in parts:
         checksum = deflate.crc32(part, checksum)
     stated = {**about, "key": key, "starts": [], "n": len(plane), "n_obs": plane.n_obs, "bounds": list(plane.bounds)}
-    unique = f"{os.getpid()}.{secrets.token_hex(4)}"
-    partial, partial_about = folder / f".{PLANE}.{unique}", folder / f".{ABOUT}.{unique}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trim(root, keep=folder, room=sum(part.nbytes for part in parts))
-        partial_about.write_bytes(json_with_crc({**stated, "checksum": checksum}))
-        partial_about.replace(folder / ABOUT)  # before the points: what a crash leaves is listed, and can be cleared
-        with partial.open("wb") as file:
-            for part in parts:
-                file.write(part.data)
-        partial.replace(folder / PLANE)  # one that was cut off by a crash has another checksum
+        with Replacement(folder / ABOUT) as new:
+            new.file.write(json_with_crc({**stated, "checksum": checksum}))
+            new.put()  # before the points: what a crash leaves is listed, and can be cleared
+        with Replacement(folder / PLANE) as new:
+            new.file.writelines(part.data for part in parts)
+            new.put()  # one that was cut off by a crash has another checksum
     except OSError as error:
         logger.info("The order of %s was not kept (%s)", about["matrix"], error.strerror)
-        for path in (partial, partial_about):
-            with suppress(OSError):  # where there can be no such folder
-                path.unlink(missing_ok=True)

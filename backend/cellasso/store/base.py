@@ -8,10 +8,11 @@ zarr's do); what differs between libraries is asked of the store, which answers 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from cellasso.core.errors import ElementError, NotFoundError
+from cellasso.core.errors import CellassoError, ElementError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -91,6 +92,9 @@ class Array(ABC):
 
 Node: TypeAlias = Group | Array
 
+LIBRARY_ERRORS = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+"""What a format's library and NumPy raise about damaged headers, links, attributes and values."""
+
 
 class Stretches(Protocol):
     """An array that is read in stretches by any thread, side by side with others."""
@@ -162,6 +166,31 @@ class Store(ABC):
     def place(self, path: str) -> str:
         """Return how messages name an element: file and path in it."""
         return f"{self.name}:{path}"
+
+    @contextmanager
+    def naming(self, path: str) -> Iterator[None]:
+        """Let what a library raises inside name the file and the element.
+
+        Parameters
+        ----------
+        path
+            Of the element that is being read.
+
+        Raises
+        ------
+        ElementError
+            In place of `LIBRARY_ERRORS`, with their first line.
+        FileChangedError
+            In their place, when the file changed meanwhile.
+        """
+        try:
+            yield
+        except CellassoError:  # some are an OSError too
+            raise
+        except LIBRARY_ERRORS as error:
+            self.check()
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            raise ElementError(f"{self.place(path)} cannot be read ({reason}).") from error
 
     @property
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellasso.core.errors import ElementError
-from cellasso.encodings import elements
+from cellasso.encodings import schema
 from cellasso.write.arrays import ranges, take
 from cellasso.write.transfer import Share
 
@@ -46,7 +46,7 @@ def subset_awkward(transfer: Transfer, source: Group, parent: Group, name: str, 
     new, handle = transfer.target, transfer.source
     group = new.group_like(source, parent, name)
     new.set_attribute(group, "length", len(rows))
-    _take_node(transfer, json.loads(elements.text(source.attrs["form"])), (source, group), rows)
+    _take_node(transfer, json.loads(schema.text(source.attrs["form"])), (source, group), rows)
     Share(transfer, *(handle.child_array(source, part) for part in source)).reach(1.0)
 
 

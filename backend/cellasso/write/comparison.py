@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellasso.core.errors import ExportError
-from cellasso.encodings import elements
+from cellasso.encodings import elements, registry, schema
+from cellasso.encodings.awkward import Awkward
+from cellasso.encodings.sparse import PARTS, SHAPES, is_csr, is_sparse
 from cellasso.store.comparable import SMALL_BYTES, Stored, first_difference, same
 
 if TYPE_CHECKING:
@@ -37,8 +39,6 @@ ENCODING = {b"encoding-type", b"encoding-version"}
 
 MAY_BE_ADDED = {*ENCODING, b"ordered", b"_index", b"column-order"}
 """Attributes that an export may give to an element that lacks them."""
-
-SPARSE = {"csr_matrix", "csc_matrix"}
 
 
 class Comparison:
@@ -97,14 +97,14 @@ class Comparison:
             self._group_element(node, copy, path, rows, columns)
 
     def _group_element(self, s: Group, t: Group, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
-        kind = elements.encoding(s)
-        if kind in SPARSE:
+        encoding = registry.find(s)
+        if is_sparse(s):
             self._sparse(s, t, path, rows, columns)
-        elif kind == "categorical" or kind.startswith("nullable-"):
+        elif encoding is not None and encoding.parts:
             self.attributes(s, t, path)
-            for name in ("codes", "categories") if kind == "categorical" else ("values", "mask"):
-                self.element(*self.open(s, t, name), f"{path}/{name}", None if name == "categories" else rows)
-        elif kind == "awkward-array" and rows is not None:
+            for name, has_rows in encoding.parts.items():
+                self.element(*self.open(s, t, name), f"{path}/{name}", rows if has_rows else None)
+        elif isinstance(encoding, Awkward) and rows is not None:
             self._ragged(s, t, path, rows)
         else:
             self.group(s, t, path)
@@ -340,18 +340,18 @@ class Comparison:
 
     def _sparse(self, s: Group, t: Group, path: str, rows: IntArray | None, columns: IntArray | None) -> None:
         """Compare rows of a CSR matrix, or columns of a CSC one."""
-        self.attributes(s, t, path, changed={b"shape", b"h5sparse_shape"})
+        self.attributes(s, t, path, changed=set(map(str.encode, SHAPES)))
         taken = zip(elements.shape(s), (rows, columns), strict=True)
         shape = tuple(n if of_axis is None else len(of_axis) for n, of_axis in taken)
         if elements.shape(t) != shape:
             raise self.difference(path, f"its shape is {elements.shape(t)}, not {shape}")
-        is_csr = elements.encoding(s) == "csr_matrix"
-        majors, minors = (rows, columns) if is_csr else (columns, rows)
+        by_row = is_csr(s)
+        majors, minors = (rows, columns) if by_row else (columns, rows)
         expected, found = _Lines(self.source, s), _Lines(self.target, t)
-        for name, part, copied in zip(_Lines.PARTS, expected.parts, found.parts, strict=True):
+        for name, part, copied in zip(PARTS, expected.parts, found.parts, strict=True):
             self.same_attributes(part.attributes, copied.attributes, f"{path}/{name}")
         convert = self._conversion(expected.data, found.data, f"{path}/data")
-        if found.n_major != shape[0 if is_csr else 1] or found.n_stored != found.end:
+        if found.n_major != shape[0 if by_row else 1] or found.n_stored != found.end:
             raise self.difference(path, "its indptr does not fit")
         at = np.arange(found.n_major) if are_small(expected, found) else sampled(found.n_major, path, expected, found)
         lengths, indices, data = expected.read(at if majors is None else majors[at])
@@ -359,7 +359,7 @@ class Comparison:
             lengths, indices, data = _among(minors, lengths, indices, data)
         for copy, right in zip(found.read(at), (lengths, indices, convert(data)), strict=True):
             if not same(copy, right):
-                line = "row" if is_csr else "column"
+                line = "row" if by_row else "column"
                 raise self.difference(path, f"a {line} does not hold the source's values")
 
     # -- ragged arrays --------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ class Comparison:
         self.attributes(s, t, path, changed={b"length"})
         if int(t.attrs["length"]) != len(rows):
             raise self.difference(path, f"it has {int(t.attrs['length']):,} rows, not {len(rows):,}")
-        form = json.loads(elements.text(s.attrs["form"]))
+        form = json.loads(schema.text(s.attrs["form"]))
         buffers = _Buffers(self.source, s), _Buffers(self.target, t)
         expected, found = (partial(_ragged_row, form, each) for each in buffers)
         for at in sampled(len(rows), path).tolist():
@@ -379,11 +379,9 @@ class Comparison:
 class _Lines:
     """The rows of a CSR matrix or the columns of a CSC one, read line by line."""
 
-    PARTS = ("indptr", "indices", "data")
-
     def __init__(self, side: Side, group: Group) -> None:
-        self.parts: list[Stored] = [side.open(group, name) for name in self.PARTS]
-        self.indptr, self.indices, self.data = self.parts
+        self.parts: list[Stored] = [side.open(group, name) for name in PARTS]
+        self.data, self.indices, self.indptr = self.parts
         self.n_major = (self.indptr.shape or (0,))[0] - 1
         self.n_stored = (self.indices.shape or (0,))[0]
         self.n_bytes = self.indptr.n_bytes + self.indices.n_bytes + self.data.n_bytes
@@ -512,5 +510,5 @@ def shown(values: NDArray[Any], row: int) -> str:
     if row >= len(values):
         return "nothing"
     value = np.asarray(values[row]).ravel()
-    words = ", ".join(elements.text(each) if isinstance(each, bytes) else str(each) for each in value[:3].tolist())
+    words = ", ".join(schema.text(each) if isinstance(each, bytes) else str(each) for each in value[:3].tolist())
     return repr(words[:40])

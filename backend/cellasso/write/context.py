@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
-from cellasso.core.numeric import foreign_order
 from cellasso.core.text import free_name
-from cellasso.encodings import elements
+from cellasso.encodings import registry, schema
+from cellasso.encodings.awkward import Awkward
+from cellasso.encodings.sparse import is_sparse
 from cellasso.store.base import Array, Group, members
 from cellasso.write import arrays
 from cellasso.write.awkward import subset_awkward
-from cellasso.write.sparse import known_to_scipy, subset_sparse
+from cellasso.write.sparse import subset_sparse
 from cellasso.write.transfer import Share, Transfer, set_encoding
 from cellasso.write.verification import Intended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
+    from cellasso.encodings.base import Encoding
     from cellasso.store.base import Node, Store
     from cellasso.store.new_file import NewFile
     from cellasso.write.arrays import IntArray
@@ -33,8 +35,6 @@ Writer: TypeAlias = "Callable[[Context, Node, Group, str, IntArray | None], None
 
 WRITTEN = 0.95
 """The fraction that is reported when all is written; the rest is for its comparison with the source."""
-
-SPARSE = {"csr_matrix", "csc_matrix"}
 
 STEPS = 500
 """How many times at most the fraction is reported."""
@@ -112,50 +112,40 @@ class Context:
     def _group_element(
         self, node: Group, target: Group, name: str, rows: IntArray | None, columns: IntArray | None
     ) -> None:
-        kind = elements.encoding(node)
+        kind, encoding = schema.encoding(node), registry.find(node)
         for part in node:
             self.child(node, part)  # raises where one leads out of the file
         if kind in self._writers:
             self._writers[kind](self, node, target, name, rows)
         elif rows is None and not self._is_odd(node):
             self.copy_node(node, target, name)
-        elif kind in SPARSE:
+        elif is_sparse(node):
             subset_sparse(self.transfer, node, target, name, rows=rows, columns=columns)
-        elif kind.startswith("nullable-"):
-            self._nullable(node, target, name, rows)
-        elif kind == "categorical":
-            written = self.new.group_like(node, target, name)
-            for part in ("codes", "categories"):
-                self.element(self.child(node, part), written, part, None if part == "categories" else rows)
-        elif kind == "awkward-array" and rows is not None:
+        elif kind in Awkward.names and rows is not None:
             subset_awkward(self.transfer, node, target, name, rows)
+        elif encoding is not None and encoding.parts:
+            self._parts(encoding, node, target, name, rows)
         else:
             raise ElementError(f"{self.handle.place(node.name)} has the encoding {kind!r}, which is not known here.")
 
-    def _nullable(self, node: Group, target: Group, name: str, rows: IntArray | None) -> None:
-        """Write values and flags; flags that are integers (R has no booleans in HDF5) with the type of flags."""
+    def _parts(self, encoding: Encoding, node: Group, target: Group, name: str, rows: IntArray | None) -> None:
+        """Write the arrays of which an element consists, in types that anndata reads."""
         written = self.new.group_like(node, target, name)
-        flags = elements.integer_flags(node)
-        for part in ("mask", "values"):
+        dtypes = encoding.conversions(self.handle, node)
+        for part, has_rows in encoding.parts.items():
             child = self.child(node, part)
-            if not isinstance(child, Array) or child.ndim != 1:
+            if has_rows and (not isinstance(child, Array) or child.ndim != 1):
                 raise ElementError(f"{self.handle.place(child.name)} is no list of values; one was expected.")
-            at = np.arange(child.size) if rows is None else rows
-            dtype = np.dtype(np.bool_) if part in flags else foreign_order(child.dtype)
-            arrays.subset_array(self.transfer, child, written, part, rows=at, dtype=dtype)
+            if part in dtypes and isinstance(child, Array):
+                at = np.arange(child.size) if rows is None else rows
+                arrays.subset_array(self.transfer, child, written, part, rows=at, dtype=dtypes[part])
+            else:
+                self.element(child, written, part, rows if has_rows else None)
 
     def _is_odd(self, node: Group) -> bool:
         """Whether anndata refuses an element that has one meaning, which is written so that it does not."""
-        kind = elements.encoding(node)
-        part = "data" if kind in SPARSE else "values" if kind.startswith("nullable-") else None
-        if part is None or part not in members(node):
-            return False
-        values = self.child(node, part)
-        if not isinstance(values, Array):
-            return False
-        if kind in SPARSE:
-            return known_to_scipy(values.dtype) is not None
-        return bool(elements.integer_flags(node)) or foreign_order(values.dtype) is not None
+        encoding = registry.find(node)
+        return encoding is not None and bool(encoding.conversions(self.handle, node))
 
     def copy_unchanged(self, source: Group, target: Group, name: str) -> None:
         """Copy a member of a group as it is: a soft link as a link, anything else with all that is in it.
@@ -295,7 +285,7 @@ class Context:
             Writes an element of the source into a group, under a name.
         """
         self.named(source)  # notes the members whose names are not UTF-8
-        found = list(elements.below(self.handle, source))
+        found = list(schema.below(self.handle, source))
         taken = {name for name, _ in found}
 
         def write(node: Node | Exception, _: Group, into: Group, name: str) -> None:

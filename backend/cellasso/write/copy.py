@@ -10,8 +10,9 @@ import numpy as np
 
 from cellasso.core.errors import CellassoError, ElementError
 from cellasso.core.text import free_name
-from cellasso.encodings import elements
+from cellasso.encodings import elements, schema
 from cellasso.encodings.dataframe import Frame
+from cellasso.encodings.sparse import is_sparse
 from cellasso.store.base import Array, Group, is_text
 from cellasso.write import arrays
 from cellasso.write.dataframes import Frames, Names
@@ -73,7 +74,7 @@ class Copy:
     def _put_encoding_right(self, target: Group, kind: str) -> None:
         """Give a group the encoding of what it holds: R's MuData writes "AnnData", which anndata refuses."""
         stated = target.attrs.get("encoding-type")
-        if stated is not None and elements.text(stated) != kind:
+        if stated is not None and schema.text(stated) != kind:
             set_encoding(self._new, target, kind, "0.1.0")
 
     def _modalities(self, source: Group, target: Group, path: str) -> None:
@@ -110,7 +111,7 @@ class Copy:
                 self._context.write_or_skip(self._context.copy_unchanged, source, target, name)
             elif name in {"X", "raw.X"}:
                 self._matrix(source, target, name, rows)
-            elif name in elements.AXES:
+            elif name in schema.AXES and name not in schema.MAPS:
                 self._context.write_or_skip(partial(self._aligned, rows), source, target, name)
             elif name == "raw":
                 self._context.write_or_skip(partial(self._raw, rows), source, target, name)
@@ -123,13 +124,13 @@ class Copy:
 
     def _is_nothing(self, source: Group, name: str) -> bool:
         with suppress(CellassoError):  # raised again where the member is written
-            return elements.is_nothing(self._context.child(source, name))
+            return schema.is_nothing(self._context.child(source, name))
         return False
 
     def _matrix(self, source: Group, target: Group, name: str, rows: IntArray) -> None:
         """Write X, without which an export would be no use."""
         try:
-            self._fitting(self._context.child(source, name), target, name, rows, elements.AXES[name])
+            self._fitting(self._context.child(source, name), target, name, rows, schema.AXES[name])
         except ElementError as error:
             raise ElementError(
                 f"{error} Nothing was written: have the program that wrote the file write X anew, or export a table."
@@ -137,7 +138,7 @@ class Copy:
 
     def _aligned(self, rows: IntArray, source: Group, target: Group, name: str) -> None:
         """Write obsm, layers, obsp or varm."""
-        node, axes = self._context.child(source, name), elements.AXES[name]
+        node, axes = self._context.child(source, name), schema.AXES[name]
         chosen = rows if axes[0] == "obs" else None
         if isinstance(node, Array) and node.dtype.names:  # before anndata 0.7: one compound dataset
             self._fitting(node, target, name, chosen, axes[:1])
@@ -165,7 +166,7 @@ class Copy:
 
     def _fitting(self, node: Node, target: Group, name: str, rows: IntArray | None, axes: tuple[str, ...]) -> None:
         """Write an element along obs or var, unless it is of another length."""
-        kind, shape = elements.encoding(node), elements.shape(node)
+        kind, shape = schema.encoding(node), elements.shape(node)
         expected = tuple(self._lengths[axis] for axis in axes if axis in self._lengths)
         is_sized = bool(shape) or (isinstance(node, Array) and kind != "null")
         if is_sized and kind in {"dataframe", "awkward-array"}:
@@ -207,8 +208,7 @@ class Copy:
         def neighbors(parent: Group, into: Group, key: str) -> None:
             # before anndata 0.7 the graphs lay here; its reader moves them into obsp, where they must fit
             node = self._context.child(parent, key)
-            graph = key in {"distances", "connectivities"} and elements.encoding(node)[:3] in {"csr", "csc"}
-            if graph:
+            if key in {"distances", "connectivities"} and is_sparse(node):
                 self._context.element(node, into, key, rows, rows)
             else:
                 self._context.copy_unchanged(parent, into, key)
@@ -278,5 +278,5 @@ def _names(handle: Store, frame: Frame, rows: IntArray) -> list[str]:
     """Return the names of some rows, which may stand in any order; holds no others where they are texts."""
     index = _index(handle, frame)
     if isinstance(index, Array) and index.ndim == 1 and is_text(index.dtype):
-        return [elements.text(name) for name in arrays.take(handle, index, rows).tolist()]
+        return [schema.text(name) for name in arrays.take(handle, index, rows).tolist()]
     return [str(name) for name in frame.names[rows]]

@@ -13,9 +13,9 @@ import numpy as np
 
 from cellasso.core.errors import ElementError
 from cellasso.core.numeric import foreign_order
-from cellasso.encodings import elements
+from cellasso.encodings import elements, schema
 from cellasso.encodings.dataframe import Frame
-from cellasso.encodings.elements import CATEGORIES
+from cellasso.encodings.schema import CATEGORIES
 from cellasso.store.base import Array, Group, is_empty
 from cellasso.write import arrays
 from cellasso.write.transfer import Share, set_encoding
@@ -113,7 +113,7 @@ class Frames:
             self._write_records(node, target, name, rows)
             return
         written = self._new.group_like(node, target, name)
-        store = elements.category_store(self._context.handle, node)
+        store = schema.category_store(self._context.handle, node)
         if store is not None:
             self._new.group_like(store, written, CATEGORIES)
         frame = Frame(self._context.handle, node.name)
@@ -130,7 +130,7 @@ class Frames:
             written_store = written.get(CATEGORIES)
             for unused in set(store) - set(written_store):
                 self._context.copy_unchanged(store, written_store, unused)
-        stated = elements.names(node, "column-order")
+        stated = schema.names(node, "column-order")
         order = [column for column in dict.fromkeys(stated) if column in done] + own_names
         if order != stated or is_empty(node.attrs.get("column-order")):
             # some were left out, or were never there
@@ -153,7 +153,7 @@ class Frames:
             numbers = np.arange(table.n_rows) if table.rows is None else table.rows
             made = self._new.put(target, name, numbers.astype(str).astype(object))
             set_encoding(self._new, made, "string-array", "0.2.0")
-        if elements.text(target.attrs.get("_index", "")) != name:
+        if schema.text(target.attrs.get("_index", "")) != name:
             self._new.set_attribute(target, "_index", name)
         return own
 
@@ -188,7 +188,7 @@ class Frames:
         """Write one column, under another name if it is `called` so."""
         source, target, name = self._context.path_to(source, target, column)
         node, called = self._context.child(source, name), called or name
-        is_categorical = isinstance(node, Group) and elements.encoding(node) == "categorical"
+        is_categorical = isinstance(node, Group) and schema.encoding(node) == "categorical"
         codes = self._context.handle.child(node, "codes") if is_categorical else node
         shape = elements.shape(codes)
         if shape and shape[0] != table.n_rows:

@@ -22,6 +22,7 @@ from cellasso.core import errors
 from cellasso.core.atomic_file import Partial
 from cellasso.core.errors import CellassoError, ElementError, ExportError
 from cellasso.core.version import __version__
+from cellasso.encodings import schema
 from cellasso.selection import recipe as selection
 from cellasso.write.job import Job
 
@@ -43,9 +44,6 @@ SPACE_FACTOR = 1.1
 
 SPACE_BASE = 1 << 20
 """What HDF5's own structures take, generously."""
-
-ALIGNED = frozenset({"X", "layers", "obs", "obsm", "obsp", "obsmap", "raw", "raw.X"})
-"""Members of a group whose stored size shrinks with the number of cells."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,8 @@ def _check_space(dataset: Container[Any], target: Path, rows: dict[str, IntArray
     stored = 0.0
     for node in dataset.handle.arrays(dataset.handle.root()):
         path = next(path for path in innermost_first if node.name.startswith(f"{path}/"))
-        aligned = node.name.removeprefix(f"{path}/").partition("/")[0] in ALIGNED
+        member = node.name.removeprefix(f"{path}/").partition("/")[0]
+        aligned = member == "raw" or "obs" in schema.AXES.get(member, ())
         stored += dataset.handle.layout(node).disk_bytes * (fractions[path] if aligned else 1.0)
     needed = int(stored * SPACE_FACTOR) + SPACE_BASE
     if needed > free:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cellasso.core.errors import ElementError
 from cellasso.core.executors import Ahead, max_in_flight, run_blocks
-from cellasso.encodings import elements
+from cellasso.encodings.sparse import PARTS, SHAPES, is_csr, known_to_scipy
 from cellasso.write.arrays import BLOCK_BYTES, GATHERED_BYTES, is_ascending, ranges, reader, runs
 from cellasso.write.transfer import Share
 
@@ -65,7 +65,7 @@ def subset_sparse(
         The source changed before or while it was read.
     """
     matrix, new = _Compressed(transfer.source, source), transfer.target
-    majors, minors = (rows, columns) if elements.encoding(source).startswith("csr") else (columns, rows)
+    majors, minors = (rows, columns) if is_csr(source) else (columns, rows)
     majors = np.arange(matrix.n_major) if majors is None else majors
     lengths = matrix.count(majors, minors)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
@@ -86,29 +86,18 @@ def subset_sparse(
     share.reach(1.0)
 
 
-def known_to_scipy(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """Return the type that holds the same values and that SciPy has matrices of; `None` when it is `dtype`.
-
-    SciPy refuses half precision and foreign byte orders, and anndata with it the whole file.
-    """
-    native = np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype.newbyteorder("=")
-    return None if native == dtype else native
-
-
 class _Compressed:
     """A sparse matrix on disk, in terms of its major axis (contiguous) and its minor one."""
 
     def __init__(self, handle: Store, group: Group) -> None:
         self.place = group.name
-        self.shape_name = "shape" if "shape" in group.attrs else "h5sparse_shape"
-        if self.shape_name not in group.attrs or not {"indices", "data", "indptr"} <= set(group):
+        self.shape_name = next((name for name in SHAPES if name in group.attrs), "")
+        if not self.shape_name or not set(PARTS) <= set(group):
             raise ElementError(f"{self.place} is damaged: its shape, indices, data or indptr is missing.")
         self.shape = tuple(int(n) for n in group.attrs[self.shape_name])
-        parts = (handle.child_array(group, part) for part in ("indices", "data", "indptr"))
-        self.indices, self.data, self.indptr_node = parts
+        self.data, self.indices, self.indptr_node = (handle.child_array(group, part) for part in PARTS)
         self.indptr: IntArray = handle.read(self.indptr_node).astype(np.int64, copy=False)
-        csr = elements.encoding(group).startswith("csr")
-        self.n_major, self.n_minor = self.shape if csr else self.shape[::-1]
+        self.n_major, self.n_minor = self.shape if is_csr(group) else self.shape[::-1]
         self.n_stored = self.indices.size
         if len(self.indptr) != self.n_major + 1 or self.indptr[0] != 0 or np.any(np.diff(self.indptr) < 0):
             raise ElementError(f"{self.place}/indptr is damaged: it does not rise from 0 along {self.n_major:,} rows.")

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cellasso.core.errors import CellassoError, ExportError
-from cellasso.encodings import elements
-from cellasso.store.base import Array, Group
+from cellasso.encodings import elements, schema
+from cellasso.encodings.sparse import is_sparse
+from cellasso.store.base import LIBRARY_ERRORS, Array, Group
 from cellasso.store.comparable import Stored, same
-from cellasso.write.comparison import ENCODING, SPARSE, Comparison, named
+from cellasso.write.comparison import ENCODING, Comparison, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,19 +33,6 @@ if TYPE_CHECKING:
     from cellasso.write.arrays import IntArray
     from cellasso.write.comparison import Member
     from cellasso.write.job import Job
-
-
-_DOES_NOT_FIT = (
-    AttributeError,
-    IndexError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    CellassoError,
-)
-"""What NumPy, the format's library and its store raise about a file whose parts do not belong together."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +104,7 @@ def verify(job: Job, new: NewFile, intended: Intended) -> None:
             _Verification(job, source, target, intended).annotated(source.root, target.root, "")
         except ExportError:
             raise
-        except _DOES_NOT_FIT as error:
+        except (CellassoError, *LIBRARY_ERRORS) as error:  # its parts do not belong together
             raise ExportError(f"The export was not kept, because it does not fit its source: {error}") from error
 
 
@@ -134,7 +122,7 @@ class _Verification(Comparison):
         """Compare the AnnData at a path, or the MuData with its modalities."""
         at = self._job.rows[path]
         rows, is_mudata = at[at >= 0], "mod" in s
-        stated, found = elements.encoding(s), elements.encoding(t)
+        stated, found = schema.encoding(s), schema.encoding(t)
         expected = stated if stated == "dict" else "MuData" if is_mudata else "anndata"  # old files state none
         self.attributes(s, t, path or "/", changed=() if stated == expected else ENCODING)
         if found != expected:
@@ -158,8 +146,8 @@ class _Verification(Comparison):
         part, copy = self.open(s, t, name)
         if isinstance(part, Stored) and part.shape is None:
             self.member(s, t, name, path)
-        elif name in elements.AXES:
-            axes = elements.AXES[name]
+        elif name in schema.AXES and name not in schema.MAPS:
+            axes = schema.AXES[name]
             compare = self.element if name in {"X", "raw.X"} else self._mapping
             columns = rows if axes == ("obs", "obs") else None
             compare(part, copy, path, rows if axes[0] == "obs" else None, columns)
@@ -176,7 +164,7 @@ class _Verification(Comparison):
 
     def element(self, s: Member, t: Member, path: str, rows: IntArray | None, columns: IntArray | None = None) -> None:
         """Compare the rows of an element; of a data frame without its unused categories."""
-        if isinstance(s, Group) and elements.encoding(s) == "dataframe":
+        if isinstance(s, Group) and schema.encoding(s) == "dataframe":
             self._frame(s, t, _Table(path, rows, {}, drop=True))
         else:
             super().element(s, t, path, rows, columns)
@@ -203,7 +191,7 @@ class _Verification(Comparison):
             if not isinstance(name, str) or inside in self.left_out:
                 continue
             node = self.source.open(s, name)
-            if isinstance(node, Group) and elements.encoding(node) == "dict" and len(node):
+            if isinstance(node, Group) and schema.encoding(node) == "dict" and len(node):
                 yield from self._below(node, inside)
             else:
                 yield inside, node
@@ -261,7 +249,7 @@ class _Verification(Comparison):
         self.attributes(s, t, path)
         for name in self.members(s, t, path):
             node = self.source.open(s, name) if name in {"distances", "connectivities"} else None
-            if isinstance(node, Group) and elements.encoding(node) in SPARSE:
+            if node is not None and is_sparse(node):
                 self.element(node, self.target.open(t, name), f"{path}/{name}", rows, rows)
             else:
                 self.member(s, t, name, f"{path}/{name}")
@@ -288,14 +276,14 @@ class _Verification(Comparison):
             return
         path, own = table.path, self._intended.own_names.get(table.path)
         self.attributes(s, t, path, changed={b"column-order", b"_index"})
-        index = elements.text(t.attrs.get("_index", ""))
+        index = schema.text(t.attrs.get("_index", ""))
         if index not in t:
             raise self.difference(path, "it has no index")
-        table = replace(table, store=elements.category_store(self.source.store, s), index=index, own_names=own)
+        table = replace(table, store=schema.category_store(self.source.store, s), index=index, own_names=own)
         self._index(s, t, table)
         self._columns(s, t, table, path)
         here = set(s) & set(t)
-        stated = dict.fromkeys(elements.names(s, "column-order"))
+        stated = dict.fromkeys(schema.names(s, "column-order"))
         stated = dict.fromkeys(c for c in stated if c in here or ("/" in c and self._is_kept(s, t, path, c)))
         if own is not None:  # the index holds other names now
             stated.pop(index, None)
@@ -303,7 +291,7 @@ class _Verification(Comparison):
             first = column.partition("/")[0]
             if first != column and first in stated:  # it lies in the group of another column
                 self._column(s, t, column, table, path)
-        if elements.names(t, "column-order") != [*stated, *([own] if own else [])]:
+        if schema.names(t, "column-order") != [*stated, *([own] if own else [])]:
             raise self.difference(path, "its columns stand in another order")
 
     def _is_kept(self, s: Group, t: Group, path: str, column: str) -> bool:
@@ -316,7 +304,7 @@ class _Verification(Comparison):
         path = f"{table.path}/{index}"
         if own is not None:
             root = self.source.open(self.source.root, "obs")
-            stated = (elements.text(root.attrs.get("_index", "")), "_index", "index")
+            stated = (schema.text(root.attrs.get("_index", "")), "_index", "index")
             at = self._job.rows[table.path.removesuffix("/obs")]
             of_root = self.source.open(root, next(name for name in stated if name in root))
             self.names(of_root, self.target.open(t, index), path, self._job.rows[""][at >= 0])
@@ -327,7 +315,7 @@ class _Verification(Comparison):
             self.names(*self.open(s, t, index), path, rows)
         elif rows is not None:
             found = self.target.open(t, index).read().tolist()
-            if [elements.text(name) for name in found] != rows.astype(str).tolist():
+            if [schema.text(name) for name in found] != rows.astype(str).tolist():
                 raise self.difference(path, "its names are not the numbers of the rows")
 
     def _columns(self, s: Group, t: Group, table: _Table, path: str) -> None:
@@ -346,7 +334,7 @@ class _Verification(Comparison):
             self.array(column, copied, inside, table.rows)
             return
         attributes = self.source.attributes(column)
-        kind = _encoding(attributes) or elements.encoding(column)
+        kind = _encoding(attributes) or schema.encoding(column)
         if kind == "categorical":
             self.same_attributes(attributes, self.target.attributes(copied), inside)
             codes, categories = (self.open(column, copied, part) for part in ("codes", "categories"))
@@ -432,7 +420,7 @@ def _encoding(attributes: Mapping[bytes, Attribute]) -> str:
     """Return the encoding that attributes state in one text; `""` if they do not."""
     stated = attributes.get(b"encoding-type")
     values = stated.values if stated is not None else None
-    return elements.text(values[0]) if isinstance(values, tuple) and len(values) == 1 else ""
+    return schema.text(values[0]) if isinstance(values, tuple) and len(values) == 1 else ""
 
 
 def _missing(categories: Any) -> IntArray:

@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import h5py
 
 from cellasso.core.errors import ElementError, FileChangedError, FileError, NotFoundError
 from cellasso.core.text import nearest
-from cellasso.store.base import Array, Fingerprint, Group, Node, Store
+from cellasso.store.base import LIBRARY_ERRORS, Array, Fingerprint, Group, Node, Store
 from cellasso.store.hdf5 import replica
 from cellasso.store.hdf5.chunks import open_chunks
 from cellasso.store.hdf5.layout import layout_of
@@ -201,14 +202,11 @@ class Hdf5Store(Store):
             The file changed before or while it was read: the values may be of either state.
         """
         stretches = _stretches(dataset, selection) if field is None else None
-        try:
+        with self.naming(dataset.name):
             if stretches is not None:  # in half of h5py's time, of which a small column takes most
                 values = replica.read(dataset, *stretches)
             else:
                 values = (dataset if field is None else dataset.fields(field))[selection]
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            self.check()
-            raise ElementError(f"{self.place(dataset.name)} cannot be read ({error}).") from error
         self.check()
         return values
 
@@ -267,14 +265,16 @@ class Hdf5Store(Store):
     def open_chunks(self, array: Array, *, n_rows: int | None = None) -> Chunks | Contiguous | None:
         """Return where the values of a dataset lie, to be read past HDF5; `None` when HDF5 alone can read them.
 
-        Reads the dataset's list of chunks, 5 microseconds each.
+        Reads the dataset's list of chunks, 5 microseconds each. Of a damaged list it is HDF5 that says so, in `read`.
 
         Parameters
         ----------
         array, n_rows
             As of `Store.open_chunks`.
         """
-        return open_chunks(self, array, n_rows=n_rows)
+        with suppress(*LIBRARY_ERRORS):
+            return open_chunks(self, array, n_rows=n_rows)
+        return None
 
     def layout(self, array: Array) -> Layout:
         """Return how a dataset lies in the file; reads its header."""
@@ -301,10 +301,8 @@ class Hdf5Store(Store):
             raise NotFoundError(f"{self.place(parent.name or '/')} has no {name!r}{nearest(name, members)}")
         if link == h5py.h5l.TYPE_SOFT:
             return self._follow(parent, name, n_links)
-        try:
+        with self.naming(f"{(parent.name or '').rstrip('/')}/{name}"):
             found: Any = open_member(parent, name) if link == h5py.h5l.TYPE_HARD else None
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise ElementError(f"{self._place_of(parent, name)} cannot be read ({error}).") from error
         if isinstance(found, h5py.Group) or (isinstance(found, h5py.Dataset) and not _is_elsewhere(found)):
             node: Node = found
             return node

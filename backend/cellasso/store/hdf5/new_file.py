@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import h5py
 import numpy as np
 from h5py import h5o
 
+from cellasso.core.atomic_file import flush_to_disk
 from cellasso.core.version import __version__
 from cellasso.store.base import is_empty, is_flag, is_text
 from cellasso.store.hdf5 import replica
@@ -216,8 +216,7 @@ class Hdf5NewFile(NewFile):
             return
         with self._path.open("r+b") as written:
             written.write(self._signature)
-            written.flush()
-            os.fsync(written.fileno())
+            flush_to_disk(written)
 
     @contextmanager
     def reopen(self) -> Iterator[tuple[Side, Side]]:
