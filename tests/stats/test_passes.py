@@ -12,6 +12,7 @@ from scipy import sparse
 import cellasso
 from cellasso.matrix import row_blocks
 from cellasso.stats.cell_sums import read_cell_sums
+from cellasso.stats.feature_sums import read_feature_sums
 from cellasso.stats.summarise import summarise_matrix
 from contracts.pass_contract import PassContract, cluster, processes  # noqa: F401 - fixtures
 
@@ -49,6 +50,12 @@ def matrix_of(dataset: Any) -> IndexedMatrix:
 class TestCellSums(PassContract):
     def run(self, source: Any, *, executor: Executor | None = None, progress: Any = None) -> list[np.ndarray]:
         return list(read_cell_sums(matrix_of(source).matrix, executor=executor, progress=progress))
+
+
+class TestFeatureSums(PassContract):
+    def run(self, source: Any, *, executor: Executor | None = None, progress: Any = None) -> list[np.ndarray]:
+        found = read_feature_sums(matrix_of(source).matrix, executor=executor, progress=progress)
+        return [found.totals, found.squares, found.n_nonzero]
 
 
 class TestSummary(PassContract):

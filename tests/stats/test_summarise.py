@@ -16,6 +16,7 @@ from cellasso.core.errors import Cancelled, ElementError
 from cellasso.matrix import row_blocks
 from cellasso.matrix.open import open_matrix
 from cellasso.stats.cell_sums import holds_counts, read_cell_sums
+from cellasso.stats.feature_sums import FeatureSums
 
 STORAGES = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
 N_OBS, N_VARS = 300, 25
@@ -104,6 +105,42 @@ def test_cell_sums_are_those_of_rows(written):
     sums = written.read_cell_sums()
     np.testing.assert_array_equal(sums.totals, counts().sum(axis=1, dtype="f8"), strict=True)
     np.testing.assert_array_equal(sums.n_nonzero, (counts() != 0).sum(axis=1), strict=True)
+
+
+def test_feature_sums_are_scanpys_qc_metrics_indexed_or_not(written, tmp_path):
+    sc = pytest.importorskip("scanpy")
+    adata = ad.AnnData(sparse.csr_matrix(counts()))
+    sc.pp.calculate_qc_metrics(adata, percent_top=None, log1p=False, inplace=True)
+    with cellasso.open(written.file_path, index=tmp_path / "index") as indexed:
+        if indexed.matrix().storage == "csr":
+            indexed.build_index()
+            assert len(indexed.matrix().index.read_sums("squares")) == N_VARS
+        for source in (written, indexed):
+            found = source.read_feature_sums()
+            assert found.n_obs == len(counts())
+            np.testing.assert_array_equal(found.totals, adata.var["total_counts"])
+            np.testing.assert_array_equal(found.n_nonzero, adata.var["n_cells_by_counts"], strict=True)
+            np.testing.assert_allclose(found.mean, adata.var["mean_counts"], rtol=1e-6)
+            np.testing.assert_allclose(found.variance, counts().var(axis=0, ddof=1, dtype="f8"), rtol=1e-9)
+
+
+def test_feature_sums_take_several_values_of_a_cell_as_their_sum(tmp_path):
+    adata = ad.AnnData(sparse.csr_matrix(np.ones((3, 2), "f4")))
+    adata.X = sparse.csr_matrix((np.array([1, 2, -2, 2, 5], "f4"), [0, 0, 1, 1, 0], [0, 2, 4, 5]), (3, 2))
+    path = tmp_path / "twice.h5ad"
+    adata.write_h5ad(path)
+    with cellasso.open(path, index=tmp_path / "index") as dataset:
+        for _ in range(2):
+            found = dataset.read_feature_sums()
+            assert (found.totals.tolist(), found.squares.tolist()) == ([8, 0], [34, 0])
+            assert found.n_nonzero.tolist() == [2, 0]
+            dataset.build_index()
+
+
+def test_feature_sums_without_cells_have_no_mean():
+    none = FeatureSums(0, np.zeros(2), np.zeros(2), np.zeros(2, dtype=np.int64))
+    assert np.isnan(none.mean).all()
+    assert np.isnan(none.variance).all()
 
 
 def test_a_summary_of_rows_reports_and_can_be_cancelled(written):

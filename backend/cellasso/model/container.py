@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cellasso.model.features import Features
     from cellasso.points.point_index import PointIndex
     from cellasso.stats.cell_sums import CellSums
+    from cellasso.stats.feature_sums import FeatureSums
     from cellasso.store.base import Store
 
 Format: TypeAlias = Literal["h5ad", "h5mu"]
@@ -162,6 +163,21 @@ class Container(Generic[Part]):
             As there; a MuData has no matrix of its own.
         """
         return self.root.read_cell_sums(layer, progress=progress)
+
+    def read_feature_sums(self, layer: str | None = None, *, progress: Progress | None = None) -> FeatureSums:
+        """Read the sums of each feature of an AnnData's own matrix; see `Modality.read_feature_sums`.
+
+        Parameters
+        ----------
+        layer, progress
+            As of `Modality.read_feature_sums`.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As there; a MuData has no matrix of its own.
+        """
+        return self.root.read_feature_sums(layer, progress=progress)
 
     # -- names with a modality before the colon -------------------------------------------------------
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cellasso.model.coordinates import Coordinates
     from cellasso.points.point_index import PointIndex
     from cellasso.stats.cell_sums import CellSums
+    from cellasso.stats.feature_sums import FeatureSums
     from cellasso.store.base import Store
 
 CACHE_BYTES = 256 << 20
@@ -271,6 +272,28 @@ class Modality:
             return sums
 
         return self._cell_sums.get(matrix.path, read, progress=progress)
+
+    def read_feature_sums(
+        self, layer: str | None = None, *, executor: Executor | None = None, progress: Progress | None = None
+    ) -> FeatureSums:
+        """Read each feature's sum, sum of squares, and number of values other than 0; see `stats.feature_sums`.
+
+        From the column index of the matrix if that is complete, else in one pass over the values.
+
+        Parameters
+        ----------
+        layer, executor, progress
+            As of `read_cell_sums`.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As `read_cell_sums`.
+        """
+        from cellasso.stats.feature_sums import read_feature_sums  # noqa: PLC0415 - scipy takes a third of a second
+
+        matrix = self.fitting_matrix(layer)
+        return read_feature_sums(matrix.matrix, matrix.index, executor=executor, progress=progress)
 
     def _normalisation(self, layer: str | None, progress: Progress | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
         from cellasso.stats.normalise import factors_of, log_normalised  # noqa: PLC0415 - numba takes a second
