@@ -21,6 +21,8 @@ from cellasso_app.server.index_option import add_index_options, index_option
 from cellasso_app.server.open_files import Catalogue
 from served import ROOT
 
+pytestmark = pytest.mark.more
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import generated
 import oracle
 from inprocess import masks, write
 
-N_FILES = {"today": 30, "filtered": 15, "by_r": 20, "as_07": 30, "as_06": 30, "h5mu": 8}
+N_FILES = {"today": 20, "filtered": 10, "by_r": 14, "as_07": 20, "as_06": 20, "h5mu": 8}
 N_FIRST = 5
 """Files of each layout that are enough with the oldest versions of the libraries."""
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.more
+
 Change = "Callable[[h5py.File], None]"
 N_OBS, N_VARS = 60, 17
 

@@ -47,7 +47,7 @@ def _in_this_process(monkeypatch):
     )
 
 
-@pytest.fixture(params=["one_block", "many_blocks"])
+@pytest.fixture(params=["one_block", pytest.param("many_blocks", marks=pytest.mark.more)])
 def block_bytes(request, monkeypatch):
     """Also in blocks so small that every loop over them goes round many times."""
     if request.param == "many_blocks":

@@ -1,4 +1,4 @@
-"""What stands above and below the dotplot."""
+"""What stands above and below the plot."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class PlotsBar(Component):
-    """Above the dotplot: by which column its cells are grouped."""
+    """Above the plot: what it is called, and by which column its cells are grouped."""
 
     _esm = script(__file__, "plots_bar.js")
     says: ClassVar[Says] = {"group_by": {"value": Text()}}
 
+    label = param.String()
     columns = param.List()
     group_by = param.String()
     busy = param.Boolean()

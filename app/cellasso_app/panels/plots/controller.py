@@ -1,4 +1,4 @@
-"""The plots of the genes that were chosen: their dotplot."""
+"""The plots of the genes that were chosen, of all that `registry` has."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import panel as pn
 from cachetools import LRUCache
 
 from cellasso.color.coloring import Categories
-from cellasso.color.palettes import COLOR_MAPS
 from cellasso.stats.group_summary import GroupSummary, count_groups
-from cellasso_app.panels.plots.component import DotplotKey, PlotsBar
-from cellasso_app.panels.plots.dotplot import Dotplot, color_limits, largest_dot
+from cellasso_app.panels.plots.component import PlotsBar
+from cellasso_app.panels.plots.registry import PLOTS, make_plot
 from cellasso_app.render.cell_values import gene_vector, obs_vector, page_name, read_cell_values
 from cellasso_app.runtime.jobs import LatestJob
 
@@ -47,7 +46,7 @@ class _Summed:
 
 
 class PlotsView:
-    """The dotplot, what it is grouped by, and what its dots mean.
+    """A plot of the chosen genes, what its cells are grouped by, and what its marks mean.
 
     Parameters
     ----------
@@ -62,11 +61,10 @@ class PlotsView:
             self._show, self._fail, self._show_progress, urgency=session.urgency
         )
         self.bar = PlotsBar(on_message=self._on_message, on_refused=self._refuse, sizing_mode="stretch_width", margin=0)
-        self.key = DotplotKey(
-            colors=list(COLOR_MAPS[session.dark][::12]), sizing_mode="stretch_width", height=32, margin=0, visible=False
-        )
-        self._dotplot = Dotplot(dark=session.dark)
-        self._pane = pn.pane.Bokeh(self._dotplot.figure, sizing_mode="stretch_both", margin=0, visible=False)
+        self._plot = make_plot(next(iter(PLOTS)), dark=session.dark)
+        self.key = self._plot.key
+        self.bar.label = self._plot.label
+        self._pane = pn.pane.Bokeh(self._plot.figure, sizing_mode="stretch_both", margin=0, visible=False)
         scroll = pn.Column(
             self._pane,
             sizing_mode="stretch_both",
@@ -110,15 +108,11 @@ class PlotsView:
     def _show(self, summed: _Summed) -> None:
         cut = f"The first {MAX_GROUPS} of {MAX_GROUPS + summed.n_cut:,} groups are shown." if summed.n_cut else ""
         self.bar.param.update(busy=False, message=cut)
-        self._dotplot.show(summed.summary, _axis_names(self._session, summed.genes), summed.groups)
-        low, high = color_limits(summed.summary)
-        self.key.param.update(low=low, high=high, largest=largest_dot(len(summed.genes)), visible=True)
-        self._pane.visible = True
+        self._plot.show(summed.summary, _axis_names(self._session, summed.genes), summed.groups)
+        self._pane.visible = self.key.visible = True
 
     def _change_theme(self, _event: object) -> None:
-        dark = self._session.dark
-        self._dotplot.set_theme(dark=dark)
-        self.key.colors = list(COLOR_MAPS[dark][::12])
+        self._plot.set_theme(dark=self._session.dark)
 
     def _refuse(self, sentence: str) -> None:
         self.bar.message = sentence

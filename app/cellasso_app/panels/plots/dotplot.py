@@ -9,6 +9,8 @@ from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LinearColorMa
 from bokeh.plotting import figure
 
 from cellasso.color.palettes import COLOR_MAPS
+from cellasso_app.panels.plots.base import Plot
+from cellasso_app.panels.plots.component import DotplotKey
 from cellasso_app.render.labels import short_names
 from cellasso_app.ui.theme import FONT, INKS
 
@@ -43,10 +45,13 @@ def largest_dot(n_genes: int, width: int = 230) -> float:
     return float(min(MIN_ROW - 1, max(5.0, width / max(n_genes, 1) - 2)))
 
 
-class Dotplot:
-    """The figure, kept for the life of a session: a further gene changes its data, axes and height."""
+class Dotplot(Plot):
+    """Dots whose colour is the mean of a gene in a group, and whose area the fraction of cells above 0."""
+
+    label = "Dotplot"
 
     def __init__(self, *, dark: bool) -> None:
+        self.key = DotplotKey(sizing_mode="stretch_width", height=32, margin=0, visible=False)
         self._mapper = LinearColorMapper()
         self._dots = ColumnDataSource({name: [] for name in COLUMNS})
         self._genes, self._groups = FactorRange(), FactorRange()
@@ -62,7 +67,7 @@ class Dotplot:
             outline_line_color=None,
             min_border_left=8,
             min_border_right=12,
-            html_attributes={"role": "img", "aria-label": "Dotplot"},
+            html_attributes={"role": "img", "aria-label": self.label},
         )
         self._scatter = self.figure.scatter(
             "gene",
@@ -86,6 +91,7 @@ class Dotplot:
     def set_theme(self, *, dark: bool) -> None:
         """Draw in the inks and colours of the light or the dark page."""
         ink = INKS[dark]
+        self.key.colors = list(COLOR_MAPS[dark][::12])
         self._mapper.palette = list(COLOR_MAPS[dark])
         self._scatter.glyph.line_color = ink.line
         for grid in self.figure.grid:
@@ -94,13 +100,11 @@ class Dotplot:
             axis.major_label_text_color = ink.text
 
     def show(self, summary: GroupSummary, genes: Sequence[str], groups: Sequence[str]) -> None:
-        """Show a summary `(n_groups, n_genes)`; colour is the mean, area the fraction above 0.
-
-        `genes` are what the screen calls them, each another name.
-        """
+        """Show a summary; parameters as of `Plot.show`."""
         rows = short_names(groups)
         fraction = summary.fraction.ravel()
-        self._mapper.low, self._mapper.high = color_limits(summary)
+        low, high = color_limits(summary)
+        self._mapper.low, self._mapper.high = low, high
         self._genes.factors = list(genes)
         self._groups.factors = rows[::-1]  # Bokeh counts from the bottom
         self._dots.data = {
@@ -112,6 +116,7 @@ class Dotplot:
             "cells": np.repeat(summary.n_cells, len(genes)),
             "size": dot_size(np.nan_to_num(fraction), largest_dot(len(genes))),
         }
+        self.key.param.update(low=low, high=high, largest=largest_dot(len(genes)))
         self.figure.update(min_height=_height(groups, genes, MIN_ROW), max_height=_height(groups, genes, MAX_ROW))
 
 

@@ -8,6 +8,12 @@ export function render({ model }) {
     note.textContent = model.message;
     note.hidden = !model.message;
   });
-  return h("section", { class: "part own", "aria-label": "Dotplot" },
-    h("div", { class: "head" }, h("h2", {}, "Dotplot"), h("label", { class: "field", style: { marginLeft: "auto" } }, "by", choice)), bar, note);
+  const title = h("h2");
+  const part = h("section", { class: "part own" },
+    h("div", { class: "head" }, title, h("label", { class: "field", style: { marginLeft: "auto" } }, "by", choice)), bar, note);
+  watch(model, ["label"], () => {
+    title.textContent = model.label;
+    part.setAttribute("aria-label", model.label);
+  });
+  return part;
 }

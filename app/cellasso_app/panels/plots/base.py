@@ -1,0 +1,54 @@
+"""What a plot of genes by groups is to the panel that shows it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bokeh.plotting import figure
+
+    from cellasso.stats.group_summary import GroupSummary
+    from cellasso_app.ui.component import Component
+
+
+class Plot(ABC):
+    """A figure that is kept for the life of a session, and below it what its marks mean.
+
+    Attributes
+    ----------
+    label
+        What the page calls it.
+    figure
+        The Bokeh figure; a further gene changes its data, axes and height.
+    key
+        What sizes and colours mean; hidden by the panel while there is nothing to show.
+    """
+
+    label: ClassVar[str]
+    figure: figure
+    key: Component
+
+    @abstractmethod
+    def __init__(self, *, dark: bool) -> None:
+        """Make it empty, in the inks of the light or the dark page."""
+
+    @abstractmethod
+    def show(self, summary: GroupSummary, genes: Sequence[str], groups: Sequence[str]) -> None:
+        """Show a summary.
+
+        Parameters
+        ----------
+        summary
+            `(n_groups, n_genes)`.
+        genes
+            What the screen calls them, each another name.
+        groups
+            Their names, in the order of the summary.
+        """
+
+    @abstractmethod
+    def set_theme(self, *, dark: bool) -> None:
+        """Draw in the inks and colours of the light or the dark page."""
