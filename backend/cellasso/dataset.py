@@ -11,8 +11,8 @@ import numpy as np
 from cellasso.core.derived_cache import default_root
 from cellasso.core.errors import ElementError
 from cellasso.model import modality as model
-from cellasso.model.cells import Cells
 from cellasso.model.container import Container, format_of
+from cellasso.model.vectors import Vectors
 from cellasso.points.polygon import points_in_polygon
 from cellasso.selection import expression as where
 from cellasso.stats.group_summary import GroupSummary, count_groups, summarise_groups
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from cellasso.column_index.index import ColumnIndex
     from cellasso.core.progress import Progress
-    from cellasso.model.cells import Values
+    from cellasso.model.cells import Cells
+    from cellasso.model.vectors import Values
     from cellasso.selection.recipe import Recipe
     from cellasso.write.export import Exported
 
@@ -50,8 +51,15 @@ class _Verbs(ABC):
 
     @property
     @abstractmethod
+    def vectors(self) -> Vectors:
+        """One value for each cell, by the name of a vector."""
+
+    @property
     def cells(self) -> Cells:
-        """The cells, by the names of vectors."""
+        """The cells as a pandas frame whose columns are read when they are named; see `model.cells.Cells`."""
+        from cellasso.model.cells import Cells  # noqa: PLC0415 - pandas takes half a second to import
+
+        return Cells(self.vectors)
 
     @abstractmethod
     def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
@@ -64,12 +72,12 @@ class _Verbs(ABC):
         """
 
     def read_column(self, name: str) -> Values:
-        """Read what a where-expression calls `name`, `(n_obs,)`, over all cells; see `Cells.resolve`."""
-        return self.cells.read_column(name)
+        """Read what a where-expression calls `name`, `(n_obs,)`, over all cells; see `Vectors.resolve`."""
+        return self.vectors.read_column(name)
 
     def expression_name(self, column: str) -> str:
-        """Return what a where-expression has to call a column that `read_obs` calls so; see `Cells.expression_name`."""
-        return self.cells.expression_name(column)
+        """Return what a where-expression calls a column that `read_obs` calls so; see `Vectors.expression_name`."""
+        return self.vectors.expression_name(column)
 
     def where(self, expression: str) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells for which a where-expression is true; see `selection.expression`.
@@ -81,7 +89,7 @@ class _Verbs(ABC):
         ElementError
             A column that it names is damaged.
         """
-        return where.parse(expression).evaluate(self.cells)
+        return where.parse(expression).evaluate(self.vectors)
 
     def lasso(self, key: str, polygon: Sequence[Sequence[float]], dims: tuple[int, int] = (0, 1)) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells inside a polygon drawn over an embedding.
@@ -112,9 +120,9 @@ class Modality(model.Modality, _Verbs):
     """The AnnData-shaped part of a file at one HDF5 group; nothing is read until asked for."""
 
     @property
-    def cells(self) -> Cells:
-        """The cells of this modality alone, by the names of vectors."""
-        return Cells(Container(self, "h5ad"))
+    def vectors(self) -> Vectors:
+        """One value for each cell of this modality alone, by the name of a vector."""
+        return Vectors(Container(self, "h5ad"))
 
     def summarise(
         self,
@@ -221,9 +229,9 @@ class Dataset(Container[Modality], _Verbs):
     """
 
     @property
-    def cells(self) -> Cells:
-        """The cells, by the names of vectors."""
-        return Cells(self)
+    def vectors(self) -> Vectors:
+        """One value for each cell, by the name of a vector."""
+        return Vectors(self)
 
     def summarise(
         self,

@@ -149,7 +149,7 @@ class StoreContract(ABC):
         adata = written[0]
         dense = adata.X if isinstance(adata.X, np.ndarray) else adata.X.toarray()
         np.testing.assert_array_equal(dataset.read_feature("g7"), dense[:, 7])
-        np.testing.assert_array_equal(dataset.cells.read(Vector("sum", "total")), dense.sum(axis=1, dtype="f8"))
+        np.testing.assert_array_equal(dataset.vectors.read(Vector("sum", "total")), dense.sum(axis=1, dtype="f8"))
         np.testing.assert_array_equal(dataset.read_embedding("X_umap"), adata.obsm["X_umap"])
         for column in adata.obs:
             expected = adata.obs[column].reset_index(drop=True)

@@ -1,156 +1,160 @@
-"""Vectors of a file: found by name, with kind and modality left out where one reading remains; read over all cells."""
+"""The cells of a file as a pandas frame of which nothing is read until a column is named."""
 
 from __future__ import annotations
 
+import pickle
+
 import anndata as ad
-import mudata as md
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import cellasso
-from cellasso.core.errors import AmbiguousNameError, ElementError, NotFoundError
-from cellasso.model.vector import Vector, VectorText
+from cellasso.core.errors import NotFoundError
+from cellasso.model.cells import Cells
+from cellasso.model.vector import Vector
 
-N_OBS = 60
+N = 300
 
 
-def cells(prefix: str = "") -> ad.AnnData:
-    rng = np.random.default_rng(len(prefix))
-    counts = rng.poisson(2, (N_OBS, 4)).astype("f4")
-    kinds = pd.Categorical(rng.choice(list("ab"), N_OBS))
-    obs = pd.DataFrame({"leiden": kinds, "c:d": rng.normal(size=N_OBS), "my col": range(N_OBS)})
-    obs.index = [f"cell{i}" for i in range(N_OBS)]
-    names = [f"{prefix}{name}" for name in ("A", "B-1", "x:y", "p q")]
-    adata = ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=names))
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame(
+        {
+            "kind": pd.Categorical(rng.choice(["a", "b"], N)),
+            "score": rng.normal(size=N),
+            "g1": np.arange(N),  # a gene is called so, too
+        },
+        index=[f"c{i}" for i in range(N)],
+    )
+    counts = sparse.random(N, 6, density=0.4, format="csr", random_state=rng, dtype="f4")
+    adata = ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(6)]))
     adata.layers["counts"] = counts * 2
-    adata.obsm["X_umap"] = rng.normal(size=(N_OBS, 2)).astype("f4")
-    adata.raw = adata.copy()
-    return adata
-
-
-@pytest.fixture(scope="module")
-def h5ad(tmp_path_factory):
+    adata.obsm["X_umap"] = rng.normal(size=(N, 2)).astype("f4")
     path = tmp_path_factory.mktemp("cells") / "x.h5ad"
-    adata = cells()
     adata.write_h5ad(path)
+    return path
+
+
+@pytest.fixture
+def dataset(path):
     with cellasso.open(path, index=False) as dataset:
-        yield dataset, adata
+        yield dataset
 
 
 @pytest.fixture(scope="module")
-def h5mu(tmp_path_factory):
-    path = tmp_path_factory.mktemp("cells") / "x.h5mu"
-    rna, prot = cells(), cells("p")
-    mudata = md.MuData({"rna": rna, "prot": prot[10:].copy()})
-    mudata.write_h5mu(path)
-    with cellasso.open(path, index=False) as dataset:
-        yield dataset, mudata
+def adata(path):
+    return ad.read_h5ad(path)
 
 
-@pytest.mark.parametrize(
-    ("text", "vector"),
-    [
-        ("leiden", Vector("obs", "leiden")),
-        ("obs:leiden", Vector("obs", "leiden")),
-        ("obs_names", Vector("obs", "obs_names")),
-        ("c:d", Vector("obs", "c:d")),
-        ("A", Vector("gene", "A")),
-        ("gene:A", Vector("gene", "A")),
-        ("x:y", Vector("gene", "x:y")),
-        ("counts/A", Vector("gene", "A", layer="counts")),
-        ("raw/B-1", Vector("gene", "B-1", layer="raw")),
-        ("X/A", Vector("gene", "A", layer="X")),
-        ("lognorm:A", Vector("gene", "A", normalised=True)),
-        ("lognorm:counts/A", Vector("gene", "A", layer="counts", normalised=True)),
-        ("sum:total", Vector("sum", "total")),
-        ("sum:counts/n_nonzero", Vector("sum", "n_nonzero", layer="counts")),
-        ("X_umap:1", Vector("obsm", "X_umap", dim=1)),
-    ],
-)
-def test_one_reading_is_found(h5ad, text, vector):
-    assert h5ad[0].cells.resolve(text) == vector
-    assert h5ad[0].cells.resolve(VectorText(vector)) == vector
-
-
-def test_values_are_those_of_anndata(h5ad):
-    dataset, adata = h5ad
-    read = dataset.cells.read
-    for text, expected in {
-        "counts/A": adata.layers["counts"][:, 0],
-        "raw/B-1": adata.raw.X[:, 1],
-        "sum:total": adata.X.sum(axis=1, dtype="f8"),
-        "sum:n_nonzero": (adata.X != 0).sum(axis=1),
-        "X_umap:1": adata.obsm["X_umap"][:, 1],
-        "lognorm:A": np.log1p(adata.X[:, 0] * 1e4 / adata.X.sum(axis=1, dtype="f8")).astype("f4"),
-    }.items():
-        np.testing.assert_array_equal(np.asarray(read(dataset.cells.resolve(text))), expected)
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "counts/A > 2 and X_umap:0 < 0",
-        "sum:total >= 8 and raw/`p q` == 1",
-        "gene:`x:y` > 1",
-        "`x:y` > 1",
-        "obs:`my col` < 30 and `my col` > 3",
-        "lognorm:`p q` > 7",
-        "`counts`/`x:y` in [0, 2]",
-        "obs:`c:d` > 0 or c:d < -1",
-    ],
-)
-def test_expressions_take_the_text_of_vectors(h5ad, expression):
-    dataset, adata = h5ad
-    x = pd.DataFrame(adata.X, columns=adata.var_names)
-    total = adata.X.sum(axis=1, dtype="f8")
-    lognorm = np.log1p(x["p q"].to_numpy() * 1e4 / total).astype("f4")
-    umap, column, number = adata.obsm["X_umap"][:, 0], adata.obs["c:d"].to_numpy(), adata.obs["my col"].to_numpy()
-    expected = {
-        "counts/A > 2 and X_umap:0 < 0": (2 * x["A"].to_numpy() > 2) & (umap < 0),
-        "sum:total >= 8 and raw/`p q` == 1": (total >= 8) & (x["p q"].to_numpy() == 1),
-        "gene:`x:y` > 1": x["x:y"].to_numpy() > 1,
-        "`x:y` > 1": x["x:y"].to_numpy() > 1,
-        "obs:`my col` < 30 and `my col` > 3": (number < 30) & (number > 3),
-        "lognorm:`p q` > 7": lognorm > 7,
-        "`counts`/`x:y` in [0, 2]": np.isin(2 * x["x:y"].to_numpy(), [0, 2]),
-        "obs:`c:d` > 0 or c:d < -1": (column > 0) | (column < -1),
-    }[expression]
-    assert 0 < expected.sum() < N_OBS
-    np.testing.assert_array_equal(dataset.where(expression), expected)
-
-
-def test_a_name_with_two_readings_is_refused(tmp_path):
-    adata = cells()
-    adata.obs["X_umap:0"] = 1.0
-    adata.write_h5ad(tmp_path / "x.h5ad")
-    with cellasso.open(tmp_path / "x.h5ad", index=False) as dataset:
-        with pytest.raises(AmbiguousNameError, match="is a column of obs and more; write obs:`X_umap:0` or X_umap:0"):
-            dataset.cells.resolve("X_umap:0")
-        assert dataset.cells.resolve(VectorText("obs:`X_umap:0`")) == Vector("obs", "X_umap:0")
-
-
-def test_modalities_are_aligned(h5mu):
-    dataset, mudata = h5mu
-    cells, prot = dataset.cells, mudata.mod["prot"]
-    assert cells.resolve("pA") == Vector("gene", "pA", "prot")
-    assert cells.resolve("prot:counts/pA") == Vector("gene", "pA", "prot", "counts")
-    assert cells.resolve("prot:X_umap:0") == Vector("obsm", "X_umap", "prot")
-    row = mudata.obs_names.get_indexer(prot.obs_names)
-    expected = np.full(N_OBS, np.nan)
-    expected[row] = prot.layers["counts"][:, 0]
-    found = cells.read(cells.resolve("prot:counts/pA"))
-    np.testing.assert_array_equal(pd.Series(found).to_numpy("f8", na_value=np.nan), expected)
-    np.testing.assert_array_equal(dataset.where("prot:`px:y` > 1"), dataset.where("`px:y` > 1"))
-    np.testing.assert_array_equal(
-        dataset["prot"].cells.read_numbers(Vector("obsm", "X_umap", dim=1)), prot.obsm["X_umap"][:, 1]
+def expected_of(adata) -> pd.DataFrame:
+    umap = adata.obsm["X_umap"]
+    return pd.DataFrame(
+        {
+            "kind": adata.obs["kind"].array,
+            "score": adata.obs["score"].array,
+            "obs:g1": adata.obs["g1"].array,
+            "X_umap:0": umap[:, 0],
+            "X_umap:1": umap[:, 1],
+        }
     )
 
 
-def test_what_is_not_there_is_said(h5ad):
-    cells = h5ad[0].cells
-    for text in ("nothing", "gene:nothing", "counts/nothing", "velocity/A", "X_tsne:0", "prot:A"):
-        with pytest.raises(NotFoundError):
-            cells.resolve(text)
-    with pytest.raises(ElementError, match="numbers were expected along an axis"):
-        cells.read_numbers(Vector("obs", "leiden"))
+def test_it_is_a_frame_of_obs_and_embeddings(dataset, adata):
+    cells = dataset.cells
+    assert isinstance(cells, pd.DataFrame)
+    assert cells.shape == (N, 5)
+    assert list(cells) == list(cells.columns) == ["kind", "score", "obs:g1", "X_umap:0", "X_umap:1"]
+    pd.testing.assert_frame_equal(cells.copy(), expected_of(adata))
+    assert type(cells.copy()) is pd.DataFrame
+
+
+def test_nothing_is_read_until_a_column_is_named(dataset, monkeypatch):
+    read = []
+    stored = dataset.handle.read
+    monkeypatch.setattr(
+        dataset.handle, "read", lambda array, *rest, **more: read.append(array.name) or stored(array, *rest, **more)
+    )
+    cells = dataset.cells
+    assert (len(cells), cells.shape, cells.empty) == (N, (N, 5), False)
+    narrow = cells[["score", "X_umap:0", "counts/g2"]]
+    assert isinstance(narrow, Cells)
+    assert (repr(narrow), "g2" in cells, "g2" in narrow) == (repr(narrow), True, False)
+    assert not [name for name in read if name.startswith(("/obs/", "/obsm", "/X", "/layers")) and name != "/obs/_index"]
+    read.clear()
+    narrow["score"]
+    assert read == ["/obs/score"]
+
+
+def test_every_vector_is_a_column_by_name(dataset, adata):
+    cells = dataset.cells
+    for name, expected in {
+        "g2": adata.X[:, 2].toarray().ravel(),
+        "gene:g1": adata.X[:, 1].toarray().ravel(),
+        "counts/g2": adata.layers["counts"][:, 2].toarray().ravel(),
+        "sum:total": np.asarray(adata.X.sum(axis=1, dtype="f8")).ravel(),
+        "obs_names": adata.obs_names.to_numpy(),
+    }.items():
+        pd.testing.assert_series_equal(cells[name], pd.Series(expected, name=name), check_dtype=False)
+    np.testing.assert_array_equal(cells[Vector("obsm", "X_umap", dim=1)], adata.obsm["X_umap"][:, 1])
+    with pytest.raises(NotFoundError, match="no column of obs and no feature 'g9'"):
+        cells["g9"]
+    with pytest.raises(NotFoundError):
+        cells[["score", "g9"]]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda f: f.head(3),
+        lambda f: f.iloc[4:9],
+        lambda f: f[f["score"] > 0],
+        lambda f: f[10:20],
+        lambda f: f.query("score > 0 and kind == 'a'"),
+        lambda f: f.groupby("kind", observed=True)["score"].mean(),
+        lambda f: f.describe(),
+        lambda f: f.drop(columns=["kind"]) + 1,
+        lambda f: f.sort_values("score"),
+        lambda f: f.rename(columns={"score": "s"}),
+        lambda f: f.assign(new=f["score"] * 2),
+        lambda f: f.sample(5, random_state=0),
+        lambda f: pd.concat([f, f]),
+        lambda f: f.merge(f, left_index=True, right_index=True),
+        lambda f: f.dtypes,
+        lambda f: f.T,
+        lambda f: f.loc[3:5, ["score"]],
+        lambda f: f.isna().sum(),
+        lambda f: pickle.loads(pickle.dumps(f)),
+        pd.DataFrame,
+    ],
+)
+def test_whatever_else_pandas_does_gives_what_a_plain_frame_gives(dataset, ask):
+    cells = dataset.cells[["kind", "score", "X_umap:0"]]
+    found, expected = ask(cells), ask(cells.copy())
+    assert type(found) is type(expected)
+    (pd.testing.assert_frame_equal if isinstance(expected, pd.DataFrame) else pd.testing.assert_series_equal)(
+        found, expected
+    )
+
+
+def test_it_cannot_be_changed(dataset):
+    cells = dataset.cells[["score"]]
+
+    def delete():
+        del cells["score"]
+
+    for change in (lambda: cells.__setitem__("x", 1), lambda: cells.insert(0, "x", 1), delete):
+        with pytest.raises(TypeError, match=r"it is read from the file; `\.copy\(\)` makes a frame"):
+            change()
+    score = cells["score"]
+    before = score.iloc[0]
+    changed = score.copy()
+    changed.iloc[0] = before + 1
+    assert cells["score"].iloc[0] == before
+
+
+def test_what_pandas_does_inside_is_as_it_is_leant_on():
+    """If this fails: `Cells` makes `_mgr` when pandas asks for it; look for where pandas keeps its values now."""
+    assert "_mgr" in vars(pd.DataFrame({"a": [1]}))

@@ -95,11 +95,11 @@ def read_cell_values(
     """
     name = page_name(vector)
     if vector.kind == "obs":
-        values = dataset.cells.read(vector)
+        values = dataset.vectors.read(vector)
         return CellValues(name, values, as_categories, dataset.read_colors(name))
     if vector.kind == "sum":
         owner = f"{vector.modality}:" if vector.modality else ""
-        sums = dataset.cells.read(vector, progress=progress)
+        sums = dataset.vectors.read(vector, progress=progress)
         return CellValues(name, sums, source=f"of {owner}{vector.layer or ''}, exact")
     counts = dataset[vector.modality].holds_counts(vector.layer)
     source = describe(vector.layer, normalised=vector.normalised, counts=counts)
@@ -108,7 +108,7 @@ def read_cell_values(
         if preview is not None:
             preview(CellValues(name, columns[0], source=source), float(np.mean(~np.isnan(columns[0]))))
 
-    read = dataset.cells.read(vector, progress=progress, preview=None if preview is None else show)
+    read = dataset.vectors.read(vector, progress=progress, preview=None if preview is None else show)
     if not pd.api.types.is_numeric_dtype(read.dtype):
         raise ElementError(f"{name} holds {read.dtype}, which cannot be shown as colours.")
     # a series where the modality lacks cells: an array says that by NaN

@@ -68,6 +68,6 @@ class Axes(NamedTuple):
 def make_points(dataset: Dataset, axes: Axes, *, progress: Progress) -> PointIndex:
     """Read what the axes are, and sort the cells along them; without axes no cell has a place."""
     if axes.pair is not None:
-        read = dataset.cells.read_numbers
+        read = dataset.vectors.read_numbers
         return PointIndex.of(np.stack([read(vector, progress=progress) for vector in axes.pair], axis=1))
     return dataset.point_index(axes.embedding, axes.dims) if axes.embedding else PointIndex.empty(dataset.n_obs)

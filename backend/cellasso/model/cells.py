@@ -1,206 +1,194 @@
-"""The cells of a file as a frame whose columns are vectors: found by name, read when asked for."""
+"""The cells of a file as a pandas frame: columns are named by vectors, and read when they are named."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
+import pandas as pd
 
-from cellasso.core.errors import AmbiguousNameError, ElementError, NotFoundError
-from cellasso.core.text import nearest
-from cellasso.model.vector import GENE, OBS, OBS_NAMES, SUMS, Vector, VectorError, VectorText, split
+from cellasso.core.errors import CellassoError
+from cellasso.model.vector import Vector
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
+    from collections.abc import Hashable, Iterator, Sequence
 
-    from cellasso.core.progress import Preview, Progress
-    from cellasso.model.container import Container
-    from cellasso.model.modality import Modality
+    from cellasso.model.vectors import Vectors
+    from cellasso.points.point_index import PointIndex
+    from cellasso.store.base import Store
 
-    Values: TypeAlias = pd.Series | NDArray[np.generic]
-
-UNNAMED = "_index"
-"""What anndata calls the index in the file where it has no name."""
+HOW = "it is read from the file; `.copy()` makes a frame of its own that can be changed"
 
 
-class Cells:
-    """The cells of a file, and one value for each of them by the name of a vector.
+class Cells(pd.DataFrame):
+    """The cells of a file, `(n_obs, n_columns)`, in the order of obs; a pandas frame of which nothing is read at first.
+
+    Listed are the columns of obs and the dimensions of embeddings. By name there are all vectors, genes too:
+    `cells["CD4"]`, `cells["counts/CD4"]`, `cells["rna:CD4"]`, `cells["X_umap:0"]`, references of `anndata.acc`; see
+    `cellasso.model.vector`. One name reads one column, as a series. A list of names is a narrower frame of this kind,
+    still unread. Whatever else pandas does (rows, masks, groups, arithmetic) reads the listed columns, so narrow it
+    before, and gives a plain frame.
+
+    The index counts the cells. The frame cannot be changed; nothing is kept in it beside the file's own caches.
 
     Parameters
     ----------
-    container
-        The file, or one modality of it as a container of its own.
+    vectors
+        Those of the file.
+    names
+        Which columns; `None`: those that are listed.
     """
 
-    def __init__(self, container: Container[Any]) -> None:
-        self._container = container
+    # `pandas` keeps its values in `_mgr`, which is made here each time that pandas asks for it
+    _vectors: Vectors
+    _names: tuple[Hashable, ...] | None
+    _is_narrow: bool
+
+    def __init__(self, vectors: Vectors, names: Sequence[Hashable] | None = None) -> None:
+        own: dict[str, Any] = {
+            "_vectors": vectors,
+            "_names": None if names is None else tuple(names),
+            "_is_narrow": names is not None,
+            "_item_cache": {},
+            "_attrs": {},
+        }
+        for name, value in own.items():  # past pandas, which would take them for columns
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_flags", pd.Flags(self, allows_duplicate_labels=True))
+
+    # -- what is answered without reading -------------------------------------------------------------
 
     @property
-    def n_obs(self) -> int:
-        """Number of cells."""
-        return self._container.n_obs
+    def columns(self) -> pd.Index:  # type: ignore[override] # pandas has an attribute that can be set
+        """Names of the columns that are listed."""
+        if self._names is None:
+            object.__setattr__(self, "_names", self._vectors.names())
+        return pd.Index(self._names, dtype=object)
 
-    def read(self, vector: Vector, *, progress: Progress | None = None, preview: Preview | None = None) -> Values:
-        """Read a vector over all cells, `(n_obs,)`: a series of obs, or an array.
+    @property
+    def index(self) -> pd.RangeIndex:  # type: ignore[override] # as above
+        """The number of each cell."""
+        return pd.RangeIndex(self._vectors.n_obs)
 
-        Whole numbers and booleans of a modality that lacks cells become nullable ones, sums NaN.
+    def __len__(self) -> int:
+        return self._vectors.n_obs
 
-        Parameters
-        ----------
-        vector
-            What to read.
-        progress
-            Told the fraction done where it takes a pass over a matrix; may raise `Cancelled`.
-        preview
-            Shown what a scan for a feature has found so far, `(n_obs,)` float32, NaN where nothing is known yet.
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a column: listed, or a gene or any other vector of the file."""
+        if name in self.columns:
+            return True
+        if self._is_narrow or not isinstance(name, str):
+            return False
+        try:
+            self._vectors.resolve(name)
+        except CellassoError:
+            return False
+        return True
+
+    def __repr__(self) -> str:
+        """Return how many cells there are, and the columns that are listed; no values."""
+        names = [str(name) for name in self.columns]
+        shown = ", ".join(names[:12]) + (f", … ({len(names):,})" if len(names) > 12 else "")
+        return f"Cells: {len(self):,} cells, columns read when named: {shown}"
+
+    def _repr_html_(self) -> str | None:
+        return None  # a notebook shows the text: a table would read all columns
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a column as a series, a narrower frame for a list of names, or rows as pandas takes them.
 
         Raises
         ------
-        NotFoundError
-            The file does not have it.
+        NotFoundError, AmbiguousNameError
+            There is no such vector, or several.
         ElementError
             It is damaged.
         """
-        modality, alignment = self._container[vector.modality], self._container.alignment(vector.modality)
-        if vector.kind == "obs":
-            return alignment.series(_read_obs(modality, vector.name))
-        if vector.kind == "obsm":
-            return alignment.array(modality.read_embedding(vector.name, (vector.dim, vector.dim))[:, 0])
-        if vector.kind == "sum":
-            sums = modality.read_cell_sums(vector.layer, progress=progress)
-            return alignment.array(sums.totals if vector.name == SUMS[0] else sums.n_nonzero)
-        show = None if preview is None else alignment.preview(preview)
-        read = modality.read_features(
-            [vector.name], vector.layer, normalised=vector.normalised, progress=progress, preview=show
-        )[0]
-        return read if alignment.obs_index is None else alignment.series(read)
+        if _is_name(key):
+            return self._column(key)
+        if isinstance(key, list | pd.Index) and all(map(_is_name, key)):
+            for name in key:
+                self.vector(name)  # raises if there is none
+            return Cells(self._vectors, [name if isinstance(name, str) else str(self.vector(name)) for name in key])
+        return self.copy()[key]
 
-    def read_numbers(self, vector: Vector, *, progress: Progress | None = None) -> NDArray[np.float32]:
-        """Read a vector as what stands along an axis, `(n_obs,)` float32; NaN for a cell that has no number.
+    @property
+    def store(self) -> Store:
+        """The file that they are read from."""
+        return self._vectors.store
+
+    def vector(self, key: Any) -> Vector:
+        """Return the vector that a key names.
 
         Parameters
         ----------
-        vector, progress
-            As of `read`.
+        key
+            A text, a vector, or a reference of `anndata.acc`.
+
+        Raises
+        ------
+        NotFoundError, AmbiguousNameError
+            There is no such vector, or several.
+        VectorError
+            The reference is to no single value of each cell.
+        """
+        if isinstance(key, str):
+            return self._vectors.resolve(key)
+        return key if isinstance(key, Vector) else Vector.of(key)
+
+    def point_index(self, x: Vector, y: Vector) -> PointIndex:
+        """Return two dimensions of one embedding, sorted in space; all who use them share one.
+
+        Parameters
+        ----------
+        x, y
+            Vectors of the kind `"obsm"`, of one key and modality.
 
         Raises
         ------
         NotFoundError, ElementError
-            As `read`; and it holds no numbers.
+            There is no such embedding; it is damaged.
         """
-        import pandas as pd  # noqa: PLC0415
+        return self._vectors.point_index(x, y)
 
-        values = self.read(vector, progress=progress)
-        with np.errstate(over="ignore"):  # beyond float32 a value becomes infinite: its cell has no place on the axis
-            if isinstance(values, pd.Series):
-                if not pd.api.types.is_numeric_dtype(values.dtype):
-                    raise ElementError(f"{vector.name} holds {values.dtype}; numbers were expected along an axis.")
-                return values.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
-            if values.dtype.kind not in "biuf":
-                raise ElementError(f"{vector.name} holds {values.dtype}; numbers were expected along an axis.")
-            return values.astype(np.float32)
+    def _column(self, key: Any) -> pd.Series:
+        found = self.vector(key)
+        values = self._vectors.read_kept(found)
+        name = key if isinstance(key, str) else str(found)
+        if isinstance(values, pd.Series):
+            return values.rename(name)
+        return pd.Series(values, name=name, index=self.index, copy=False)
 
-    def read_column(self, name: str) -> Values:
-        """Read what an expression calls `name`; see `resolve` and `read`."""
-        return self.read(self.resolve(name))
+    @property
+    def _mgr(self) -> Any:
+        return self.copy()._mgr  # type: ignore[attr-defined] # noqa: SLF001 - see above
 
-    # -- names ----------------------------------------------------------------------------------------
+    def copy(self, deep: bool = True) -> pd.DataFrame:  # noqa: ARG002 - as pandas has it
+        """Read the listed columns into a plain frame."""
+        return pd.DataFrame({name: self[name] for name in self.columns}, index=self.index)
 
-    def resolve(self, name: str) -> Vector:
-        """Return what is meant by a name, in which kind and modality may be left out where one reading remains.
+    # -- what it refuses --------------------------------------------------------------------------------
 
-        Alone, a name is a column of obs, its index (called as in the file, or `obs_names`), or a feature of X. With a
-        slash or a colon it may also be a feature of a layer, a sum, or a dimension of obsm, as `Vector` prints them.
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise TypeError(f"{key!r} cannot be set in the cells of a file: {HOW}.")
 
-        Raises
-        ------
-        AmbiguousNameError
-            A column of obs and a feature are both called so; the message says how to write each.
-        NotFoundError
-            There is nothing of that name; the message lists the nearest.
-        """
-        container = self._container
-        if isinstance(name, VectorText):
-            full = self._find_full(name)
-            if full is not None:
-                return full
-            *before, last = split(name)
-            modality, inner = container[":".join(each.name for each in before)], last.name
-        else:
-            modality, inner = container.owner(name, own=container.obs)
-        kind, plain = self._kind_of(modality, inner)
-        if kind == "obs":
-            found = Vector("obs", plain, container.name_of(modality))
-            other = self._find_full(name) if name == inner else None
-            if other is not None and other != found:
-                raise AmbiguousNameError(f"{name!r} is a column of obs and more; write {found} or {other}.")
-            return found
-        if inner == plain and not self._is_feature(modality, plain):
-            full = self._find_full(name)
-            if full is not None:
-                return full
-        owner, its_name = (modality, plain) if modality is not container.root else container.feature_owner(plain)
-        if not owner.has_feature(its_name):
-            place = f"{owner.handle.place(f'{owner.path}/' if owner.path else '')}"
-            known = [*owner.obs, *(owner.features().names if owner.matrices else ())]
-            raise NotFoundError(f"{place} has no column of obs and no feature {name!r}{nearest(name, known)}")
-        return Vector("gene", its_name, container.name_of(owner))
+    def __delitem__(self, key: Any) -> NoReturn:
+        raise TypeError(f"{key!r} cannot be removed from the cells of a file: {HOW}.")
 
-    def expression_name(self, column: str) -> str:
-        """Return what an expression has to call a column that `read_obs` calls so: `obs:` before it where needed."""
-        modality, inner = self._container.owner(column, own=self._container.obs)
-        stated = f"{OBS}{inner}" if self._is_feature(modality, inner) else inner
-        prefix = self._container.name_of(modality)
-        return f"{prefix}:{stated}" if prefix else stated
+    def insert(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        """Refuse to add a column."""
+        raise TypeError(f"A column cannot be added to the cells of a file: {HOW}.")
 
-    def _kind_of(self, modality: Modality, name: str) -> tuple[str, str]:
-        """Return whether a name is one of obs or else a feature, and the name without the word that says so."""
-        is_feature = self._is_feature(modality, name)
-        if name in modality.obs:
-            if is_feature:
-                own = self._container.name_of(modality)
-                prefix = f"{own}:" if own else ""
-                ways = f"{prefix}{OBS}{name} or {prefix}{GENE}{name}"
-                raise AmbiguousNameError(f"{name!r} is a column of obs and a feature; write {ways}.")
-            return "obs", name
-        plain = name.removeprefix(OBS)
-        if plain in modality.obs:
-            return "obs", plain
-        if plain in {modality.obs.index_name, OBS_NAMES} and plain != UNNAMED and not self._is_feature(modality, plain):
-            return "obs", plain
-        return "gene", name.removeprefix(GENE)
-
-    def _is_feature(self, modality: Modality, name: str) -> bool:
-        """Whether a feature, for the root of an h5mu of any modality, is called exactly so."""
-        container = self._container
-        if modality is not container.root or container.format == "h5ad":
-            return modality.is_feature(name)
-        owner, inner = container.owner(name)
-        asked = [owner] if owner is not container.root else list(container.modalities.values())
-        return any(each.is_feature(inner) for each in asked)
-
-    def _find_full(self, name: str) -> Vector | None:
-        """Return the vector that a name is the full text of, if the file has it."""
-        try:
-            vector = Vector.parse(name)
-            modality = self._container[vector.modality]
-        except (VectorError, NotFoundError):
-            return None
-        if vector.kind == "obsm":
-            return vector if vector.name in modality.obsm else None
-        if vector.kind == "obs":
-            is_there = vector.name in modality.obs or vector.name in {modality.obs.index_name, OBS_NAMES}
-            return vector if is_there else None
-        if vector.layer is not None and vector.layer not in modality.matrices:
-            return None
-        return vector if vector.kind == "sum" or modality.has_feature(vector.name, vector.layer) else None
+    def __reduce__(self) -> Any:
+        return self.copy().__reduce__()
 
 
-def _read_obs(modality: Modality, name: str) -> pd.Series:
-    """Read a column of obs, or its index."""
-    if name in modality.obs or name not in {modality.obs.index_name, OBS_NAMES}:
-        return modality.read_obs(name)
-    import pandas as pd  # noqa: PLC0415
-
-    return pd.Series(modality.obs_names, dtype=object)
+def _is_name(key: object) -> bool:
+    """Whether a key names one column: a text, a vector, or a reference of `anndata.acc`, known by its shape."""
+    if isinstance(key, str | Vector):
+        return True
+    return not isinstance(key, pd.DataFrame | pd.Series) and hasattr(key, "acc") and hasattr(key, "idx")

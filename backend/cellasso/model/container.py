@@ -8,11 +8,13 @@ modality that holds modalities of its own (mudata nests them) is followed by tho
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
+from cachetools import LRUCache
 
 from cellasso.core.errors import ElementError, FileError, NotFoundError
+from cellasso.core.single_flight import SingleFlight
 from cellasso.core.text import nearest
 from cellasso.encodings import schema
 from cellasso.model.alignment import Alignment, read_alignment
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Preview, Progress
     from cellasso.encodings.dataframe import Frame
     from cellasso.model.features import Features
+    from cellasso.model.vector import Vector
     from cellasso.points.point_index import PointIndex
     from cellasso.stats.cell_sums import CellSums
     from cellasso.stats.feature_sums import FeatureSums
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["h5ad", "h5mu"]
 Part = TypeVar("Part", bound=Modality)
+
+KEPT_BYTES = 128 << 20
+"""Vectors that are kept for the frames of cells that are in use: datashader asks for each column many times."""
 
 MAX_NESTING = 8
 """Modalities inside of modalities; deeper ones are a group that contains itself."""
@@ -67,6 +73,7 @@ class Container(Generic[Part]):
         self.format: Format = format
         self._alignments: dict[str, Alignment] = {}
         self._planes = PointIndexes(self.handle, root.path, self.read_embedding)
+        self.vectors_in_use: SingleFlight[Vector, Any] = SingleFlight(LRUCache(KEPT_BYTES, getsizeof=_size))
 
     # -- what there is --------------------------------------------------------------------------------
 
@@ -441,3 +448,10 @@ def format_of(handle: Store) -> Format:
     except NotFoundError:
         raise FileError(f"{handle.path} has no obs; an AnnData (.h5ad) or MuData (.h5mu) file was expected.") from None
     return found
+
+
+def _size(values: pd.Series | NDArray[Any]) -> int:
+    """Return the bytes of a vector; one that is larger than all that is kept counts as that much, and is kept alone."""
+    if isinstance(values, np.ndarray):
+        return min(values.nbytes, KEPT_BYTES)
+    return min(int(values.memory_usage(index=False)), KEPT_BYTES)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from cellasso.core.errors import CellassoError
-from cellasso.model.cells import Cells
 from cellasso.model.vector import SUMS, Vector
+from cellasso.model.vectors import Vectors
 from cellasso.points.polygon import points_in_polygon
 from cellasso.selection import expression
 
@@ -57,7 +57,7 @@ class PolygonGate:
 
     def mask(self, container: Container[Any]) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells inside."""
-        cells = Cells(container)
+        cells = Vectors(container)
         points = np.stack([cells.read_numbers(self.x), cells.read_numbers(self.y)], axis=1)
         points[~np.isfinite(points).all(axis=1)] = np.nan
         return points_in_polygon(points, self.polygon)
@@ -75,7 +75,7 @@ class WhereRecipe:
 
     def mask(self, container: Container[Any]) -> NDArray[np.bool_]:
         """Return the mask `(n_obs,)` of the cells for which it is true."""
-        return expression.parse(self.expression).evaluate(Cells(container))
+        return expression.parse(self.expression).evaluate(Vectors(container))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
