@@ -86,7 +86,7 @@ def aggregate_cells(
     """
     axes = _axes(cells, glyph)
     if axes is None or antialias or not _is_unordered(summary):
-        return pandas_pipeline(cells.copy(), schema, canvas, glyph, summary, antialias=antialias)
+        return pandas_pipeline(_without_infinities(cells, glyph), schema, canvas, glyph, summary, antialias=antialias)
     in_space = _sorted_of(cells, axes)
     points = in_space.points
     # datashader asks the frame for the ranges that are not given: all cells, not only those in view
@@ -107,6 +107,15 @@ def aggregate_cells(
 
 def _size(column: pd.Series) -> int:
     return min(int(column.memory_usage(index=False)), KEPT_BYTES)
+
+
+def _without_infinities(cells: Cells, glyph: Any) -> pd.DataFrame:
+    """Read the cells; of a line, infinite coordinates are missing ones: datashader would write past its memory."""
+    frame = cells.copy()
+    if type(glyph) is not Point:
+        for name in (name for name in frame.columns if frame[name].dtype.kind == "f"):
+            frame[name] = frame[name].where(~np.isinf(frame[name]))
+    return frame
 
 
 def _axes(cells: Cells, glyph: Any) -> tuple[Vector, Vector] | None:
