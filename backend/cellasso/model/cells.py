@@ -53,19 +53,19 @@ class Cells(pd.DataFrame):
         }
         for name, value in own.items():  # past pandas, which would take them for columns
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_flags", pd.Flags(self, allows_duplicate_labels=True))
+        object.__setattr__(self, "_flags", pd.Flags(self, allows_duplicate_labels=True))  # type: ignore[attr-defined] # a gap of the stubs
 
     # -- what is answered without reading -------------------------------------------------------------
 
-    @property
-    def columns(self) -> pd.Index:  # type: ignore[override] # pandas has an attribute that can be set
+    @property  # type: ignore[misc] # pandas has an attribute that can be set
+    def columns(self) -> pd.Index:
         """Names of the columns that are listed."""
         if self._names is None:
             object.__setattr__(self, "_names", self._vectors.names())
         return pd.Index(self._names, dtype=object)
 
-    @property
-    def index(self) -> pd.RangeIndex:  # type: ignore[override] # as above
+    @property  # type: ignore[misc] # as above
+    def index(self) -> pd.Index:
         """The number of each cell."""
         return pd.RangeIndex(self._vectors.n_obs)
 
@@ -75,7 +75,7 @@ class Cells(pd.DataFrame):
     def __iter__(self) -> Iterator[Hashable]:
         return iter(self.columns)
 
-    def __contains__(self, name: object) -> bool:
+    def __contains__(self, name: object) -> bool:  # type: ignore[misc] # final in the stubs alone
         """Whether there is such a column: listed, or a gene or any other vector of the file."""
         if name in self.columns:
             return True
@@ -165,9 +165,9 @@ class Cells(pd.DataFrame):
 
     @property
     def _mgr(self) -> Any:
-        return self.copy()._mgr  # type: ignore[attr-defined] # noqa: SLF001 - see above
+        return self.copy()._mgr  # noqa: SLF001 - see above
 
-    def copy(self, deep: bool = True) -> pd.DataFrame:  # noqa: ARG002 - as pandas has it
+    def copy(self, deep: bool = True) -> pd.DataFrame:  # type: ignore[misc, override] # noqa: ARG002 - as pandas has it
         """Read the listed columns into a plain frame."""
         return pd.DataFrame({name: self[name] for name in self.columns}, index=self.index)
 
@@ -176,7 +176,7 @@ class Cells(pd.DataFrame):
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise TypeError(f"{key!r} cannot be set in the cells of a file: {HOW}.")
 
-    def __delitem__(self, key: Any) -> NoReturn:
+    def __delitem__(self, key: Any) -> NoReturn:  # type: ignore[misc] # final in the stubs alone
         raise TypeError(f"{key!r} cannot be removed from the cells of a file: {HOW}.")
 
     def insert(self, *_arguments: Any, **_options: Any) -> NoReturn:

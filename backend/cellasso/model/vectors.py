@@ -104,7 +104,8 @@ class Vectors:
                 values.flags.writeable = False
             return values
 
-        return self._container.vectors_in_use.get(vector, load)
+        kept: Values = self._container.vectors_in_use.get(vector, load)
+        return kept
 
     def point_index(self, x: Vector, y: Vector) -> PointIndex:
         """Return two dimensions of one embedding, sorted in space; see `Container.point_index`.

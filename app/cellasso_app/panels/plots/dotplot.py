@@ -49,6 +49,7 @@ class Dotplot(Plot):
     """Dots whose colour is the mean of a gene in a group, and whose area the fraction of cells above 0."""
 
     label = "Dotplot"
+    key: DotplotKey
 
     def __init__(self, *, dark: bool) -> None:
         self.key = DotplotKey(sizing_mode="stretch_width", height=32, margin=0, visible=False)
