@@ -31,7 +31,7 @@ class OneColumn:
     obs = ()
 
     @property
-    def cells(self) -> OneColumn:
+    def vectors(self) -> OneColumn:
         return self
 
     def read(self, vector: Vector, *, progress: object = None, preview: object = None) -> pd.Series | np.ndarray:

@@ -52,7 +52,7 @@ def categories(n: int) -> Categories:
 def test_colours_end_at_the_chosen_percentile(clip):
     class OneColumn:
         @property
-        def cells(self):
+        def vectors(self):
             return self
 
         def read(self, _vector):
