@@ -7,7 +7,7 @@ import warnings
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import platformdirs
@@ -146,8 +146,9 @@ def _read_pbmc() -> AnnData:
 
 def _rna(cells: AnnData) -> AnnData:
     """Return all cells with their log values, sparse, as X; the file's own X holds z-scores."""
-    rna = cells.copy()
-    rna.X = cells.raw.X.copy()
+    rna, stored = cells.copy(), cells.raw
+    values: Any = stored.X  # versions of anndata differ in what they say of it
+    rna.X = values.copy()
     return rna
 
 
@@ -156,10 +157,11 @@ def _markers(cells: AnnData) -> AnnData:
     import anndata  # noqa: PLC0415
 
     chosen = np.sort(np.random.default_rng(SEED).choice(cells.n_obs, N_MARKER_CELLS, replace=False))
-    panel = cells.raw[:, list(SURFACE_MARKERS)].X[chosen].toarray()
-    obs = cells.obs.iloc[chosen][["bulk_labels"]].copy()
+    every: Any = cells  # versions of anndata differ in what they say of its parts
+    panel = every.raw[:, list(SURFACE_MARKERS)].X[chosen].toarray()
+    obs = every.obs.iloc[chosen][["bulk_labels"]].copy()
     obs["n_markers"] = (panel > 0).sum(axis=1)
-    markers = anndata.AnnData(panel, obs=obs, obsm={"X_umap": cells.obsm["X_umap"][chosen]})
+    markers = anndata.AnnData(panel, obs=obs, obsm={"X_umap": every.obsm["X_umap"][chosen]})
     # MuData wants names that no other modality has
     markers.var_names = [f"{gene}_marker" for gene in SURFACE_MARKERS]
     markers.var["gene"] = list(SURFACE_MARKERS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import panel as pn
 from bokeh.io import curdoc
@@ -79,5 +79,6 @@ def _loop_of(document: Document) -> IOLoop | None:
     if document.session_context is None:
         return None
     server = cast("BokehServerContext", document.session_context.server_context)  # the only one that Bokeh makes
-    application = server.application_context
-    return None if application is None else application.io_loop
+    application: Any = server.application_context  # versions of Bokeh differ in what they say of its loop
+    loop: IOLoop | None = None if application is None else application.io_loop
+    return loop

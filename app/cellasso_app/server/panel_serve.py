@@ -12,7 +12,7 @@ import gc
 import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import panel as pn
@@ -69,7 +69,8 @@ def serve_script(arguments: Sequence[str]) -> None:
         print(f"cellasso: {error}", file=sys.stderr, flush=True)
         _show(NOT_SET_UP)
         return
-    request: HTTPServerRequest = context.request._request  # noqa: SLF001 - Bokeh gives scripts a copy of its arguments alone
+    inner: Any = context.request  # Bokeh gives scripts a copy of its arguments alone
+    request: HTTPServerRequest = inner._request  # noqa: SLF001
     # with several processes the page may have come from one and its websocket, the first request here, to another
     is_socket = request.headers.get("Upgrade", "").lower() == "websocket"
     if request in let_in or (is_socket and keeper.admits_socket(request)):
