@@ -33,5 +33,12 @@ class DataFrame(Container):
         """Return numbers of rows and columns as they are stated; the first is lacking where no index says it."""
         columns = schema.names(node, "column-order")
         index = node.get(schema.text(node.attrs.get("_index", "_index"))) if isinstance(node, Group) else None
-        rows = PlainArray().shape(index)[:1] if isinstance(index, Array) else ()
-        return (*rows, len(columns))
+        return (*(_shape(index)[:1] if index is not None else ()), len(columns))
+
+
+def _shape(index: Node) -> tuple[int, ...]:
+    """Return the shape of an index: an array, or categories or nullable texts, whose codes or values are one."""
+    values = index
+    if isinstance(index, Group):
+        values = next((part for part in map(index.get, ("codes", "values")) if isinstance(part, Array)), index)
+    return PlainArray().shape(values)

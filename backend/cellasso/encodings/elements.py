@@ -21,11 +21,11 @@ def shape(node: Node) -> tuple[int, ...]:
 
     `()` when the element does not say it, or says nonsense.
     """
-    encoding = registry.find(node)
-    if encoding is None:
-        return tuple(int(n) for n in node.shape or ()) if isinstance(node, Array) else ()
     try:
-        return encoding.shape(node)
+        if isinstance(node, Array):
+            return tuple(int(n) for n in node.shape or ())
+        encoding = registry.find(node)
+        return encoding.shape(node) if encoding is not None else ()
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return ()
 

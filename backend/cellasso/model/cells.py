@@ -121,6 +121,11 @@ class Cells(pd.DataFrame):
         """The file that they are read from."""
         return self._vectors.store
 
+    @property
+    def path(self) -> str:
+        """Path of the group in the file whose cells they are; `""`: the root."""
+        return self._vectors.path
+
     def vector(self, key: Any) -> Vector:
         """Return the vector that a key names.
 

@@ -15,7 +15,7 @@ A vector prints as text and is read back from it. Before the name stands what it
 
 A name with a colon, a slash or a backtick in it stands in backticks, a backtick in it doubled (``obs:`a/b```). In a
 where-expression a name that is no bare word does, too. Kind and modality can be left out where only one reading remains
-in a file; `Cells.resolve` finds it.
+in a file; `Vectors.resolve` finds it.
 """
 
 from __future__ import annotations

@@ -44,6 +44,12 @@ class Vectors:
         return self._container.handle
 
     @property
+    def path(self) -> str:
+        """Path of the group in the file whose vectors they are; `""`: the root."""
+        path: str = self._container.root.path
+        return path
+
+    @property
     def n_obs(self) -> int:
         """Number of cells."""
         return self._container.n_obs

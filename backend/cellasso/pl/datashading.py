@@ -1,8 +1,9 @@
 """How datashader aggregates the cells of a file: from points that are sorted in space, those in view alone.
 
 `datashader.Canvas.points(dataset.cells, "X_umap:0", "X_umap:1", …)` gives what it gives for a pandas frame of the same
-columns, with one difference: cells without a category are left out of `by`, where datashader counts them in the last
-one. Sums, means and deviations are added up in another order, and so differ in their last digits.
+columns, with one difference: over an embedding, cells without a category are left out of `by`, where datashader counts
+them in the last one. Genes have to be among the columns: `dataset.cells[["X_umap:0", "X_umap:1", "CD4"]]`. Sums, means
+and deviations are added up in another order, and so differ in their last digits.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class _Sorted:
         return self._columns.get(cells.vector(name), gather)
 
 
-_sorted: WeakKeyDictionary[Store, SingleFlight[tuple[Vector, Vector], _Sorted]] = WeakKeyDictionary()
+_sorted: WeakKeyDictionary[Store, SingleFlight[tuple[str, Vector, Vector], _Sorted]] = WeakKeyDictionary()
+"""By file: of which group of it the vectors are, and the two axes."""
 
 
 @bypixel.pipeline.register(Cells)  # type: ignore[untyped-decorator] # datashader has no types
@@ -113,7 +115,7 @@ def _without_infinities(cells: Cells, glyph: Any) -> pd.DataFrame:
     """Read the cells; of a line, infinite coordinates are missing ones: datashader would write past its memory."""
     frame = cells.copy()
     if type(glyph) is not Point:
-        for name in (name for name in frame.columns if frame[name].dtype.kind == "f"):
+        for name in {each for each in (getattr(glyph, "x", None), getattr(glyph, "y", None)) if isinstance(each, str)}:
             frame[name] = frame[name].where(~np.isinf(frame[name]))
     return frame
 
@@ -152,7 +154,7 @@ def _sorted_of(cells: Cells, axes: tuple[Vector, Vector]) -> _Sorted:
     kept = _sorted.get(cells.store)
     if kept is None:
         kept = _sorted.setdefault(cells.store, SingleFlight(LRUCache(N_SORTED)))
-    return kept.get(axes, lambda: _Sorted(cells.point_index(*axes)))
+    return kept.get((cells.path, *axes), lambda: _Sorted(cells.point_index(*axes)))
 
 
 def _lacks_categories(frame: pd.DataFrame, column: str) -> bool:

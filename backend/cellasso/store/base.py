@@ -350,6 +350,26 @@ class Store(ABC):
             The file changed before or while it was read: the values may be of either state.
         """
 
+    def read_stored(self, array: Array, *values: slice) -> NDArray[Any]:
+        """Read a stretch along each axis (all of those not named) as it lies in the file, for a copy of it.
+
+        Texts of fixed length keep every byte, what pads them too; else as `read`.
+
+        Parameters
+        ----------
+        array
+            An array of this file.
+        values
+            Slices without a step.
+
+        Raises
+        ------
+        ElementError, FileChangedError
+            As `read`.
+        """
+        found: NDArray[Any] = self.read(array, values or ...)
+        return found
+
     @abstractmethod
     def read_element(self, node: Node) -> Any:
         """Read a whole element by anndata's own reader; what that raises is not caught."""

@@ -46,7 +46,7 @@ class PlainStored(Stored):
     def dtype(self) -> np.dtype[Any]:
         """Of its values as NumPy has them: objects for texts, booleans for truths."""
         stored = self._array.dtype
-        if is_text(stored):
+        if is_text(stored) or stored.kind == "U":
             return np.dtype(object)
         return np.dtype(np.bool_) if is_flag(stored) else np.dtype(stored.str) if not stored.names else stored
 

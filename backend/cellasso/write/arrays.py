@@ -69,7 +69,7 @@ def reader(handle: Store, dataset: Array) -> Read:
 
 
 def _alone(handle: Store, dataset: Array) -> Read:
-    return lambda *values: handle.read(dataset, values)
+    return lambda *values: handle.read_stored(dataset, *values)
 
 
 def take(
@@ -107,7 +107,7 @@ def take(
     """
     if read is None and is_small(dataset):
         try:
-            values: NDArray[Any] = handle.read(dataset)[rows]
+            values: NDArray[Any] = handle.read_stored(dataset)[rows]
         except IndexError:
             raise _beyond(dataset, rows) from None
         return values if columns is None else values[:, columns]

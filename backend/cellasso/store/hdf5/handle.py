@@ -21,6 +21,7 @@ from cellasso.store.hdf5.chunks import open_chunks
 from cellasso.store.hdf5.layout import layout_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Buffer
 
     from cellasso.store.base import Layout
@@ -210,6 +211,13 @@ class Hdf5Store(Store):
         self.check()
         return values
 
+    def read_stored(self, array: Array, *values: slice) -> NDArray[Any]:
+        """Read a stretch along each axis, byte by byte; parameters as of `Store.read_stored`."""
+        with self.naming(array.name):
+            found = replica.read(array, *values)
+        self.check()
+        return found
+
     def key(self, node: Node) -> int:
         """Return the address of an object in the file."""
         return int(h5py.h5o.get_info(node.id).addr)  # type: ignore[union-attr] # h5py's, as all of this store's
@@ -253,7 +261,14 @@ class Hdf5Store(Store):
         reference = node.attrs.get(attribute)
         if not isinstance(reference, h5py.Reference):
             return None
-        return self.node(self._file[reference].name)
+        place = self.place(node.name or "")
+        try:
+            name = self._file[reference].name
+        except LIBRARY_ERRORS:
+            raise NotFoundError(f"{place} refers to {attribute} that are not in the file.") from None
+        if name is None:
+            raise NotFoundError(f"{place} refers to {attribute} that have no place in the file.")
+        return self.node(name)
 
     def read_element(self, node: Node) -> Any:
         """Read a whole element by anndata's own reader; what that raises is not caught."""
@@ -359,7 +374,7 @@ class Hdf5Store(Store):
 
 def _stretches(dataset: h5py.Dataset, selection: Any) -> tuple[slice, ...] | None:
     """Return a selection as a stretch along each axis; `None` where it is something else."""
-    if not dataset.shape:
+    if not dataset.shape or dataset.dtype.kind in "SV":  # h5py ends texts where their type says, alone and in records
         return None
     if selection is ...:
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ class Hdf5NewFile(NewFile):
         root: Any = like.root()
         self._signature = _signature(like)
         if path is None:
-            self._file = h5py.File("scratch", "w", driver="core", backing_store=False)
+            # HDF5 takes files of one name for one file
+            self._file = h5py.File(f"scratch-{secrets.token_hex(8)}", "w", driver="core", backing_store=False)
             return
         is_hdf5 = isinstance(root, h5py.Group)
         # the old superblock cannot hold what a newer file may have, such as attributes above 64 kB
@@ -243,7 +245,7 @@ def _signature(like: Store) -> bytes:
 
 
 def _create(source: Array, parent: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> h5py.Dataset:
-    """Create a dataset like an array of another format, without a filter where that has none in chunks."""
+    """Create a dataset like an array of another format, of its chunks, not compressed."""
     chunks = None if not source.chunks or 0 in shape else tuple(map(min, source.chunks, shape))
     made: h5py.Dataset = parent.create_dataset(name, shape, dtype=_stored_type(dtype), chunks=chunks)
     return made

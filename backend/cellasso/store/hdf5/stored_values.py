@@ -89,8 +89,10 @@ class Hdf5Stored(Stored):
     @property
     def band_bytes(self) -> int:
         """What HDF5 handles to read one row: all chunks that hold a part of it, or the row."""
-        plist = self._id.get_create_plist()
-        chunk = plist.get_chunk() if plist.get_layout() == h5d.CHUNKED else (1,)
+        chunk: tuple[int, ...] = (1,)
+        if not isinstance(self._id, Known):  # of which the values lie in one piece
+            plist = self._id.get_create_plist()
+            chunk = plist.get_chunk() if plist.get_layout() == h5d.CHUNKED else chunk
         return int(chunk[0]) * prod((self.shape or ())[1:]) * self._value_bytes
 
     def read(self) -> NDArray[Any]:
