@@ -148,11 +148,22 @@ def test_it_cannot_be_changed(dataset):
     for change in (lambda: cells.__setitem__("x", 1), lambda: cells.insert(0, "x", 1), delete):
         with pytest.raises(TypeError, match=r"it is read from the file; `\.copy\(\)` makes a frame"):
             change()
+    for change in (
+        lambda: setattr(cells, "score", 1),
+        lambda: cells.update(cells.copy()),
+        lambda: cells.isetitem(0, 1),
+    ):
+        with pytest.raises(TypeError, match="cells of a file"):
+            change()
     score = cells["score"]
     before = score.iloc[0]
     changed = score.copy()
     changed.iloc[0] = before + 1
+    kinds = dataset.cells["kind"]
+    first = kinds.iloc[0]
+    kinds.array[0] = "a" if first == "b" else "b"  # of what was read, not of what is kept
     assert cells["score"].iloc[0] == before
+    assert dataset.cells["kind"].iloc[0] == first
 
 
 def test_what_pandas_does_inside_is_as_it_is_leant_on():

@@ -154,6 +154,21 @@ def test_modalities_are_drawn_over_the_cells_that_they_have(tmp_path):
                 xr.testing.assert_identical(found, canvas.points(frame, *axes, reduction))
 
 
+def test_modalities_by_themselves_are_drawn_each_at_its_own_points(tmp_path):
+    parts = {}
+    for name, seed in (("a", 1), ("b", 2)):
+        parts[name] = ad.AnnData(np.ones((50, 1), "f4"), obs=pd.DataFrame(index=[f"c{i}" for i in range(50)]))
+        parts[name].var_names = [f"{name}1"]
+        parts[name].obsm["X_umap"] = np.random.default_rng(seed).normal(size=(50, 2)).astype("f4")
+    md.MuData(parts).write(tmp_path / "two.h5mu")
+    canvas = ds.Canvas(30, 20, x_range=(-3, 3), y_range=(-3, 3))
+    with cellasso.open(tmp_path / "two.h5mu") as dataset:
+        for name, adata in parts.items():
+            frame = pd.DataFrame(adata.obsm["X_umap"], columns=[X, Y])
+            found = canvas.points(dataset[name].cells, X, Y)
+            xr.testing.assert_identical(found, canvas.points(frame, X, Y))
+
+
 def test_only_blocks_in_view_are_handed_on(cells, monkeypatch):
     from cellasso.pl import datashading
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -226,11 +227,13 @@ def test_of_what_is_large_rows_are_compared_in_every_layout(storage, by_values, 
     kinds = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
     X = kinds[storage](counts) if storage in kinds else counts
     path = tmp_path / "large.h5ad"
-    adata = ad.AnnData(X, obsm={"X_umap": rng.random((200, 2))}, obsp={"d": sparse.csr_matrix(np.eye(200))})
+    obs = pd.DataFrame({"score": rng.random(200)}, index=[f"c{i}" for i in range(200)])
+    adata = ad.AnnData(X, obs=obs, obsm={"X_umap": rng.random((200, 2))}, obsp={"d": sparse.csr_matrix(np.eye(200))})
     adata.write_h5ad(path, compression="gzip" if storage == "chunked" else None)
     made = Made(path, tmp_path, by_values=by_values)
     assert made.is_refused_after(lambda _: None) is None
-    for name in ("X/data", "X/indices", "obsm/X_umap", "obsp/d/data") if storage in kinds else ("X", "obsm/X_umap"):
+    parts = ("X/data", "X/indices", "obsp/d/data") if storage in kinds else ("X",)
+    for name in (*parts, "obsm/X_umap", "obs/score"):
         for at in (0, -1):
             assert made.is_refused_after(change_value(name, at)) is not None, (name, at)
 

@@ -62,7 +62,7 @@ class Cells(pd.DataFrame):
         """Names of the columns that are listed."""
         if self._names is None:
             object.__setattr__(self, "_names", self._vectors.names())
-        return pd.Index(self._names, dtype=object)
+        return pd.Index(list(self._names or ()))
 
     @property  # type: ignore[misc] # as above
     def index(self) -> pd.Index:
@@ -165,11 +165,12 @@ class Cells(pd.DataFrame):
         values = self._vectors.read_kept(found)
         name = key if isinstance(key, str) else str(found)
         if isinstance(values, pd.Series):
-            return values.rename(name)
+            return values.copy().rename(name)  # what is kept is everybody's
         return pd.Series(values, name=name, index=self.index, copy=False)
 
     @property
     def _mgr(self) -> Any:
+        # made anew each time: whatever pandas would write into it were lost
         return self.copy()._mgr  # noqa: SLF001 - see above
 
     def copy(self, deep: bool = True) -> pd.DataFrame:  # type: ignore[misc, override] # noqa: ARG002 - as pandas has it
@@ -183,6 +184,27 @@ class Cells(pd.DataFrame):
 
     def __delitem__(self, key: Any) -> NoReturn:  # type: ignore[misc] # final in the stubs alone
         raise TypeError(f"{key!r} cannot be removed from the cells of a file: {HOW}.")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise TypeError(f"{name!r} cannot be set in the cells of a file: {HOW}.")
+
+    @property
+    def loc(self) -> Any:
+        """Rows and columns by label, of a plain frame."""
+        return self.copy().loc
+
+    @property
+    def iloc(self) -> Any:
+        """Rows and columns by position, of a plain frame."""
+        return self.copy().iloc
+
+    def update(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        """Refuse to change values."""
+        raise TypeError(f"Values cannot be changed in the cells of a file: {HOW}.")
+
+    def isetitem(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        """Refuse to change a column."""
+        raise TypeError(f"A column cannot be set in the cells of a file: {HOW}.")
 
     def insert(self, *_arguments: Any, **_options: Any) -> NoReturn:
         """Refuse to add a column."""

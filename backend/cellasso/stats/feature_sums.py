@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from cellasso.matrix.row_blocks import RowBlock
 
 COLUMNS_BYTES = 64 << 20
-"""Bytes of columns that are added up at a time, of a matrix that is not read by rows."""
+"""Bytes of columns of a dense matrix that are read at a time, as far as its chunks allow it."""
+
+BLOCK_VALUES = 1 << 21
+"""Stored values of a CSC matrix that are added up at a time, unless one column has more."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,11 @@ def read_feature_sums(
             pass
         else:
             return FeatureSums(matrix.shape[0], totals, squares, n_nonzero.astype(np.int64))
-    is_csc = isinstance(matrix, SparseMatrix) and matrix.storage == "csc"
-    if is_csc or (isinstance(matrix, DenseMatrix) and matrix.is_tall):
-        parts = list(_by_column(matrix, progress))
+    if isinstance(matrix, SparseMatrix) and matrix.storage == "csc":
+        parts = list(_of_csc(matrix, progress))
+        return FeatureSums(matrix.shape[0], *(np.concatenate([part[at] for part in parts]) for at in range(3)))
+    if isinstance(matrix, DenseMatrix) and matrix.is_tall:
+        parts = list(_of_tall(matrix, progress))
         return FeatureSums(matrix.shape[0], *(np.concatenate([part[at] for part in parts]) for at in range(3)))
     found = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1], dtype=np.int64)
     job = partial(_of_block, n_columns=matrix.shape[1])
@@ -111,7 +116,7 @@ def read_feature_sums(
 
 
 def _of_block(block: RowBlock, *, n_columns: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    numbers, indices = as_numbers(block.data).astype(np.float64), block.indices
+    numbers, indices = as_numbers(block.data).astype(np.float64), block.indices.astype(np.int64, copy=False)
     rows = sparse.csr_matrix((numbers, indices, np.concatenate([[0], block.ends])), (len(block.ends), n_columns))
     if not rows.has_canonical_format:
         rows = rows.copy()
@@ -124,15 +129,46 @@ def _of_block(block: RowBlock, *, n_columns: int) -> tuple[NDArray[Any], NDArray
     )
 
 
-def _by_column(matrix: Matrix, progress: Progress | None) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-    n_columns, column_bytes = matrix.shape[1], matrix.shape[0] * 8
-    step = max(1, COLUMNS_BYTES // max(1, column_bytes))
-    if isinstance(matrix, DenseMatrix):
-        step = matrix.columns_at_once(COLUMNS_BYTES)
+def _of_csc(
+    matrix: SparseMatrix, progress: Progress | None
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Yield the sums of some columns at a time, of about `BLOCK_VALUES` stored values."""
+    indptr, (indices, data) = matrix.indptr, matrix.stored
+    yield np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)
+    first = 0
+    while first < matrix.shape[1]:
+        last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + BLOCK_VALUES, side="right")) - 1)
+        values = slice(int(indptr[first]), int(indptr[last]))
+        rows = matrix.checked(indices.read(values), matrix.shape[0])
+        # of a CSC matrix the columns are what the rows of a CSR one are
+        ends, shape = indptr[first + 1 : last + 1] - indptr[first], (last - first, matrix.shape[0])
+        stored = as_numbers(data.read(values)).astype(np.float64), rows.astype(np.int64), np.concatenate([[0], ends])
+        columns = sparse.csr_matrix(stored, shape)
+        columns.sum_duplicates()
+        line = np.repeat(np.arange(last - first), np.diff(columns.indptr))
+        numbers = columns.data
+        yield (
+            np.bincount(line, numbers, last - first),
+            np.bincount(line, numbers * numbers, last - first),
+            np.bincount(line[numbers != 0], minlength=last - first),
+        )
+        first = last
+        if progress is not None:
+            progress(first / matrix.shape[1])
+
+
+def _of_tall(
+    matrix: DenseMatrix, progress: Progress | None
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Yield the sums of the columns that share chunks, column after column."""
+    n_columns, step = matrix.shape[1], matrix.columns_at_once(COLUMNS_BYTES)
     yield np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)
     for start in range(0, n_columns, step):
-        read = matrix.read_columns(range(start, min(start + step, n_columns)))
-        values = as_numbers(read).astype(np.float64)
-        yield values.sum(axis=0), (values * values).sum(axis=0), np.count_nonzero(values, axis=0).astype(np.int64)
+        read = as_numbers(matrix.read_columns(range(start, min(start + step, n_columns))))
+        found = np.empty((3, read.shape[1]))
+        for slot in range(read.shape[1]):
+            values = read[:, slot].astype(np.float64)
+            found[:, slot] = values.sum(), (values * values).sum(), np.count_nonzero(values)
+        yield found[0], found[1], found[2].astype(np.int64)
         if progress is not None:
             progress(min(1.0, (start + step) / n_columns))
