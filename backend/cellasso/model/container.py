@@ -45,6 +45,9 @@ Part = TypeVar("Part", bound=Modality)
 KEPT_BYTES = 128 << 20
 """Vectors that are kept for the frames of cells that are in use: datashader asks for each column many times."""
 
+TEXT_BYTES = 60
+"""What a short text takes in memory."""
+
 MAX_NESTING = 8
 """Modalities inside of modalities; deeper ones are a group that contains itself."""
 
@@ -454,4 +457,5 @@ def _size(values: pd.Series | NDArray[Any]) -> int:
     """Return the bytes of a vector; one that is larger than all that is kept counts as that much, and is kept alone."""
     if isinstance(values, np.ndarray):
         return min(values.nbytes, KEPT_BYTES)
-    return min(int(values.memory_usage(index=False)), KEPT_BYTES)
+    texts = TEXT_BYTES * len(values) if values.dtype == object else 0  # pandas counts the pointers to them alone
+    return min(int(values.memory_usage(index=False)) + texts, KEPT_BYTES)

@@ -23,6 +23,7 @@ from datashader.reductions import category_codes
 
 from cellasso.core.single_flight import SingleFlight
 from cellasso.model.cells import Cells
+from cellasso.model.container import TEXT_BYTES
 from cellasso.points.point_index import Viewport
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def aggregate_cells(
 
 
 def _size(column: pd.Series) -> int:
-    return min(int(column.memory_usage(index=False)), KEPT_BYTES)
+    texts = TEXT_BYTES * len(column) if column.dtype == object else 0
+    return min(int(column.memory_usage(index=False)) + texts, KEPT_BYTES)
 
 
 def _without_infinities(cells: Cells, glyph: Any) -> pd.DataFrame:

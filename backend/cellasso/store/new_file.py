@@ -216,6 +216,10 @@ class NewFile(ABC):
         """Complete the file, on the disk."""
 
     @abstractmethod
+    def discard(self) -> None:
+        """Close the file without completing it, after an error; raises nothing of the file itself."""
+
+    @abstractmethod
     def reopen(self) -> AbstractContextManager[tuple[Side, Side]]:
         """Open the complete file again; return the source and it, as they are compared."""
 
@@ -225,4 +229,7 @@ class NewFile(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+        else:
+            self.discard()

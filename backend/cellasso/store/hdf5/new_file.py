@@ -220,6 +220,11 @@ class Hdf5NewFile(NewFile):
             written.write(self._signature)
             flush_to_disk(written)
 
+    def discard(self) -> None:
+        """Close the file without completing it."""
+        with suppress(OSError, RuntimeError, ValueError):
+            self._file.close()
+
     @contextmanager
     def reopen(self) -> Iterator[tuple[Side, Side]]:
         """Open the complete file again; return the source and it, as they are compared."""
