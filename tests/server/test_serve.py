@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 LOCAL = AccessPolicy.of("127.0.0.1")
 PATIENCE = 30  # seconds; only a failing test waits so long
 
+# Bokeh 3.10 leaves a step of a session undone when a test closes the loop under it, of which a later test is told
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(autouse=True)
 def _closed(monkeypatch) -> Iterator[None]:
@@ -415,8 +418,6 @@ def test_files_of_one_name_are_told_apart_on_the_page(two, running):
     assert part(visit(server, f"/?file={quote(str(two[1]), safe='')}"), "AppBar").data.file == str(two[1])
 
 
-# Bokeh 3.10 leaves a step of a session undone when the test closes the loop under it
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", ["other.h5ad", "a b.h5ad", "100%25 µ&=.h5ad", "a+b.h5ad", "%2e%2e.h5ad"])
 def test_the_address_chooses_the_file(plain, tmp_path, running, name):
     path = tmp_path / name
@@ -426,8 +427,6 @@ def test_the_address_chooses_the_file(plain, tmp_path, running, name):
     assert shown.title == f"{name} · 10 cells · cellasso"
 
 
-# Bokeh 3.10 leaves a step of a session undone when the test closes the loop under it
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("query", ["", "?file=", "?other=1"])
 def test_an_address_that_names_no_file_shows_the_first(plain, running, query):
     server = running([plain.path])
