@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -119,7 +120,7 @@ class _Verbs(ABC):
 class Modality(model.Modality, _Verbs):
     """The AnnData-shaped part of a file at one HDF5 group; nothing is read until asked for."""
 
-    @property
+    @cached_property  # with what is kept of the modality's own cells
     def vectors(self) -> Vectors:
         """One value for each cell of this modality alone, by the name of a vector."""
         return Vectors(Container(self, "h5ad"))

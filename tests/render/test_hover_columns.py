@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cellasso
+from cellasso.core.column_cache import size_within
 from cellasso.core.errors import NotFoundError
 from cellasso_app.render import hover_columns as hovering
 from cellasso_app.render.hover_columns import hover_columns
@@ -50,7 +51,7 @@ def size(column: pd.Series) -> int:
 
 def test_the_least_recently_told_goes_first_and_a_large_one_is_kept_alone(dataset, read, monkeypatch):
     monkeypatch.setattr(hovering, "MAX_BYTES", 2 * dataset.n_obs)
-    monkeypatch.setattr(hovering, "_size", size)
+    monkeypatch.setattr(hovering, "size_within", lambda _most: size)
     for name in ("ordered", "float32", "ordered", "bool"):
         tell(dataset, name)
     assert hover_columns(dataset).n_bytes == 2 * dataset.n_obs
@@ -64,9 +65,8 @@ def test_the_least_recently_told_goes_first_and_a_large_one_is_kept_alone(datase
     assert hover_columns(dataset).n_bytes == dataset.n_obs
 
 
-def test_a_column_larger_than_all_that_is_kept_counts_as_all(dataset, monkeypatch):
-    monkeypatch.setattr(hovering, "MAX_BYTES", 10)
-    assert hovering._size(dataset.read_obs("float32")) == 10
+def test_a_column_larger_than_all_that_is_kept_counts_as_all(dataset):
+    assert size_within(10)(dataset.read_obs("float32")) == 10
 
 
 def test_the_sessions_of_a_file_share_them_and_they_go_with_it(plain):

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 from cachetools import LRUCache
 
+from cellasso.core.column_cache import size_within
 from cellasso.core.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class HoverColumns:
     """The columns that are kept of one file, for many threads."""
 
     def __init__(self) -> None:
-        self._kept: LRUCache[str, pd.Series] = LRUCache(MAX_BYTES, getsizeof=_size)
+        self._kept: LRUCache[str, pd.Series] = LRUCache(MAX_BYTES, getsizeof=size_within(MAX_BYTES))
         self._reads: SingleFlight[str, pd.Series] = SingleFlight(self._kept)
 
     def read(self, dataset: Dataset, column: str, *, progress: Progress) -> pd.Series:
@@ -49,7 +50,3 @@ _of: SingleFlight[Dataset, HoverColumns] = SingleFlight(WeakKeyDictionary())
 def hover_columns(dataset: Dataset) -> HoverColumns:
     """Return what is kept of a file, which all its sessions share."""
     return _of.get(dataset, HoverColumns)
-
-
-def _size(column: pd.Series) -> int:
-    return min(int(column.memory_usage(index=False, deep=True)), MAX_BYTES)

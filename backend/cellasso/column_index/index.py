@@ -137,6 +137,13 @@ class ColumnIndex:
             total += part
         return total
 
+    def complete_sums(self, *names: str) -> list[NDArray[Any]] | None:
+        """Return several sums as `read_sums` does; `None` where some cells are not indexed yet."""
+        try:
+            return [self.read_sums(name) for name in names]
+        except IncompleteIndexError:
+            return None
+
     def check(self, extent: Extent, *, thoroughly: bool) -> bool:
         """Return whether a block is finished and sound; remove it when it is damaged.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from cachetools import LRUCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     from cellasso.core.progress import Progress
@@ -20,6 +21,16 @@ Key: TypeAlias = tuple[str, int]
 
 PATIENCE = 0.1
 """Seconds between two calls of `progress`, which may cancel, while another thread reads."""
+
+
+def size_within(most: int) -> Callable[[pd.Series | NDArray[Any]], int]:
+    """Return what a cache of `most` bytes takes a vector for: one that is larger is kept alone, until the next."""
+
+    def size(values: pd.Series | NDArray[Any]) -> int:
+        stored = values.nbytes if isinstance(values, np.ndarray) else values.memory_usage(index=False, deep=True)
+        return min(int(stored), most)
+
+    return size
 
 
 class ColumnCache:

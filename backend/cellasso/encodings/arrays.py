@@ -30,10 +30,6 @@ class PlainArray(Encoding):
     names = frozenset({"array", "string-array", "string", "numeric-scalar", "rec-array", "null"})
     is_array = True
 
-    def shape(self, node: Node) -> tuple[int, ...]:
-        """Return the array's shape."""
-        return tuple(int(n) for n in node.shape or ()) if isinstance(node, Array) else ()
-
     def kind(self, node: Node) -> Kind:
         """Return what sort of values it has, by its dtype; codes of anndata 0.7 refer to their categories."""
         if "categories" in node.attrs:
@@ -41,7 +37,13 @@ class PlainArray(Encoding):
         return kind_of_dtype(node.dtype) if isinstance(node, Array) else "other"
 
     def read(self, store: Store, node: Node) -> Any:
-        """Read numbers; of old and foreign files, which say no encoding, texts too: anndata would warn."""
+        """Read numbers; of old and foreign files, which say no encoding, texts too: anndata would warn.
+
+        Parameters
+        ----------
+        store, node
+            As of `Encoding.read`.
+        """
         if not isinstance(node, Array):
             return None
         if "encoding-type" not in node.attrs:

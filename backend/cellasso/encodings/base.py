@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+from cellasso.store.base import Array, Group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ Kind: TypeAlias = Literal["category", "number", "boolean", "text", "datetime", "
 """What sort of values a column has."""
 
 
-class Encoding(ABC):
+class Encoding:
     """A way of writing an element; an object of it is registered in `encodings.registry`.
 
     Attributes
@@ -44,12 +45,13 @@ class Encoding(ABC):
         """Whether it is the encoding that `encoding-type` says."""
         return name in self.names
 
-    @abstractmethod
     def shape(self, node: Node) -> tuple[int, ...]:
-        """Return the shape of an element; reads attributes, at most one small header.
+        """Return the shape of an array, or of a group's `leading` part; reads attributes, at most one small header.
 
         `()` when the element does not say it. What h5py and NumPy raise about nonsense is for the caller to catch.
         """
+        part = (node.get(self.leading) if self.leading else None) if isinstance(node, Group) else node
+        return tuple(int(n) for n in part.shape or ()) if isinstance(part, Array) else ()
 
     def kind(self, node: Node) -> Kind:  # noqa: ARG002 - most do not look
         """Return what sort of values a column of this encoding has; reads attributes."""

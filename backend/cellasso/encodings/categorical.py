@@ -25,17 +25,18 @@ class Categorical(Encoding):
     parts = {"codes": True, "categories": False}  # noqa: RUF012 - a constant of the class
     leading = "codes"
 
-    def shape(self, node: Node) -> tuple[int, ...]:
-        """Return the shape of the codes."""
-        codes = node.get("codes") if isinstance(node, Group) else None
-        return PlainArray().shape(codes) if codes is not None else ()
-
     def kind(self, node: Node) -> Kind:  # noqa: ARG002
         """Return `"category"`."""
         return "category"
 
     def read(self, store: Store, node: Node) -> Any:
-        """Read codes and categories of text or numbers; `None` if something is odd: anndata meets it, and says so."""
+        """Read codes and categories of text or numbers; `None` if something is odd: anndata meets it, and says so.
+
+        Parameters
+        ----------
+        store, node
+            As of `Encoding.read`.
+        """
         codes, categories = (node.get(name) if isinstance(node, Group) else None for name in self.parts)
         if not isinstance(codes, Array) or not isinstance(categories, Array) or codes.dtype.kind != "i":
             return None
@@ -51,7 +52,13 @@ class Categorical(Encoding):
             return None
 
     def read_refused(self, store: Store, node: Node) -> Any:
-        """Read one without a word on the order, or with NaN among the categories; `None` if more is wrong."""
+        """Read one without a word on the order, or with NaN among the categories; `None` if more is wrong.
+
+        Parameters
+        ----------
+        store, node
+            As of `Encoding.read_refused`.
+        """
         import pandas as pd  # noqa: PLC0415
 
         try:

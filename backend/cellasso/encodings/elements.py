@@ -22,10 +22,7 @@ def shape(node: Node) -> tuple[int, ...]:
     `()` when the element does not say it, or says nonsense.
     """
     try:
-        if isinstance(node, Array):
-            return tuple(int(n) for n in node.shape or ())
-        encoding = registry.find(node)
-        return encoding.shape(node) if encoding is not None else ()
+        return registry.shape(node)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return ()
 

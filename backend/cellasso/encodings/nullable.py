@@ -9,7 +9,6 @@ import numpy as np
 from cellasso.core.errors import ElementError
 from cellasso.core.numeric import foreign_order
 from cellasso.encodings import schema
-from cellasso.encodings.arrays import PlainArray
 from cellasso.encodings.base import Encoding
 from cellasso.store.base import Array, Group, members
 
@@ -31,11 +30,6 @@ class Nullable(Encoding):
         """Whether it is one of them, or of the same make."""
         return name.startswith("nullable-")
 
-    def shape(self, node: Node) -> tuple[int, ...]:
-        """Return the shape of the values."""
-        values = node.get("values") if isinstance(node, Group) else None
-        return PlainArray().shape(values) if values is not None else ()
-
     def kind(self, node: Node) -> Kind:
         """Return what sort of values it has, by its name."""
         stated = schema.encoding(node)
@@ -44,7 +38,13 @@ class Nullable(Encoding):
         return "boolean" if stated.endswith("boolean") else "number"
 
     def read(self, store: Store, node: Node) -> Any:
-        """Read one whose flags are integers, as R's packages store them, which anndata refuses; `None` of others."""
+        """Read one whose flags are integers, as R's packages store them, which anndata refuses; `None` of others.
+
+        Parameters
+        ----------
+        store, node
+            As of `Encoding.read`.
+        """
         if not isinstance(node, Group) or not integer_flags(node):
             return None
         import pandas as pd  # noqa: PLC0415
@@ -61,7 +61,13 @@ class Nullable(Encoding):
             raise ElementError(f"{store.place(node.name)} cannot be read ({error}).") from error
 
     def conversions(self, store: Store, node: Node) -> Mapping[str, np.dtype[Any]]:
-        """Return the type of flags for flags that are integers, and this machine's byte order for values."""
+        """Return the type of flags for flags that are integers, and this machine's byte order for values.
+
+        Parameters
+        ----------
+        store, node
+            As of `Encoding.conversions`.
+        """
         if not isinstance(node, Group):
             return {}
         flags = integer_flags(node)

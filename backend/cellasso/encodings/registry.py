@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 from cellasso.encodings import schema
 from cellasso.encodings.arrays import PlainArray
 from cellasso.encodings.awkward import Awkward
+from cellasso.encodings.base import Encoding
 from cellasso.encodings.categorical import Categorical
 from cellasso.encodings.containers import Container, DataFrame
 from cellasso.encodings.nullable import Nullable
 from cellasso.encodings.sparse import Sparse
-from cellasso.store.base import Array
+from cellasso.store.base import Array, Group
 
 if TYPE_CHECKING:
-    from cellasso.encodings.base import Encoding
     from cellasso.store.base import Node
+
+
+def shape(node: Node) -> tuple[int, ...]:
+    """Return the shape of an element as its encoding states it; `()` where it is not known here."""
+    found = find(node) if isinstance(node, Group) else None  # of an array whatever it says of itself
+    return (found or Encoding()).shape(node)
+
 
 ENCODINGS: tuple[Encoding, ...] = (
     PlainArray(),
@@ -24,7 +31,7 @@ ENCODINGS: tuple[Encoding, ...] = (
     Nullable(),
     Sparse(),
     Awkward(),
-    DataFrame(),
+    DataFrame(shape),
     Container(),
 )
 

@@ -34,7 +34,13 @@ class Sparse(Encoding):
         return tuple(int(n) for n in stored)
 
     def conversions(self, store: Store, node: Node) -> Mapping[str, np.dtype[Any]]:
-        """Return the type of values that SciPy has matrices of, where it has none of the stored one."""
+        """Return the type of values that SciPy has matrices of, where it has none of the stored one.
+
+        Parameters
+        ----------
+        store, node
+            As of `Encoding.conversions`.
+        """
         if not isinstance(node, Group) or "data" not in members(node):
             return {}
         data = store.child(node, "data")

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
     from cellasso.model.vectors import Vectors
-    from cellasso.points.point_index import PointIndex
-    from cellasso.store.base import Store
 
 HOW = "it is read from the file; `.copy()` makes a frame of its own that can be changed"
 
@@ -111,20 +109,14 @@ class Cells(pd.DataFrame):
         if _is_name(key):
             return self._column(key)
         if isinstance(key, list | pd.Index) and all(map(_is_name, key)):
-            for name in key:
-                self.vector(name)  # raises if there is none
-            return Cells(self._vectors, [name if isinstance(name, str) else str(self.vector(name)) for name in key])
+            found = [(name, self.vector(name)) for name in key]  # raises if there is none
+            return Cells(self._vectors, [name if isinstance(name, str) else str(vector) for name, vector in found])
         return self.copy()[key]
 
     @property
-    def store(self) -> Store:
-        """The file that they are read from."""
-        return self._vectors.store
-
-    @property
-    def path(self) -> str:
-        """Path of the group in the file whose cells they are; `""`: the root."""
-        return self._vectors.path
+    def vectors(self) -> Vectors:
+        """What finds and reads their columns."""
+        return self._vectors
 
     def vector(self, key: Any) -> Vector:
         """Return the vector that a key names.
@@ -145,27 +137,14 @@ class Cells(pd.DataFrame):
             return self._vectors.resolve(key)
         return key if isinstance(key, Vector) else Vector.of(key)
 
-    def point_index(self, x: Vector, y: Vector) -> PointIndex:
-        """Return two dimensions of one embedding, sorted in space; all who use them share one.
-
-        Parameters
-        ----------
-        x, y
-            Vectors of the kind `"obsm"`, of one key and modality.
-
-        Raises
-        ------
-        NotFoundError, ElementError
-            There is no such embedding; it is damaged.
-        """
-        return self._vectors.point_index(x, y)
-
     def _column(self, key: Any) -> pd.Series:
         found = self.vector(key)
         values = self._vectors.read_kept(found)
         name = key if isinstance(key, str) else str(found)
         if isinstance(values, pd.Series):
-            return values.copy().rename(name)  # what is kept is everybody's
+            return pd.Series(
+                values.array.copy(), name=name, index=self.index, copy=False
+            )  # what is kept is everybody's
         return pd.Series(values, name=name, index=self.index, copy=False)
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 import numpy as np
 from cachetools import LRUCache
 
+from cellasso.core.column_cache import size_within
 from cellasso.core.errors import ElementError, FileError, NotFoundError
 from cellasso.core.single_flight import SingleFlight
 from cellasso.core.text import nearest
@@ -45,9 +46,6 @@ Part = TypeVar("Part", bound=Modality)
 KEPT_BYTES = 128 << 20
 """Vectors that are kept for the frames of cells that are in use: datashader asks for each column many times."""
 
-TEXT_BYTES = 60
-"""What a short text takes in memory."""
-
 MAX_NESTING = 8
 """Modalities inside of modalities; deeper ones are a group that contains itself."""
 
@@ -76,7 +74,9 @@ class Container(Generic[Part]):
         self.format: Format = format
         self._alignments: dict[str, Alignment] = {}
         self._planes = PointIndexes(self.handle, root.path, self.read_embedding)
-        self.vectors_in_use: SingleFlight[Vector, Any] = SingleFlight(LRUCache(KEPT_BYTES, getsizeof=_size))
+        self.vectors_in_use: SingleFlight[Vector, Any] = SingleFlight(
+            LRUCache(KEPT_BYTES, getsizeof=size_within(KEPT_BYTES))
+        )
 
     # -- what there is --------------------------------------------------------------------------------
 
@@ -451,11 +451,3 @@ def format_of(handle: Store) -> Format:
     except NotFoundError:
         raise FileError(f"{handle.path} has no obs; an AnnData (.h5ad) or MuData (.h5mu) file was expected.") from None
     return found
-
-
-def _size(values: pd.Series | NDArray[Any]) -> int:
-    """Return the bytes of a vector; one that is larger than all that is kept counts as that much, and is kept alone."""
-    if isinstance(values, np.ndarray):
-        return min(values.nbytes, KEPT_BYTES)
-    texts = TEXT_BYTES * len(values) if values.dtype == object else 0  # pandas counts the pointers to them alone
-    return min(int(values.memory_usage(index=False)) + texts, KEPT_BYTES)

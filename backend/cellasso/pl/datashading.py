@@ -21,9 +21,9 @@ from datashader.data_libraries.pandas import pandas_pipeline
 from datashader.glyphs import Point
 from datashader.reductions import category_codes
 
+from cellasso.core.column_cache import size_within
 from cellasso.core.single_flight import SingleFlight
 from cellasso.model.cells import Cells
-from cellasso.model.container import TEXT_BYTES
 from cellasso.points.point_index import Viewport
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class _Sorted:
 
     def __init__(self, points: PointIndex) -> None:
         self.points = points
-        kept: LRUCache[Vector, pd.Series] = LRUCache(KEPT_BYTES, getsizeof=_size)
+        kept: LRUCache[Vector, pd.Series] = LRUCache(KEPT_BYTES, getsizeof=size_within(KEPT_BYTES))
         self._columns = SingleFlight(kept)
 
     def column(self, cells: Cells, name: Hashable) -> pd.Series:
@@ -64,7 +64,7 @@ class _Sorted:
         return self._columns.get(cells.vector(name), gather)
 
 
-_sorted: WeakKeyDictionary[Store, SingleFlight[tuple[str, Vector, Vector], _Sorted]] = WeakKeyDictionary()
+_sorted: SingleFlight[Store, SingleFlight[tuple[str, Vector, Vector], _Sorted]] = SingleFlight(WeakKeyDictionary())
 """By file: of which group of it the vectors are, and the two axes."""
 
 
@@ -103,14 +103,10 @@ def aggregate_cells(
         if name not in columns:
             columns[name] = in_space.column(cells, name).iloc[seen].array
     frame = pd.DataFrame(columns, copy=False)
-    if isinstance(summary, ds.by) and _lacks_categories(frame, summary.column):
-        frame = frame[frame[summary.column].notna()]
+    if isinstance(summary, ds.by):
+        has_category = frame[summary.column].cat.codes.to_numpy() >= 0
+        frame = frame if has_category.all() else frame[has_category]
     return pandas_pipeline(frame, schema, canvas, glyph, summary)
-
-
-def _size(column: pd.Series) -> int:
-    texts = TEXT_BYTES * len(column) if column.dtype == object else 0
-    return min(int(column.memory_usage(index=False)) + texts, KEPT_BYTES)
 
 
 def _without_infinities(cells: Cells, glyph: Any) -> pd.DataFrame:
@@ -153,11 +149,6 @@ def _seen(points: PointIndex, viewport: Viewport) -> slice | np.ndarray[Any, Any
 
 
 def _sorted_of(cells: Cells, axes: tuple[Vector, Vector]) -> _Sorted:
-    kept = _sorted.get(cells.store)
-    if kept is None:
-        kept = _sorted.setdefault(cells.store, SingleFlight(LRUCache(N_SORTED)))
-    return kept.get((cells.path, *axes), lambda: _Sorted(cells.point_index(*axes)))
-
-
-def _lacks_categories(frame: pd.DataFrame, column: str) -> bool:
-    return bool((frame[column].cat.codes.to_numpy() < 0).any())
+    vectors = cells.vectors
+    kept = _sorted.get(vectors.store, lambda: SingleFlight(LRUCache(N_SORTED)))
+    return kept.get((vectors.path, *axes), lambda: _Sorted(vectors.point_index(*axes)))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cellasso.column_index.index import IncompleteIndexError
 from cellasso.core.numeric import as_numbers
 from cellasso.matrix.compressed import SparseMatrix
 from cellasso.matrix.dense import DenseMatrix
@@ -74,13 +73,9 @@ def read_cell_sums(
     FileChangedError
         The file is no longer the one that was opened.
     """
-    if index is not None:
-        try:
-            totals, n_nonzero = (index.read_sums(name) for name in ("totals", "row_nonzero"))
-        except IncompleteIndexError:
-            pass
-        else:
-            return CellSums(totals, n_nonzero.astype(np.int64))
+    indexed = index.complete_sums("totals", "row_nonzero") if index is not None else None
+    if indexed is not None:
+        return CellSums(indexed[0], indexed[1].astype(np.int64))
     if isinstance(matrix, SparseMatrix) and matrix.storage == "csc":
         return _sums_by_column(matrix, progress)
     if isinstance(matrix, DenseMatrix) and matrix.is_tall:

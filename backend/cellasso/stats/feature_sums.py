@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy import sparse
 
-from cellasso.column_index.index import IncompleteIndexError
 from cellasso.core.numeric import as_numbers
 from cellasso.matrix.compressed import SparseMatrix
 from cellasso.matrix.dense import DenseMatrix
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.matrix.base import Matrix
     from cellasso.matrix.row_blocks import RowBlock
+
+    Sums: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 COLUMNS_BYTES = 64 << 20
 """Bytes of columns of a dense matrix that are read at a time, as far as its chunks allow it."""
@@ -94,81 +95,89 @@ def read_feature_sums(
     FileChangedError
         The file is no longer the one that was opened.
     """
-    if index is not None:
-        try:
-            totals, squares, n_nonzero = (index.read_sums(name) for name in ("sums", "squares", "n_nonzero"))
-        except IncompleteIndexError:
-            pass
-        else:
-            return FeatureSums(matrix.shape[0], totals, squares, n_nonzero.astype(np.int64))
-    if isinstance(matrix, SparseMatrix) and matrix.storage == "csc":
-        parts = list(_of_csc(matrix, progress))
-        return FeatureSums(matrix.shape[0], *(np.concatenate([part[at] for part in parts]) for at in range(3)))
-    if isinstance(matrix, DenseMatrix) and matrix.is_tall:
-        parts = list(_of_tall(matrix, progress))
-        return FeatureSums(matrix.shape[0], *(np.concatenate([part[at] for part in parts]) for at in range(3)))
-    found = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1], dtype=np.int64)
-    job = partial(_of_block, n_columns=matrix.shape[1])
-    for part in over_rows(matrix, job, executor=executor, progress=progress):
+    indexed = index.complete_sums("sums", "squares", "n_nonzero") if index is not None else None
+    if indexed is not None:
+        return FeatureSums(matrix.shape[0], indexed[0], indexed[1], indexed[2].astype(np.int64))
+    found = _no_sums(matrix.shape[1])
+    for columns, part in _parts(matrix, executor, progress):
         for total, added in zip(found, part, strict=True):
-            np.add(total, added, out=total)
+            np.add(total[columns], added, out=total[columns])
     return FeatureSums(matrix.shape[0], *found)
 
 
-def _of_block(block: RowBlock, *, n_columns: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    numbers, indices = as_numbers(block.data).astype(np.float64), block.indices.astype(np.int64, copy=False)
-    rows = sparse.csr_matrix((numbers, indices, np.concatenate([[0], block.ends])), (len(block.ends), n_columns))
-    if not rows.has_canonical_format:
-        rows = rows.copy()
-        rows.sum_duplicates()  # several values of one cell count as their sum, as everywhere
-        numbers, indices = rows.data, rows.indices
-    return (
-        np.bincount(indices, numbers, n_columns),
-        np.bincount(indices, numbers * numbers, n_columns),
-        np.bincount(indices[numbers != 0], minlength=n_columns),
-    )
+def _no_sums(n: int) -> Sums:
+    return np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64)
 
 
-def _of_csc(
-    matrix: SparseMatrix, progress: Progress | None
-) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+def _parts(matrix: Matrix, executor: Executor | None, progress: Progress | None) -> Iterator[tuple[slice, Sums]]:
+    """Yield columns, and what some of their values add up to."""
+    if isinstance(matrix, SparseMatrix) and matrix.storage == "csc":
+        yield from _of_csc(matrix, progress)
+    elif isinstance(matrix, DenseMatrix) and matrix.is_tall:
+        yield from _of_tall(matrix, progress)
+    else:
+        job = partial(_of_block, n_columns=matrix.shape[1])
+        for part in over_rows(matrix, job, executor=executor, progress=progress):
+            yield slice(None), part
+
+
+def _of_block(block: RowBlock, *, n_columns: int) -> Sums:
+    shape = len(block.ends), n_columns
+    rows = _with_one_value_each(block.data, block.indices, np.concatenate([[0], block.ends]), shape)
+    return _added(rows.indices, rows.data, n_columns)
+
+
+def _of_csc(matrix: SparseMatrix, progress: Progress | None) -> Iterator[tuple[slice, Sums]]:
     """Yield the sums of some columns at a time, of about `BLOCK_VALUES` stored values."""
     indptr, (indices, data) = matrix.indptr, matrix.stored
-    yield np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)
     first = 0
     while first < matrix.shape[1]:
         last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + BLOCK_VALUES, side="right")) - 1)
-        values = slice(int(indptr[first]), int(indptr[last]))
+        values, n_columns = slice(int(indptr[first]), int(indptr[last])), last - first
         rows = matrix.checked(indices.read(values), matrix.shape[0])
         # of a CSC matrix the columns are what the rows of a CSR one are
-        ends, shape = indptr[first + 1 : last + 1] - indptr[first], (last - first, matrix.shape[0])
-        stored = as_numbers(data.read(values)).astype(np.float64), rows.astype(np.int64), np.concatenate([[0], ends])
-        columns = sparse.csr_matrix(stored, shape)
-        columns.sum_duplicates()
-        line = np.repeat(np.arange(last - first), np.diff(columns.indptr))
-        numbers = columns.data
-        yield (
-            np.bincount(line, numbers, last - first),
-            np.bincount(line, numbers * numbers, last - first),
-            np.bincount(line[numbers != 0], minlength=last - first),
-        )
+        shape = n_columns, matrix.shape[0]
+        columns = _with_one_value_each(data.read(values), rows, indptr[first : last + 1] - indptr[first], shape)
+        line = np.repeat(np.arange(n_columns), np.diff(columns.indptr))
+        yield slice(first, last), _added(line, columns.data, n_columns)
         first = last
         if progress is not None:
             progress(first / matrix.shape[1])
 
 
-def _of_tall(
-    matrix: DenseMatrix, progress: Progress | None
-) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+def _of_tall(matrix: DenseMatrix, progress: Progress | None) -> Iterator[tuple[slice, Sums]]:
     """Yield the sums of the columns that share chunks, column after column."""
     n_columns, step = matrix.shape[1], matrix.columns_at_once(COLUMNS_BYTES)
-    yield np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)
     for start in range(0, n_columns, step):
-        read = as_numbers(matrix.read_columns(range(start, min(start + step, n_columns))))
-        found = np.empty((3, read.shape[1]))
-        for slot in range(read.shape[1]):
+        stop = min(start + step, n_columns)
+        read, found = as_numbers(matrix.read_columns(range(start, stop))), _no_sums(stop - start)
+        for slot in range(stop - start):
             values = read[:, slot].astype(np.float64)
-            found[:, slot] = values.sum(), (values * values).sum(), np.count_nonzero(values)
-        yield found[0], found[1], found[2].astype(np.int64)
+            for total, added in zip(
+                found, (values.sum(), (values * values).sum(), np.count_nonzero(values)), strict=True
+            ):
+                total[slot] = added
+        yield slice(start, stop), found
         if progress is not None:
-            progress(min(1.0, (start + step) / n_columns))
+            progress(stop / n_columns)
+
+
+def _with_one_value_each(
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, int]
+) -> Any:
+    """Return stored values as a SciPy matrix in float64; several of one cell count as their sum, as everywhere."""
+    numbers = as_numbers(data).astype(np.float64)
+    lines = sparse.csr_matrix((numbers, indices.astype(np.int64, copy=False), indptr), shape)
+    if not lines.has_canonical_format:
+        lines = lines.copy()  # what was read may not be written to
+        lines.sum_duplicates()
+    return lines
+
+
+def _added(features: NDArray[Any], numbers: NDArray[np.float64], n: int) -> Sums:
+    """Add up values by the feature of each, in their order."""
+    return (
+        np.bincount(features, numbers, n),
+        np.bincount(features, numbers * numbers, n),
+        np.bincount(features[numbers != 0], minlength=n),
+    )

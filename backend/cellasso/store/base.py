@@ -249,10 +249,7 @@ class Store(ABC):
         NotFoundError
             As `child`.
         """
-        found = self.node(path)
-        if isinstance(found, Array):
-            raise ElementError(f"{self.place(path)} is a dataset; a group was expected.")
-        return found
+        return self._expect_group(self.node(path))
 
     def array(self, path: str) -> Array:
         """Return the array at an absolute `path`; raise `ElementError` when a group stands there."""
@@ -278,6 +275,28 @@ class Store(ABC):
             As `child`.
         """
         return self._expect_array(self.child(parent, name))
+
+    def child_group(self, parent: Node, name: str) -> Group:
+        """Return a member of a group that has to be a group itself.
+
+        Parameters
+        ----------
+        parent, name
+            As of `child`.
+
+        Raises
+        ------
+        ElementError
+            An array stands there; or as `child`.
+        NotFoundError
+            As `child`.
+        """
+        return self._expect_group(self.child(parent, name))
+
+    def _expect_group(self, found: Node) -> Group:
+        if isinstance(found, Array):
+            raise ElementError(f"{self.place(found.name)} is a dataset; a group was expected.")
+        return found
 
     def _expect_array(self, found: Node) -> Array:
         if isinstance(found, Group):

@@ -100,7 +100,13 @@ class NewFile(ABC):
 
     @abstractmethod
     def group(self, parent: Group, name: str) -> Group:
-        """Create an empty group without attributes; parameters as of `group_like`."""
+        """Create an empty group without attributes.
+
+        Parameters
+        ----------
+        parent, name
+            As of `group_like`.
+        """
 
     @abstractmethod
     def put(self, parent: Group, name: str, value: Any) -> Array:
@@ -140,7 +146,13 @@ class NewFile(ABC):
 
     @abstractmethod
     def remove(self, parent: Group, name: str) -> None:
-        """Remove a member of a group, with all that is in it; parameters as of `group_like`."""
+        """Remove a member of a group, with all that is in it.
+
+        Parameters
+        ----------
+        parent, name
+            As of `group_like`.
+        """
 
     # -- attributes -----------------------------------------------------------------------------------
 
@@ -205,7 +217,15 @@ class NewFile(ABC):
 
     @abstractmethod
     def write_packed(self, array: Array, packed: Any) -> None:
-        """Put what `Packing.pack` returned into its place; parameters as of `write`."""
+        """Put what `Packing.pack` returned into its place.
+
+        Parameters
+        ----------
+        array
+            As of `write`.
+        packed
+            What was returned.
+        """
 
     @abstractmethod
     def flush(self) -> None:

@@ -74,7 +74,13 @@ class PlainStored(Stored):
         return np.atleast_1d(self._with_texts(np.asarray(self._store.read(self._array))))
 
     def read_ascending(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[Any]:
-        """Read stretches of rows, one after the other; parameters as of `Stored.read_ascending`."""
+        """Read stretches of rows, one after the other.
+
+        Parameters
+        ----------
+        starts, lengths
+            As of `Stored.read_ascending`.
+        """
         spans = zip(starts.tolist(), lengths.tolist(), strict=True)
         found = [self._store.read(self._array, slice(start, start + n)) for start, n in spans]
         return self._with_texts(np.concatenate(found) if found else self._store.read(self._array, slice(0, 0)))

@@ -7,6 +7,7 @@ pandas is imported, because the export's child process starts with this.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -65,11 +66,7 @@ def reader(handle: Store, dataset: Array) -> Read:
     to read, one waits for the other.
     """
     chunks = handle.open_chunks(dataset)
-    return chunks.read if chunks is not None else _alone(handle, dataset)
-
-
-def _alone(handle: Store, dataset: Array) -> Read:
-    return lambda *values: handle.read_stored(dataset, *values)
+    return chunks.read if chunks is not None else partial(handle.read_stored, dataset)
 
 
 def take(
@@ -114,7 +111,7 @@ def take(
     shape = dataset.shape or ()
     if len(rows) and int(rows.max()) >= shape[0]:
         raise _beyond(dataset, rows)
-    read = read or _alone(handle, dataset)
+    read = read or partial(handle.read_stored, dataset)
     start, stop, pick = _hull(columns, shape[1]) if columns is not None else (0, 0, None)
     n_columns = shape[1:2] if columns is None else ((len(pick),) if pick is not None else (stop - start,))
     out = np.empty((len(rows), *n_columns, *shape[2:]), dtype=dataset.dtype)

@@ -110,13 +110,32 @@ class Comparison:
             self.group(s, t, path)
 
     def alike(self, s: Any, t: Any, path: str) -> tuple[Any, Any]:
-        """Return two members as they are, if both are groups or both are arrays; raise as `element` if not."""
+        """Return two members as they are, if both are groups or both are arrays.
+
+        Parameters
+        ----------
+        s, t, path
+            As of `element`.
+
+        Raises
+        ------
+        ExportError
+            One is a group, the other an array.
+        """
         if isinstance(s, Stored) != isinstance(t, Stored):
             raise self.difference(path, f"it is {'a group' if isinstance(s, Stored) else 'an array'}")
         return s, t
 
     def open(self, s: Group, t: Group, name: str) -> tuple[Any, Any]:
-        """Return the member of that name of both groups."""
+        """Return the member of that name of both groups.
+
+        Parameters
+        ----------
+        s, t
+            The groups, of the source and of the export.
+        name
+            Of the member.
+        """
         return self.source.open(s, name), self.target.open(t, name)
 
     def group(self, s: Group, t: Group, path: str) -> None:
@@ -231,7 +250,20 @@ class Comparison:
         path: str,
         changed: Collection[bytes] = (),
     ) -> None:
-        """Compare attributes that were read; parameters as of `attributes`."""
+        """Compare attributes that were read.
+
+        Parameters
+        ----------
+        expected, found
+            Those of the source, and of the export, by name.
+        path, changed
+            As of `attributes`.
+
+        Raises
+        ------
+        ExportError
+            They differ.
+        """
         for name in expected.keys() | found.keys():
             if name in changed or (name in MAY_BE_ADDED and name not in expected):
                 continue

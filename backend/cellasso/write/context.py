@@ -355,7 +355,4 @@ class Context:
         NotFoundError
             As `child`.
         """
-        node = self.child(parent, name)
-        if not isinstance(node, Group):
-            raise ElementError(f"{self.handle.place(node.name)} is a dataset; a group was expected.")
-        return node
+        return self.handle.child_group(parent, name)

@@ -76,7 +76,13 @@ class _Bytes(io.RawIOBase):
         return done
 
     def pread(self, offset: int, length: int) -> bytes:
-        """Read a stretch of the file; any thread may, at any time."""
+        """Read a stretch of the file; any thread may, at any time.
+
+        Parameters
+        ----------
+        offset, length
+            As of `Store.pread`.
+        """
         stored = os.pread(self.descriptor, length, offset)
         if len(stored) != length:
             raise OSError(f"the file ends at {offset + len(stored):,} bytes, in the middle of a value")
@@ -203,16 +209,21 @@ class Hdf5Store(Store):
             The file changed before or while it was read: the values may be of either state.
         """
         stretches = _stretches(dataset, selection) if field is None else None
+        if stretches is not None:  # in half of h5py's time, of which a small column takes most
+            return self.read_stored(dataset, *stretches)
         with self.naming(dataset.name):
-            if stretches is not None:  # in half of h5py's time, of which a small column takes most
-                values = replica.read(dataset, *stretches)
-            else:
-                values = (dataset if field is None else dataset.fields(field))[selection]
+            values = (dataset if field is None else dataset.fields(field))[selection]
         self.check()
         return values
 
     def read_stored(self, array: Array, *values: slice) -> NDArray[Any]:
-        """Read a stretch along each axis, byte by byte; parameters as of `Store.read_stored`."""
+        """Read a stretch along each axis, byte by byte.
+
+        Parameters
+        ----------
+        array, values
+            As of `Store.read_stored`.
+        """
         with self.naming(array.name):
             found = replica.read(array, *values)
         self.check()

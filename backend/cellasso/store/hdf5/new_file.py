@@ -86,7 +86,13 @@ class Hdf5NewFile(NewFile):
     # -- objects --------------------------------------------------------------------------------------
 
     def group_like(self, source: Group, parent: Group, name: str, *, of_many: bool = False) -> Group:
-        """Create an empty group; parameters as of `NewFile.group_like`."""
+        """Create an empty group.
+
+        Parameters
+        ----------
+        source, parent, name, of_many
+            As of `NewFile.group_like`.
+        """
         made: Any
         into: Any = parent
         if not isinstance(source, h5py.Group):
@@ -109,7 +115,13 @@ class Hdf5NewFile(NewFile):
         dtype: np.dtype[np.generic] | None = None,
         of_many: bool = False,
     ) -> Array:
-        """Create an array of another shape; parameters as of `NewFile.array_like`."""
+        """Create an array of another shape.
+
+        Parameters
+        ----------
+        source, parent, name, shape, dtype, of_many
+            As of `NewFile.array_like`.
+        """
         made: Any
         into: Any = parent
         if not isinstance(source, h5py.Dataset):
@@ -123,7 +135,13 @@ class Hdf5NewFile(NewFile):
         return found
 
     def copy_array(self, source: Array, parent: Group, name: str) -> None:
-        """Copy a whole array; parameters as of `NewFile.copy_array`."""
+        """Copy a whole array.
+
+        Parameters
+        ----------
+        source, parent, name
+            As of `NewFile.copy_array`.
+        """
         if isinstance(source, h5py.Dataset):
             replica.copy_dataset(source, parent, name)
             return
@@ -141,37 +159,73 @@ class Hdf5NewFile(NewFile):
             self.write(made, self._like.read(source, slice(start, start + step)), (start,))
 
     def group(self, parent: Group, name: str) -> Group:
-        """Create an empty group; parameters as of `NewFile.group`."""
+        """Create an empty group.
+
+        Parameters
+        ----------
+        parent, name
+            As of `NewFile.group`.
+        """
         into: Any = parent
         made: Group = into.create_group(name)
         return made
 
     def put(self, parent: Group, name: str, value: Any) -> Array:
-        """Create an array of a text, a number, or an array of either; parameters as of `NewFile.put`."""
+        """Create an array of a text, a number, or an array of either.
+
+        Parameters
+        ----------
+        parent, name, value
+            As of `NewFile.put`.
+        """
         into: Any = parent
         into[name] = _with_texts(value)
         made: Array = into[name]
         return made
 
     def link(self, parent: Group, name: str, node: Node) -> None:
-        """Give a group or dataset a further name; parameters as of `NewFile.link`."""
+        """Give a group or dataset a further name.
+
+        Parameters
+        ----------
+        parent, name, node
+            As of `NewFile.link`.
+        """
         into: Any = parent
         into[name] = node
 
     def link_to(self, parent: Group, name: str, path: str) -> None:
-        """Create a soft link; parameters as of `NewFile.link_to`."""
+        """Create a soft link.
+
+        Parameters
+        ----------
+        parent, name, path
+            As of `NewFile.link_to`.
+        """
         into: Any = parent
         into[name] = h5py.SoftLink(path)
 
     def remove(self, parent: Group, name: str) -> None:
-        """Remove a member of a group; parameters as of `NewFile.remove`."""
+        """Remove a member of a group.
+
+        Parameters
+        ----------
+        parent, name
+            As of `NewFile.remove`.
+        """
         into: Any = parent
         del into[name]
 
     # -- attributes -----------------------------------------------------------------------------------
 
     def copy_attributes(self, source: Node, target: Node) -> None:
-        """Copy all attributes but those that refer to objects; parameters as of `NewFile.copy_attributes`."""
+        """Copy all attributes but those that refer to objects.
+
+        Parameters
+        ----------
+        source, target
+            As of `NewFile.copy_attributes`.
+        """
         if isinstance(source, h5py.Group | h5py.Dataset):
             replica.copy_attributes(source, target)
             return
@@ -180,7 +234,13 @@ class Hdf5NewFile(NewFile):
             into.attrs[name] = h5py.Empty("S1") if is_empty(value) else _with_texts(value)
 
     def set_attribute(self, node: Node, name: str, value: Any) -> None:
-        """Give an attribute a value; parameters as of `NewFile.set_attribute`."""
+        """Give an attribute a value.
+
+        Parameters
+        ----------
+        node, name, value
+            As of `NewFile.set_attribute`.
+        """
         into: Any = node
         values = np.asarray(value)
         if values.dtype.kind in "biuf" and name in into.attrs:
@@ -189,14 +249,20 @@ class Hdf5NewFile(NewFile):
             into.attrs[name] = _with_texts(value)
 
     def refer_alike(self, source: Group) -> None:
-        """Give the attributes that refer to an object this file's object; parameters as of `NewFile.refer_alike`."""
+        """Give the attributes that refer to an object this file's object."""
         if isinstance(source, h5py.Group):
             _refer_alike(source, self._file["/"])
 
     # -- values ---------------------------------------------------------------------------------------
 
     def write(self, array: Array, values: NDArray[Any], at: tuple[int, ...] | None = None) -> None:
-        """Write a whole dataset, or a block of it; parameters as of `NewFile.write`."""
+        """Write a whole dataset, or a block of it.
+
+        Parameters
+        ----------
+        array, values, at
+            As of `NewFile.write`.
+        """
         replica.write(array, values, at)
 
     def packing(self, array: Array) -> Packing | None:
@@ -204,7 +270,13 @@ class Hdf5NewFile(NewFile):
         return open_packing(array)
 
     def write_packed(self, array: Array, packed: Any) -> None:
-        """Put packed chunks into their places; parameters as of `NewFile.write_packed`."""
+        """Put packed chunks into their places.
+
+        Parameters
+        ----------
+        array, packed
+            As of `NewFile.write_packed`.
+        """
         write_packed(array, packed)
 
     def flush(self) -> None:

@@ -106,7 +106,13 @@ class Hdf5Stored(Stored):
         return values if shape else values[np.newaxis]
 
     def read_ascending(self, starts: IntArray, lengths: IntArray) -> NDArray[Any]:
-        """Read stretches of rows, one after the other; parameters as of `Stored.read_ascending`."""
+        """Read stretches of rows, one after the other.
+
+        Parameters
+        ----------
+        starts, lengths
+            As of `Stored.read_ascending`.
+        """
         row = (self.shape or ())[1:]
         spans = list(zip(starts.tolist(), lengths.tolist(), strict=True))
         offset = self._offset()
