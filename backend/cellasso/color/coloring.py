@@ -184,6 +184,19 @@ def palette(n: int) -> tuple[str, ...]:
     return tuple(_PALETTE[i % len(_PALETTE)] for i in range(n))
 
 
+def category_colors(stated: list[str] | None, n: int) -> tuple[str, ...]:
+    """Return the colours `#rrggbb` of `n` categories: those that are stated, if each of them is a colour, else `palette`.
+
+    Parameters
+    ----------
+    stated
+        What `uns` says of a column's colours; more than there are categories do no harm.
+    n
+        How many categories there are.
+    """
+    return _valid_colors(stated, n) or palette(n)
+
+
 def _luminance(color: str) -> float:
     """Return the relative luminance of `#rrggbb`, 0 to 1 (WCAG 2)."""
     channels = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
@@ -198,7 +211,7 @@ _PALETTE = tuple(color for color in colorcet.b_glasbey_category10 if 0.05 < _lum
 def _categories(name: str, values: pd.Series, stated: list[str] | None) -> Categories:
     labels = [str(label) for label in values.cat.categories]
     codes = values.cat.codes.to_numpy()
-    colors = _valid_colors(stated, len(labels)) or palette(len(labels))
+    colors = category_colors(stated, len(labels))
     counts = count_groups(codes, len(labels))
     n_missing = int(len(codes) - counts.sum())
     if len(labels) <= MAX_CATEGORIES:
