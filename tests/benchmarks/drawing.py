@@ -19,7 +19,9 @@ import pandas as pd
 
 from cellasso.color.coloring import Categories, Values, palette
 from cellasso.points.point_index import PointIndex, Viewport
-from cellasso.raster.draw import SELECTED, Canvas, Cells, Style, draw
+from cellasso.raster.cells import ColoredCells
+from cellasso.raster.draw import draw
+from cellasso.raster.style import Canvas, SELECTED, Style
 from cellasso_app.views.embedding.renderer import pack
 
 if TYPE_CHECKING:
@@ -90,9 +92,9 @@ def rows(n: int, repeats: int) -> Iterator[tuple[str, tuple[str, str, str]]]:
     labels = tuple(f"c{i}" for i in range(N_CATEGORIES))
     colors = palette(N_CATEGORIES)
     coloring = Categories("c", codes, labels, colors, np.bincount(codes, minlength=N_CATEGORIES), 0)
-    colour_ms, cells = timed(lambda: Cells(plane, coloring))
+    colour_ms, cells = timed(lambda: ColoredCells(plane, coloring))
     values = np.random.default_rng(1).gamma(2, size=n).astype(np.float32)
-    valued = Cells(plane, Values("v", values, 0.0, float(np.percentile(values, 99)), clipped=True, n_missing=0))
+    valued = ColoredCells(plane, Values("v", values, 0.0, float(np.percentile(values, 99)), clipped=True, n_missing=0))
     table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1]})
     table["c"] = pd.Categorical.from_codes(codes, labels)
     table["v"] = values

@@ -15,7 +15,9 @@ from cellasso.column_index.kernels import packing
 from cellasso.core import compiled
 from cellasso.points.kernels import morton
 from cellasso.points.point_index import PointIndex, Viewport
-from cellasso.raster.draw import HIDDEN, ORDERS, SELECTED, Canvas, Cells, Style, draw
+from cellasso.raster.cells import ColoredCells
+from cellasso.raster.draw import draw
+from cellasso.raster.style import Canvas, HIDDEN, ORDERS, SELECTED, Style
 from cellasso_app.render.labels import medians, place_labels
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def test_pictures_are_the_same(kind: str, dots: bool, by_python) -> None:
     states = np.random.default_rng(2).choice(np.array([0, SELECTED, HIDDEN], dtype=np.uint8), N)
 
     def pictures() -> list[Any]:
-        cells = Cells(PointIndex.of(points()), coloring(kind))
+        cells = ColoredCells(PointIndex.of(points()), coloring(kind))
         styles = [Style(size, order, fade=fade) for size, order, fade in product((1, 5.0), ORDERS, (False, True))]
         return [
             draw(cells, viewport, CANVAS, style, some, dots=dots)

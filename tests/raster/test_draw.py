@@ -19,21 +19,9 @@ from cellasso.points.point_index import BLOCK, PointIndex, Viewport
 from cellasso.raster import aggregate
 from cellasso.raster import draw as raster
 from cellasso.raster.dots import disc
-from cellasso.raster.draw import (
-    FADED,
-    HIDDEN,
-    LONE,
-    ORDERS,
-    PLAIN,
-    SELECTED,
-    Canvas,
-    Cells,
-    Dots,
-    Picture,
-    Style,
-    draw,
-    opacities,
-)
+from cellasso.raster.cells import ColoredCells
+from cellasso.raster.draw import Dots, FADED, LONE, Picture, draw, opacities
+from cellasso.raster.style import Canvas, HIDDEN, ORDERS, PLAIN, SELECTED, Style
 
 pytestmark = pytest.mark.loops
 
@@ -69,11 +57,11 @@ def some(kind: str, n: int, seed: int = 1) -> Categories | Values | None:
     }[kind]
 
 
-def sort_cells(points, coloring=None, scale: Scale = Scale()) -> Cells:  # noqa: B008 - frozen
-    return Cells(PointIndex.of(np.array(points, dtype="f4").reshape(-1, 2)), coloring, scale)
+def sort_cells(points, coloring=None, scale: Scale = Scale()) -> ColoredCells:  # noqa: B008 - frozen
+    return ColoredCells(PointIndex.of(np.array(points, dtype="f4").reshape(-1, 2)), coloring, scale)
 
 
-def picture(cells: Cells, style: Style = PIXEL, states=None, *, viewport=UNIT, canvas=CANVAS) -> Picture:
+def picture(cells: ColoredCells, style: Style = PIXEL, states=None, *, viewport=UNIT, canvas=CANVAS) -> Picture:
     """Draw a picture; `states` are by cell."""
     arranged = None if states is None else cells.plane.gather(np.asarray(states, dtype=np.uint8))
     drawn = draw(cells, viewport, canvas, style, arranged, dots=False)
@@ -187,7 +175,7 @@ def test_a_view_without_cells_is_transparent(kind, order, viewport):
         assert drawn.n_visible == 0
     dots = draw(cells, viewport, CANVAS)
     assert (len(dots.points), len(dots.codes), dots.n_visible) == (0, 0, 0)
-    assert not picture(Cells(PointIndex.empty(n), some(kind, n)), Style(size=1, order=order)).alpha.any()
+    assert not picture(ColoredCells(PointIndex.empty(n), some(kind, n)), Style(size=1, order=order)).alpha.any()
 
 
 # -- how opaque -----------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ import cellasso
 from cellasso.color.coloring import MISSING_CODE, Categories
 from cellasso.model.vector import Vector
 from cellasso.points.point_index import PointIndex, Viewport
-from cellasso.raster.draw import HIDDEN, PLAIN, SELECTED, Canvas, Cells, Dots, Picture, Style, draw
+from cellasso.raster.cells import ColoredCells
+from cellasso.raster.draw import Dots, Picture, draw
+from cellasso.raster.style import Canvas, HIDDEN, PLAIN, SELECTED, Style
 from cellasso.selection.recipe import Lasso, WhereRecipe, dump, load
 from cellasso_app.render.cell_values import ColoringKey
 from cellasso_app.render.labels import medians
@@ -143,7 +145,7 @@ def test_states_are_those_of_each_point(painted, with_selection, hidden):
 def loaded_by(column: str, plane: PointIndex, coloring: Categories, middles: np.ndarray) -> Loaded:
     """Return cells as a view has them when all of a colour has been read."""
     asked = Asked(Axes("X_umap", (0, 1)), ColoringKey(Vector("obs", column)))
-    return Loaded(asked, plane, Cells(plane, coloring), None, "", "", 1.0, True, middles)
+    return Loaded(asked, plane, ColoredCells(plane, coloring), None, "", "", 1.0, True, middles)
 
 
 @pytest.mark.parametrize("hidden", [{}, FILTERS["two_columns"], FILTERS["all"]], ids=["none", "some", "all"])
@@ -207,8 +209,8 @@ def inflate(message: dict) -> bytes:
     return zlib.decompress(message["bytes"])
 
 
-def cells_of(dataset: Dataset) -> Cells:
-    return Cells(dataset.point_index("X_umap"), color_by_obs(dataset, "kind"))
+def cells_of(dataset: Dataset) -> ColoredCells:
+    return ColoredCells(dataset.point_index("X_umap"), color_by_obs(dataset, "kind"))
 
 
 @pytest.mark.parametrize("order", ["legend", "mixed"])
@@ -258,7 +260,7 @@ def test_a_cell_is_described_by_its_name_and_values(painted):
     more = {name: painted.read_obs(name) for name in ("sample", "flag", "depth", "note", "leiden")}
     for column in ("kind", "depth", None):
         coloring = color_by_obs(painted, column) if column else None
-        cells = Cells(plane, coloring)
+        cells = ColoredCells(plane, coloring)
         for point in range(0, len(plane), 7):
             row = int(plane.order[point])
             told = describe_cell(painted, cells, point, more)
@@ -283,7 +285,7 @@ def test_a_cell_is_described_by_its_name_and_values(painted):
 
 def test_a_cell_without_a_category_is_called_as_in_the_legend(painted):
     coloring = Categories("c", np.full(N, -1, "i2"), ("no value",), ("#000000",), np.zeros(1, "i8"), N)
-    cells = Cells(painted.point_index("X_umap"), coloring)
+    cells = ColoredCells(painted.point_index("X_umap"), coloring)
     assert (cells.codes == MISSING_CODE).all()
     assert describe_cell(painted, cells, 0, {})["rows"] == [("c", "no value ")]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cellasso.points.point_index import PointIndex
-    from cellasso.raster.draw import Order
+    from cellasso.raster.style import Order
 
 # ruff: noqa: PLC0415 - each step imports what it compiles, and what is not compiled imports nothing
 
@@ -45,11 +45,13 @@ def _plane() -> PointIndex:
 
 def _draw(*, dots: bool, order: Order | None = None) -> None:
     from cellasso.color.coloring import Values
-    from cellasso.raster.draw import Canvas, Cells, Style, draw
+    from cellasso.raster.cells import ColoredCells
+    from cellasso.raster.draw import draw
+    from cellasso.raster.style import Canvas, Style
 
     plane = _plane()
     values = Values("", plane.xy[0].copy(), 0.0, 1.0, clipped=False, n_missing=0)
-    draw(Cells(plane, values), plane.bounds, Canvas(16, 16), Style(None, order) if order else Style(), dots=dots)
+    draw(ColoredCells(plane, values), plane.bounds, Canvas(16, 16), Style(None, order) if order else Style(), dots=dots)
 
 
 def _labels() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellasso.color.coloring import CLIPS, Values
 from cellasso.color.palettes import NAMED, STANDARD, Scale
-from cellasso.raster.draw import ORDERS
+from cellasso.raster.style import ORDERS
 
 if TYPE_CHECKING:
     from cellasso.model.vector import Vector

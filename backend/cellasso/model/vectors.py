@@ -129,6 +129,11 @@ class Vectors:
         key = f"{x.modality}:{x.name}" if x.modality else x.name
         return self._container.point_index(key, (x.dim, y.dim))
 
+    def read_colors(self, vector: Vector) -> list[str] | None:
+        """Return the colours that `uns` gives the categories of a column of obs, if it does."""
+        name = f"{vector.modality}:{vector.name}" if vector.modality else vector.name
+        return self._container.read_colors(name)
+
     def read_numbers(self, vector: Vector, *, progress: Progress | None = None) -> NDArray[np.float32]:
         """Read a vector as what stands along an axis, `(n_obs,)` float32; NaN for a cell that has no number.
 

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from copy import copy
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import datashader as ds
 import numpy as np
 import pandas as pd
-from cachetools import LRUCache
-from datashader.core import bypixel
+import xarray as xr
+from datashader.compiler import compile_components
+from datashader.core import LinearAxis, bypixel
 from datashader.data_libraries.pandas import pandas_pipeline
 from datashader.glyphs import Point
-from datashader.reductions import category_codes
 
-from cellasso.core.column_cache import size_within
-from cellasso.core.single_flight import SingleFlight
 from cellasso.model.cells import Cells
+from cellasso.pl.base_reductions import Grid, bases_of, fill
+from cellasso.pl.pictures import PictureReduction, drawn
+from cellasso.pl.sorted_columns import SortedColumns, sorted_columns
 from cellasso.points.point_index import Viewport
 
 if TYPE_CHECKING:
@@ -31,41 +31,9 @@ if TYPE_CHECKING:
 
     from cellasso.model.vector import Vector
     from cellasso.points.point_index import PointIndex
-    from cellasso.store.base import Store
 
 UNORDERED = (ds.count, ds.any, ds.sum, ds.max, ds.min, ds.mean, ds.std, ds.var)
 """Reductions for which it does not matter which cell comes first."""
-
-N_SORTED = 4
-"""Pairs of axes of a file that are kept sorted: they were drawn last."""
-
-KEPT_BYTES = 128 << 20
-"""Columns that are kept in the order of the points, for each pair of axes."""
-
-
-class _Sorted:
-    """The points of two axes, and columns in their order."""
-
-    def __init__(self, points: PointIndex) -> None:
-        self.points = points
-        kept: LRUCache[Vector, pd.Series] = LRUCache(KEPT_BYTES, getsizeof=size_within(KEPT_BYTES))
-        self._columns = SingleFlight(kept)
-
-    def column(self, cells: Cells, name: Hashable) -> pd.Series:
-        """Return a column in the order of the points."""
-
-        def gather() -> pd.Series:
-            column = cells[name]
-            if isinstance(column.dtype, pd.CategoricalDtype):
-                codes: Any = self.points.gather(column.cat.codes.to_numpy())  # the stubs ask for a list
-                return pd.Series(pd.Categorical.from_codes(codes, dtype=column.dtype))
-            return pd.Series(self.points.gather(column.to_numpy()))
-
-        return self._columns.get(cells.vector(name), gather)
-
-
-_sorted: SingleFlight[Store, SingleFlight[tuple[str, Vector, Vector], _Sorted]] = SingleFlight(WeakKeyDictionary())
-"""By file: of which group of it the vectors are, and the two axes."""
 
 
 @bypixel.pipeline.register(Cells)  # type: ignore[untyped-decorator] # datashader has no types
@@ -87,26 +55,77 @@ def aggregate_cells(
     -------
     An xarray `DataArray`, of a summary a `Dataset`.
     """
+    if isinstance(summary, drawn):  # it has its own points, those of a sample perhaps
+        return _with_axes(summary.picture(), canvas, glyph)
     axes = _axes(cells, glyph)
-    if axes is None or antialias or not _is_unordered(summary):
+    if axes is None or antialias or summary.uses_row_index(False, False):  # the rows of what is in view have other numbers
         return pandas_pipeline(_without_infinities(cells, glyph), schema, canvas, glyph, summary, antialias=antialias)
-    in_space = _sorted_of(cells, axes)
-    points = in_space.points
+    columns = sorted_columns(cells, *axes)
     # datashader asks the frame for the ranges that are not given: all cells, not only those in view
     canvas = copy(canvas)
     canvas.x_range = canvas.x_range or glyph.compute_x_bounds(cells)
     canvas.y_range = canvas.y_range or glyph.compute_y_bounds(cells)
     canvas.validate_ranges(canvas.x_range, canvas.y_range)
-    seen = _seen(points, Viewport(*map(float, (*canvas.x_range, *canvas.y_range))))
-    columns: dict[Hashable, Any] = {glyph.x: points.xy[0][seen], glyph.y: points.xy[1][seen]}
-    for name in cells.columns:
-        if name not in columns:
-            columns[name] = in_space.column(cells, name).iloc[seen].array
-    frame = pd.DataFrame(columns, copy=False)
-    if isinstance(summary, ds.by):
-        has_category = frame[summary.column].cat.codes.to_numpy() >= 0
+    if isinstance(summary, PictureReduction):
+        view = Viewport(*map(float, (*canvas.x_range, *canvas.y_range)))
+        return _with_axes(summary.picture(cells, columns, view, (canvas.plot_height, canvas.plot_width)), canvas, glyph)
+    found = _by_our_loops(cells, columns, schema, canvas, glyph, summary)
+    if found is not None:
+        return found
+    frame = _in_view(cells, columns, canvas, glyph, ordered=not _is_unordered(summary))
+    if isinstance(summary, ds.by) and isinstance(frame.get(summary.column), pd.Series):
+        has_category = frame[summary.column].notna().to_numpy()
         frame = frame if has_category.all() else frame[has_category]
     return pandas_pipeline(frame, schema, canvas, glyph, summary)
+
+
+def _by_our_loops(cells: Cells, columns: SortedColumns, schema: Any, canvas: Any, glyph: Any, summary: Any) -> Any:
+    """Aggregate by the compiled loops of `raster.reduce`; `None` where there is none for it."""
+    if type(canvas.x_axis) is not LinearAxis or type(canvas.y_axis) is not LinearAxis:
+        return None
+    create, _, _, _, finalize, *_ = compile_components(summary, schema, glyph, antialias=False, partitioned=False)
+    shape = (canvas.plot_height, canvas.plot_width)
+    x_mapping = canvas.x_axis.compute_scale_and_translate(canvas.x_range, canvas.plot_width)
+    y_mapping = canvas.y_axis.compute_scale_and_translate(canvas.y_range, canvas.plot_height)
+    viewport = Viewport(*map(float, (*canvas.x_range, *canvas.y_range)))
+    grid = Grid(shape, viewport, tuple(map(float, (*x_mapping, *y_mapping))))
+    arrays = create(shape)
+    if not fill(bases_of(summary), arrays, cells, columns, grid):
+        return None
+    return finalize(arrays, cuda=False, **_axes_of(canvas, glyph))
+
+
+def _axes_of(canvas: Any, glyph: Any) -> dict[str, Any]:
+    """Return coordinates, dimensions and attributes of an aggregate, as datashader has them."""
+    x_mapping = canvas.x_axis.compute_scale_and_translate(canvas.x_range, canvas.plot_width)
+    y_mapping = canvas.y_axis.compute_scale_and_translate(canvas.y_range, canvas.plot_height)
+    coords = {
+        glyph.x_label: canvas.x_axis.compute_index(x_mapping, canvas.plot_width),
+        glyph.y_label: canvas.y_axis.compute_index(y_mapping, canvas.plot_height),
+    }
+    attrs = {"x_range": canvas.x_range, "y_range": canvas.y_range}
+    return {"coords": coords, "dims": [glyph.y_label, glyph.x_label], "attrs": attrs}
+
+
+def _with_axes(picture: Any, canvas: Any, glyph: Any) -> xr.DataArray:
+    """Return a picture as an aggregate; a third dimension is that of its channels."""
+    axes = _axes_of(canvas, glyph)
+    axes["dims"] += ["channel"][: picture.ndim - 2]
+    return xr.DataArray(picture, **axes)
+
+
+def _in_view(cells: Cells, columns: SortedColumns, canvas: Any, glyph: Any, *, ordered: bool) -> pd.DataFrame:
+    """Return the cells of the blocks in view; in the order of obs, or of the points, which takes less."""
+    points = columns.points
+    seen = _seen(points, Viewport(*map(float, (*canvas.x_range, *canvas.y_range))))
+    if ordered:
+        rows = np.sort(points.order[seen])
+        return pd.DataFrame({name: cells[name].array[rows] for name in cells.columns}, copy=False)
+    arrays: dict[Hashable, Any] = {glyph.x: points.xy[0][seen], glyph.y: points.xy[1][seen]}
+    for name in cells.columns:
+        if name not in arrays:
+            arrays[name] = columns.column(cells, name).iloc[seen].array
+    return pd.DataFrame(arrays, copy=False)
 
 
 def _without_infinities(cells: Cells, glyph: Any) -> pd.DataFrame:
@@ -131,7 +150,7 @@ def _is_unordered(summary: Any) -> bool:
     if isinstance(summary, ds.summary):
         return all(_is_unordered(each) and not isinstance(each, ds.by) for each in summary.values)
     if isinstance(summary, ds.by):
-        return type(summary.categorizer) is category_codes and _is_unordered(summary.reduction)
+        return _is_unordered(summary.reduction)
     return type(summary) in UNORDERED
 
 
@@ -146,9 +165,3 @@ def _seen(points: PointIndex, viewport: Viewport) -> slice | np.ndarray[Any, Any
     if len(starts) == 1:
         return slice(int(starts[0]), int(stops[0]))
     return np.concatenate([np.arange(start, stop) for start, stop in zip(starts, stops, strict=True)])
-
-
-def _sorted_of(cells: Cells, axes: tuple[Vector, Vector]) -> _Sorted:
-    vectors = cells.vectors
-    kept = _sorted.get(vectors.store, lambda: SingleFlight(LRUCache(N_SORTED)))
-    return kept.get((vectors.path, *axes), lambda: _Sorted(vectors.point_index(*axes)))

@@ -11,7 +11,7 @@ from bokeh.models.annotations.labels import Label
 from bokeh.plotting import figure
 
 from cellasso.points.point_index import Viewport
-from cellasso.raster.draw import Canvas
+from cellasso.raster.style import Canvas
 from cellasso_app.runtime.document_loop import batched_updates
 from cellasso_app.ui.theme import FONT, INKS
 

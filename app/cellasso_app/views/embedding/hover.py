@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.raster.draw import Cells
+    from cellasso.raster.cells import ColoredCells
     from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.renderer import Renderer
 
@@ -76,7 +76,7 @@ class Hover:
         self._answering.cancel()
 
 
-def describe_cell(dataset: Dataset, cells: Cells, point: int, more: Mapping[str, pd.Series]) -> dict[str, Any]:
+def describe_cell(dataset: Dataset, cells: ColoredCells, point: int, more: Mapping[str, pd.Series]) -> dict[str, Any]:
     """Return name and values of the cell at a point of the plane, as texts.
 
     Parameters

@@ -11,7 +11,7 @@ import numpy as np
 from cellasso.color.coloring import Categories
 from cellasso.core.errors import Cancelled, CellassoError
 from cellasso.points.point_index import SAMPLE_STEP
-from cellasso.raster.draw import Cells
+from cellasso.raster.cells import ColoredCells
 from cellasso_app.render.cell_values import page_name, read_cell_values
 from cellasso_app.render.coloring_cache import SAMPLED_FROM, coloring_cache
 from cellasso_app.render.labels import medians
@@ -73,7 +73,7 @@ class Loaded:
 
     asked: Asked
     plane: PointIndex
-    cells: Cells
+    cells: ColoredCells
     legend: dict[str, Any] | None
     notes: str
     problem: str
@@ -121,7 +121,7 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: PointIndex | None,
         return _sample(dataset, asked, scale, plane, reports)
     kept = colors.get(asked.color) if asked.color is not None and colors.step == 1 else None
     if kept is not None:
-        return _all(asked, plane, Cells(plane, kept, scale), "", reports)
+        return _all(asked, plane, ColoredCells(plane, kept, scale), "", reports)
     read = _read(dataset, asked, scale, plane, reports)
     if asked.color is not None and read.values is not None:
         colors.keep(asked.color, read.values)
@@ -144,7 +144,7 @@ def _sample(dataset: Dataset, asked: Asked, scale: Scale, plane: PointIndex, rep
         rest, problem = partial(_color_all, asked, scale, plane, read), read.problem
         if read.previewed:
             return rest(reports)
-    cells = Cells(plane.sample, kept, scale)
+    cells = ColoredCells(plane.sample, kept, scale)
     return Loaded(asked, plane, cells, None, "", problem, complete=False, rest=rest)
 
 
@@ -173,7 +173,7 @@ def _read(
     def show(so_far: CellValues, part: float) -> None:
         nonlocal previewed
         if 0 < part < 1:
-            cells = Cells(plane, so_far.coloring, scale)
+            cells = ColoredCells(plane, so_far.coloring, scale)
             counted = legend(cells.coloring)
             reports.show(Loaded(asked, plane, cells, counted, "", "", read=part, complete=False))
             previewed = True
@@ -194,10 +194,10 @@ def _color_all(asked: Asked, scale: Scale, plane: PointIndex, read: _Read, repor
     reports(1.0)  # whether it is still wanted
     coloring = read.values.coloring if read.values is not None else None
     reports(1.0)
-    return _all(asked, plane, Cells(plane, coloring, scale), read.problem, reports)
+    return _all(asked, plane, ColoredCells(plane, coloring, scale), read.problem, reports)
 
 
-def _all(asked: Asked, plane: PointIndex, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
+def _all(asked: Asked, plane: PointIndex, cells: ColoredCells, problem: str, reports: JobContext[Loaded]) -> Loaded:
     """Show all cells; what else is told of many is counted after that."""
     if len(plane) < LEGEND_LATER:
         return _count_all(asked, plane, cells, problem, reports)
@@ -210,7 +210,7 @@ def _all(asked: Asked, plane: PointIndex, cells: Cells, problem: str, reports: J
     return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)
 
 
-def _count_all(asked: Asked, plane: PointIndex, cells: Cells, problem: str, reports: JobContext[Loaded]) -> Loaded:
+def _count_all(asked: Asked, plane: PointIndex, cells: ColoredCells, problem: str, reports: JobContext[Loaded]) -> Loaded:
     coloring, middles = cells.coloring, None
     if isinstance(coloring, Categories):
         middles = medians(plane.xy, cells.codes, len(coloring.labels))
@@ -221,7 +221,7 @@ def _count_all(asked: Asked, plane: PointIndex, cells: Cells, problem: str, repo
 
 def rescaled(loaded: Loaded, scale: Scale) -> Loaded:
     """Return the same cells with their values on another scale of colours."""
-    cells = Cells(loaded.cells.plane, loaded.cells.coloring, scale)
+    cells = ColoredCells(loaded.cells.plane, loaded.cells.coloring, scale)
     return replace(loaded, cells=cells, middles=None)
 
 

@@ -11,7 +11,7 @@ from cellasso_app.render.labels import place_labels
 
 if TYPE_CHECKING:
     from cellasso.points.point_index import Viewport
-    from cellasso.raster.draw import Canvas, Style
+    from cellasso.raster.style import Canvas, Style
     from cellasso_app.views.embedding.loaded import Loaded
     from cellasso_app.views.embedding.states import Shown
 

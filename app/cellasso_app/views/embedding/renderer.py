@@ -11,8 +11,9 @@ import numpy as np
 
 from cellasso.color.coloring import Categories
 from cellasso.color.palettes import color_table
-from cellasso.raster.draw import Dots, Style, draw
-from cellasso_app.render import compiling
+from cellasso.raster.draw import Dots, draw
+from cellasso.raster.style import Style
+from cellasso_app.render import compiling, datashading
 from cellasso_app.render.legend import codes_of
 from cellasso_app.runtime.jobs import LatestJob
 from cellasso_app.views.embedding.names import name_categories
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.core.progress import Progress
-    from cellasso.raster.draw import Cells, Picture
+    from cellasso.raster.cells import ColoredCells
+    from cellasso.raster.draw import Picture
     from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.figure import EmbeddingPlot
     from cellasso_app.views.embedding.loaded import Asked, Loaded
@@ -50,7 +52,7 @@ class Drawn:
     """
 
     asked: Asked
-    cells: Cells
+    cells: ColoredCells
     message: dict[str, Any]
     n_visible: int
     lacks_selected: bool
@@ -122,7 +124,7 @@ class Renderer:
 
     # -- how cells are drawn ----------------------------------------------------------------------------
 
-    def style(self, cells: Cells) -> Style:
+    def style(self, cells: ColoredCells) -> Style:
         """Return how cells are drawn, as it is chosen now."""
         session, coloring = self._session, cells.coloring
         column = self._legend_column
@@ -135,7 +137,7 @@ class Renderer:
         """Return which of its cells lie on top."""
         return loaded.cells.order(self.style(loaded.cells).order)
 
-    def colors(self, cells: Cells) -> dict[str, Any]:
+    def colors(self, cells: ColoredCells) -> dict[str, Any]:
         """Return colours by code, and the codes that are hidden, as the browser takes them."""
         chosen = self._session.recolored.get(self._legend_column, {})
         colors = color_table(cells.coloring, cells.scale, dark=self._session.dark, chosen=chosen)
@@ -184,6 +186,7 @@ class Renderer:
             return
         viewport, selection = self._plot.viewport, self._session.selection
         style, others = self.style(loaded.cells), self._others()
+        reducer = datashading.reducer(self._session.dataset, *loaded.asked.axes)
         # a picture need not wait for what places its names
         has_few = len(loaded.labels) <= compiling.FEW_NAMES
         can_label = compiling.is_done("labels", len(loaded.plane) if has_few else None)
@@ -191,7 +194,7 @@ class Renderer:
 
         def job(progress: Progress) -> Drawn:
             states = self._states.of(loaded.cells.plane, selection, others, progress=progress)
-            drawn = draw(loaded.cells, viewport, canvas, style, states)
+            drawn = draw(loaded.cells, viewport, canvas, style, states, reducer=reducer)
             shown = self._states.shown(loaded, others, progress=progress) if labelled else None
             labels = name_categories(loaded, shown, viewport, canvas, style)
             lacks = selection is not None and not loaded.cells.shows_selected(style, states)
@@ -231,6 +234,7 @@ class Renderer:
         self._send({**drawn.message, "number": self._n_sent, **self.colors(drawn.cells)})
         if drawn.cells is loaded.cells:
             self._loader.go_on()
+        datashading.prefetch()
         self.on_drawn(loaded, self.drawn)
 
 

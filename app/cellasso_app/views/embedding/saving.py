@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from cellasso.color.coloring import MISSING_CODE, Categories, Values
-from cellasso.raster.draw import Canvas, Dots, draw
+from cellasso.raster.draw import Dots, draw
+from cellasso.raster.style import Canvas
 from cellasso_app.figures.design import ColorBar, Design, Label, Legend, Row
 from cellasso_app.figures.figure import render
 from cellasso_app.render.legend import missing_label
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cellasso.core.progress import Progress
-    from cellasso.raster.draw import Style
+    from cellasso.raster.style import Style
     from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.component import PlotBar
     from cellasso_app.views.embedding.figure import EmbeddingPlot

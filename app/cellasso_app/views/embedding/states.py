@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cellasso.color.coloring import MISSING_CODE, Categories
-from cellasso.raster.draw import HIDDEN
+from cellasso.raster.style import HIDDEN
 from cellasso.selection.recipe import Combined, WhereRecipe
 from cellasso.stats.group_summary import count_groups
 from cellasso_app.render.cell_values import page_name, read_cell_values
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
     from cellasso.points.point_index import PointIndex
-    from cellasso.raster.draw import Cells, Style
+    from cellasso.raster.cells import ColoredCells
+    from cellasso.raster.style import Style
     from cellasso.selection.recipe import Recipe
     from cellasso_app.render.cell_values import ColoringKey
     from cellasso_app.state.selection import Selection
@@ -101,7 +102,7 @@ class States:
         self._visible: tuple[Filter, NDArray[np.bool_] | None, Recipe | None] = (Filter(), None, None)
         # of all cells, and of a sample of them
         self._known: dict[int, tuple[PointIndex, Selection | None, Filter, NDArray[np.uint8] | None]] = {}
-        self._shown: tuple[Cells, Filter, Shown] | None = None
+        self._shown: tuple[ColoredCells, Filter, Shown] | None = None
 
     def visible(self, hidden: Filter, *, progress: Progress) -> tuple[NDArray[np.bool_] | None, Recipe | None]:
         """Return mask and recipe of the cells that are not hidden; as `Filter.find`, kept."""
