@@ -1,4 +1,4 @@
-"""`Canvas.points` over the cells of a file beside the same call over a pandas frame: CPU time of the process, in turns."""
+"""`Canvas.points` over the cells of a file beside the same call over a pandas frame: CPU time, in turns."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ REDUCTIONS = {
 TABLE = """\
 # Points of a file through datashader
 
-CPU of `Canvas.points(dataset.cells, …)` beside that over pandas: {n:,} cells of {categories} clusters, {size[0]} x {size[1]}
-pixels; medians of {repeats} in turns. The goals: count and max 3.5, by 10, mean 4 over all cells; 8 on the view of 10%.
+CPU of `Canvas.points(dataset.cells, …)` beside that over pandas: {n:,} cells of {categories} clusters,
+{size[0]} x {size[1]} pixels; medians of {repeats} in turns. The goals: count and max 3.5, by 10, mean 4 over all
+cells; 8 on the view of 10%.
 `top` and `mix` stand beside pandas' `by`, of which they are made there.
 
 | | all cells | pandas | ratio | 10% of the cells | pandas | ratio |

@@ -21,7 +21,7 @@ from cellasso.color.coloring import Categories, Values, palette
 from cellasso.points.point_index import PointIndex, Viewport
 from cellasso.raster.cells import ColoredCells
 from cellasso.raster.draw import draw
-from cellasso.raster.style import Canvas, SELECTED, Style
+from cellasso.raster.style import SELECTED, Canvas, Style
 from cellasso_app.views.embedding.renderer import pack
 
 if TYPE_CHECKING:

@@ -179,7 +179,7 @@ def test_only_blocks_in_view_are_handed_on(cells, monkeypatch):
         "pandas_pipeline",
         lambda frame, *rest, **more: lengths.append(len(frame)) or pipeline(frame, *rest, **more),
     )
-    ds.Canvas(30, 20, x_range=(0, 0.2), y_range=(0, 0.2)).points(cells, X, Y)
+    ds.Canvas(30, 20, x_range=(0, 0.2), y_range=(0, 0.2)).points(cells, X, Y, ds.first("score"))
     assert 0 < lengths[0] < N - 250  # which have no place
 
 

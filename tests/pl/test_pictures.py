@@ -13,6 +13,7 @@ import cellasso
 import cellasso.pl
 from cellasso.color.coloring import CellValues, palette
 from cellasso.color.palettes import rgb
+from cellasso.core.errors import NotFoundError
 from cellasso.model.vector import Vector
 from cellasso.pl.pictures import reducer_of
 from cellasso.points.point_index import Viewport
@@ -95,7 +96,7 @@ def test_pictures_are_of_files_and_of_categories(dataset):
         canvas.points(dataset.cells[[X, Y, "kind"]].copy(), X, Y, cellasso.pl.top("kind"))
     with pytest.raises(ValueError, match="categorical"):
         canvas.points(dataset.cells, X, Y, cellasso.pl.mix("score"))
-    with pytest.raises(ValueError, match="not found"):
+    with pytest.raises(NotFoundError, match="nothing"):
         canvas.points(dataset.cells, X, Y, cellasso.pl.top("nothing"))
     with pytest.raises(ValueError, match="legend or rare"):
         cellasso.pl.top("kind", "high")

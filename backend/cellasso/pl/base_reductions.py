@@ -124,26 +124,21 @@ def fill(bases: list[Any], arrays: tuple[NDArray[Any], ...], cells: Cells, colum
         prepared.append((each, codes, values))
     spans = columns.points.spans(grid.viewport)
     for each, codes, values in prepared:
-        _run(each, codes, values, spans, columns.points.xy, grid)
+        n_categories = each.bases[0][1].shape[2] if each.category is not None else 1
+        viewport = tuple(map(float, grid.viewport))
+        where = (columns.points.xy, spans, grid.mapping, viewport, grid.shape, codes, n_categories)
+        _run(each, where, values)
     return True
 
 
-def _run(
-    each: _Pass,
-    codes: NDArray[np.int16],
-    values: NDArray[np.floating] | None,
-    spans: NDArray[np.int64],
-    xy: NDArray[np.float32],
-    grid: Grid,
-) -> None:
-    first = each.bases[0][1]
-    n_categories = first.shape[2] if first.ndim == 3 else 1
-    where = (xy, spans, grid.mapping, tuple(map(float, grid.viewport)), grid.shape, codes, n_categories)
+def _run(each: _Pass, where: tuple[Any, Any, Any, Any, Any, Any, int], values: NDArray[np.floating] | None) -> None:
+    """Fill the arrays of a pass; `where` is what `reduce.count_points` has to know of the points and pixels."""
+    size = each.bases[0][1].size
     kinds = {kind for kind, _ in each.bases}
 
     def target(kind: str, dtype: Any, *, needed: bool) -> NDArray[Any]:
         found = each.first(kind)
-        return found if found is not None else np.zeros(first.size if needed else 0, dtype=dtype)
+        return found if found is not None else np.zeros(size if needed else 0, dtype=dtype)
 
     counts = target("count", np.uint32, needed=bool(kinds & {"any", "sum", "squares"}) or values is None)
     if values is None:

@@ -9,7 +9,7 @@ and deviations are added up in another order, and so differ in their last digits
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import datashader as ds
 import numpy as np
@@ -58,7 +58,8 @@ def aggregate_cells(
     if isinstance(summary, drawn):  # it has its own points, those of a sample perhaps
         return _with_axes(summary.picture(), canvas, glyph)
     axes = _axes(cells, glyph)
-    if axes is None or antialias or summary.uses_row_index(False, False):  # the rows of what is in view have other numbers
+    # the rows of what is in view have other numbers
+    if axes is None or antialias or summary.uses_row_index(False, False):
         return pandas_pipeline(_without_infinities(cells, glyph), schema, canvas, glyph, summary, antialias=antialias)
     columns = sorted_columns(cells, *axes)
     # datashader asks the frame for the ranges that are not given: all cells, not only those in view
@@ -69,7 +70,7 @@ def aggregate_cells(
     if isinstance(summary, PictureReduction):
         view = Viewport(*map(float, (*canvas.x_range, *canvas.y_range)))
         return _with_axes(summary.picture(cells, columns, view, (canvas.plot_height, canvas.plot_width)), canvas, glyph)
-    found = _by_our_loops(cells, columns, schema, canvas, glyph, summary)
+    found = _by_our_loops(cells, columns, _Asked(schema, canvas, glyph, summary))
     if found is not None:
         return found
     frame = _in_view(cells, columns, canvas, glyph, ordered=not _is_unordered(summary))
@@ -79,8 +80,18 @@ def aggregate_cells(
     return pandas_pipeline(frame, schema, canvas, glyph, summary)
 
 
-def _by_our_loops(cells: Cells, columns: SortedColumns, schema: Any, canvas: Any, glyph: Any, summary: Any) -> Any:
+class _Asked(NamedTuple):
+    """What datashader asks of its pipeline."""
+
+    schema: Any
+    canvas: Any
+    glyph: Any
+    summary: Any
+
+
+def _by_our_loops(cells: Cells, columns: SortedColumns, asked: _Asked) -> Any:
     """Aggregate by the compiled loops of `raster.reduce`; `None` where there is none for it."""
+    schema, canvas, glyph, summary = asked
     if type(canvas.x_axis) is not LinearAxis or type(canvas.y_axis) is not LinearAxis:
         return None
     create, _, _, _, finalize, *_ = compile_components(summary, schema, glyph, antialias=False, partitioned=False)
@@ -88,7 +99,8 @@ def _by_our_loops(cells: Cells, columns: SortedColumns, schema: Any, canvas: Any
     x_mapping = canvas.x_axis.compute_scale_and_translate(canvas.x_range, canvas.plot_width)
     y_mapping = canvas.y_axis.compute_scale_and_translate(canvas.y_range, canvas.plot_height)
     viewport = Viewport(*map(float, (*canvas.x_range, *canvas.y_range)))
-    grid = Grid(shape, viewport, tuple(map(float, (*x_mapping, *y_mapping))))
+    (x_scale, x_shift), (y_scale, y_shift) = x_mapping, y_mapping
+    grid = Grid(shape, viewport, (float(x_scale), float(x_shift), float(y_scale), float(y_shift)))
     arrays = create(shape)
     if not fill(bases_of(summary), arrays, cells, columns, grid):
         return None

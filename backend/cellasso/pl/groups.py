@@ -137,14 +137,13 @@ def _joined(columns: list[pd.Series]) -> pd.Series:
         "_".join(str(column.cat.categories[i]) for column, i in zip(columns, row, strict=True))
         for row in zip(*parts, strict=True)
     ]
-    found = np.full(len(combined), -1, dtype=np.int64)
+    found: Any = np.full(len(combined), -1, dtype=np.int64)  # the stubs ask for a list
     found[known] = places
     if len(set(labels)) < len(labels):  # "a_b" and "c" read as "a" and "b_c"
         raise ElementError(
             f"Two combinations of the columns are both called {_first_twin(labels)!r}; rename a category."
         )
-    categories: Any = pd.Categorical.from_codes(found, categories=pd.Index(labels))  # the stubs ask for a list
-    return pd.Series(categories)
+    return pd.Series(pd.Categorical.from_codes(found, categories=pd.Index(labels)))
 
 
 def _first_twin(labels: list[str]) -> str:

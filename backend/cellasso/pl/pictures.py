@@ -16,17 +16,15 @@ from datashader.datashape import dshape
 from datashader.glyphs import Point
 from datashader.reductions import Reduction
 
-from cellasso.color.coloring import MISSING_CODE, Categories, CellValues
-from cellasso.core.errors import ElementError
-from cellasso.model.cells import Cells
+from cellasso.color.coloring import MISSING_CODE, Categories
 from cellasso.raster.aggregate import COUNT
-from cellasso.raster.cells import ColoredCells
 from cellasso.raster.drawing import NONE, Drawing, cut_strips, reduce_cells
 from cellasso.raster.style import ORDERS, Canvas, Style
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cellasso.model.cells import Cells
     from cellasso.model.vector import Vector
     from cellasso.pl.sorted_columns import SortedColumns
     from cellasso.points.point_index import Viewport
@@ -78,7 +76,7 @@ class top(PictureReduction):  # noqa: N801 - named as datashader names its reduc
     def picture(self, cells: Cells, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]) -> NDArray[Any]:
         """Return the codes; see `PictureReduction.picture`."""
         words = np.empty(shape, dtype=np.int64)
-        reduce_cells(_drawing_of(self.column, self.order, cells, columns, viewport, shape), words)
+        reduce_cells(_drawing_of(cells[[self.column]], self.order, columns, viewport, shape), words)
         codes = (words & 0xFF).astype(np.int16)
         return np.where((words >> COUNT > 0) & (codes != MISSING_CODE), codes, np.int16(-1))
 
@@ -99,7 +97,7 @@ class mix(PictureReduction):  # noqa: N801 - as above
     def picture(self, cells: Cells, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]) -> NDArray[Any]:
         """Return the colours; see `PictureReduction.picture`."""
         words = np.empty(shape, dtype=np.int64)
-        _, mixture = reduce_cells(_drawing_of(self.column, "mixed", cells, columns, viewport, shape), words)
+        _, mixture = reduce_cells(_drawing_of(cells[[self.column]], "mixed", columns, viewport, shape), words)
         if mixture is None:
             raise TypeError("only categories have colours that can be mixed")
         alpha = np.where(words >> COUNT > 0, np.uint8(255), np.uint8(0))
@@ -110,21 +108,15 @@ def _check_categories(column: str, in_dshape: Any) -> None:
     if column not in in_dshape.dict:
         raise ValueError("specified column not found")
     if not isinstance(in_dshape.measure[column], ct.Categorical):
-        raise ValueError("input must be categorical")
+        raise ValueError("input must be categorical")  # noqa: TRY004 - as datashader does
 
 
 def _drawing_of(
-    column: str, order: Order, cells: Cells, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]
+    cells: Cells, order: Order, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]
 ) -> Drawing:
-    vector, values = cells.vector(column), cells[column]
-    if vector.kind != "obs":
-        raise ElementError(f"{column} is no column of obs; its categories cannot be drawn.")
-    stated = cells.vectors.read_colors(vector)
-    colored = ColoredCells(columns.points, CellValues(column, values, colors=stated).coloring)
-    canvas = Canvas(shape[1], shape[0])
-    return Drawing(
-        colored, viewport, canvas, Style(order=order), NONE, cut_strips(columns.points, viewport, canvas)
-    )
+    """Return the picture of cells by their only column, in the making."""
+    colored, canvas = columns.colored(cells, cells.columns[0]), Canvas(shape[1], shape[0])
+    return Drawing(colored, viewport, canvas, Style(order=order), NONE, cut_strips(columns.points, viewport, canvas))
 
 
 class drawn(PictureReduction):  # noqa: N801 - as above

@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 from cachetools import LRUCache
 
+from cellasso.color.coloring import CellValues
 from cellasso.core.column_cache import size_within
+from cellasso.core.errors import ElementError
 from cellasso.core.single_flight import SingleFlight
+from cellasso.raster.cells import ColoredCells
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -27,6 +30,9 @@ N_SORTED = 4
 
 KEPT_BYTES = 128 << 20
 """Columns that are kept in the order of the points, for each pair of axes."""
+
+N_COLORED = 2
+"""Columns whose colours are kept, for each pair of axes."""
 
 MAX_CATEGORIES = 1 << 15
 """More of them have no codes of 16 bits."""
@@ -45,6 +51,7 @@ class SortedColumns:
         self.points = points
         kept: LRUCache[tuple[str, Vector], Any] = LRUCache(KEPT_BYTES, getsizeof=size_within(KEPT_BYTES))
         self._columns = SingleFlight(kept)
+        self._colored: SingleFlight[Vector, ColoredCells] = SingleFlight(LRUCache(N_COLORED))
 
     def column(self, cells: Cells, name: Hashable) -> pd.Series:
         """Return a column in the order of the points, `(n_points,)`."""
@@ -72,9 +79,29 @@ class SortedColumns:
             values = column.to_numpy()
             if values.dtype.kind not in "biuf":
                 return None
-            return self.points.gather(values.astype(np.float32 if values.dtype.itemsize <= 4 and values.dtype.kind == "f" else np.float64, copy=False))
+            is_small = values.dtype.kind == "f" and values.dtype.itemsize <= 4
+            return self.points.gather(values.astype(np.float32 if is_small else np.float64, copy=False))
 
         found: NDArray[np.floating] | None = self._columns.get(("values", cells.vector(name)), gather)
+        return found
+
+    def colored(self, cells: Cells, name: Hashable) -> ColoredCells:
+        """Return the points with the colours of a column of categories in obs.
+
+        Raises
+        ------
+        ElementError
+            It is no column of obs.
+        """
+        vector = cells.vector(name)
+        if vector.kind != "obs":
+            raise ElementError(f"{name} is no column of obs; its categories cannot be drawn.")
+
+        def color() -> ColoredCells:
+            stated = cells.vectors.read_colors(vector)
+            return ColoredCells(self.points, CellValues(str(name), cells[name], colors=stated).coloring)
+
+        found: ColoredCells = self._colored.get(vector, color)
         return found
 
     def codes(self, cells: Cells, name: Hashable) -> NDArray[np.int16] | None:

@@ -82,6 +82,16 @@ def _keep_known(slots: NDArray[np.uint32], values: NDArray[np.floating], own: ND
 
 
 @njit
+def _are_all_known(slots: NDArray[np.uint32], values: NDArray[np.floating]) -> bool:
+    """Whether each point has a slot and a value; mostly they do, and then nothing has to be moved."""
+    farthest, n_unknown = np.uint32(0), 0
+    for i in range(len(values)):
+        farthest = max(farthest, slots[i])
+        n_unknown += values[i] != values[i]
+    return bool((farthest != FAR) & (n_unknown == 0))
+
+
+@njit
 def count_points(
     xy: NDArray[np.float32],
     spans: NDArray[np.int64],
@@ -147,16 +157,17 @@ def _add(
         if len(counts):
             for i in range(lane, n, stride):
                 counts[slots[np.uint32(i)]] += np.uint32(1)
+        # `max` may let the NaN stand that means "none yet"; a branch is guessed wrong too often
         if len(highs):
             for i in range(lane, n, stride):
                 at, value = slots[np.uint32(i)], np.float64(own[np.uint32(i)])
                 before = highs[at]
-                highs[at] = before if before >= value else value  # NaN, where there was none, is not
+                highs[at] = before if before >= value else value  # noqa: FURB136
         if len(lows):
             for i in range(lane, n, stride):
                 at, value = slots[np.uint32(i)], np.float64(own[np.uint32(i)])
                 before = lows[at]
-                lows[at] = before if before <= value else value
+                lows[at] = before if before <= value else value  # noqa: FURB136
 
 
 @njit
@@ -217,9 +228,11 @@ def reduce_points(
             _place(xy[0, start:stop], xy[1, start:stop], whole, mapping, viewport, shape, slots)
             if len(codes):
                 _by_category(codes[start:stop], n_categories, slots)
-            n = _keep_known(slots, values[start:stop], own)
+            part, n = values[start:stop], stop - start
+            if not _are_all_known(slots, part):
+                n, part = _keep_known(slots, part, own), own
             if len(squares):
-                _add_squares(slots, own, n, counts, sums, squares)
-                _add(slots, own, n, counts[:0], sums[:0], lows, highs)
+                _add_squares(slots, part, n, counts, sums, squares)
+                _add(slots, part, n, counts[:0], sums[:0], lows, highs)
             else:
-                _add(slots, own, n, counts, sums, lows, highs)
+                _add(slots, part, n, counts, sums, lows, highs)
