@@ -23,7 +23,6 @@ LONG = {
     "cellasso.model.container": "one class, half of it docstrings",
     "cellasso.model.modality": "one class, half of it docstrings",
     "cellasso.raster.aggregate": "the compiled loops of one picture, which share their words of bits",
-    "cellasso.raster.draw": "one picture from cells to pixels",
     "cellasso.store.base": "an interface, mostly docstrings",
     "cellasso.store.hdf5.handle": "one store, half of it docstrings",
     "cellasso.write.comparison": "one walk over two files",

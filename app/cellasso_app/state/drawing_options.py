@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from cellasso.color.coloring import CLIPS, Values
 from cellasso.color.palettes import NAMED, STANDARD, Scale
 from cellasso.raster.style import ORDERS
+from cellasso_app.state.underlay import Underlay, underlays
 
 if TYPE_CHECKING:
     from cellasso.model.vector import Vector
+    from cellasso_app.state.axes import Axes
     from cellasso_app.state.session import Session
 
 SAID = {
@@ -30,7 +32,7 @@ MAX_TOLD = 8
 """Columns that are told of the cell under the pointer."""
 
 
-def offered(session: Session, kind: type | None, scale: Scale, order: str, *, in_space: bool) -> dict[str, Any]:
+def offered(session: Session, kind: type | None, scale: Scale, order: str, *, axes: Axes) -> dict[str, Any]:
     """Return how cells are drawn and can be drawn, as plain values.
 
     Parameters
@@ -39,18 +41,20 @@ def offered(session: Session, kind: type | None, scale: Scale, order: str, *, in
         Of the colouring: `Categories`, `Values`, or `None` without one.
     scale, order
         Those that are drawn.
-    in_space
-        Whether the axes are places in a tissue.
+    axes
+        Along which they are drawn.
     """
     options: dict[str, Any] = {
         "size": session.dot_size,
         "sizes": list(SIZES),
         "labelled": session.labelled,
-        "downward": session.downward if in_space else None,
+        "downward": session.downward if axes.in_space else None,
         "hover": list(session.hover_columns),
         "columns": [column["name"] for column in session.columns()],
         "orders": [{"value": each, "label": SAID[each]} for each in ORDERS.get(kind, ())] if kind else [],
         "order": order,
+        "underlay": str(session.underlay),
+        "underlays": [{"value": str(each), "label": each.label} for each in underlays(session.dataset, axes)],
     }
     if kind is Values:
         options["scale"] = {**scale._asdict(), "clips": list(CLIPS), "color_maps": [STANDARD, *NAMED]}
@@ -74,6 +78,8 @@ def choose(session: Session, kind: type | None, color: Vector | None, choice: di
             session.labelled = labelled
         case {"downward": bool(downward)}:
             session.downward = downward
+        case {"underlay": str(text)}:
+            session.underlay = Underlay.parse(text)
         case {"hover": list(names)}:
             known = [column["name"] for column in session.columns()]
             session.hover_columns = tuple(name for name in names if name in known)[:MAX_TOLD]

@@ -23,6 +23,7 @@ from cellasso_app.render.cell_values import (
 from cellasso_app.runtime.priority import Urgency
 from cellasso_app.state.gene_list import find_genes
 from cellasso_app.state.selection import History, step
+from cellasso_app.state.underlay import Underlay
 from cellasso_app.state.view_state import ViewState
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Session(param.Parameterized):
     order = param.Parameter({}, doc="Which cells lie on top, a `raster.Order` by kind of colouring.")
     dot_size = param.Parameter(None, doc="Diameter of a cell in pixels; None adapts it.")
     downward = param.Boolean(True, doc="Whether y runs down where places in a tissue are shown, as in its image.")
+    underlay = param.Parameter(Underlay(), doc="What lies under the cells, an `Underlay`.")
     labelled = param.Boolean(True, doc="Whether categories are named in the picture.")
     hover_columns = param.Parameter((), doc="Columns of obs that are told of the cell under the pointer.")
     dark = param.Boolean()

@@ -1,4 +1,4 @@
-"""Graphs over the cells of a file: which cells are neighbours of which, as obsp holds them."""
+"""Graphs over the cells of a file: which cells are neighbours (obsp), and how groups are connected (PAGA in uns)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.text import nearest
-from cellasso.encodings import schema
+from cellasso.encodings import elements, schema
 from cellasso.matrix.dense import DenseMatrix
 from cellasso.matrix.open import open_matrix
 from cellasso.matrix.row_blocks import over_rows
@@ -96,6 +96,64 @@ def read_edges(modality: Modality, key: str, *, max_edges: int = MAX_EDGES, prog
     if cells.shape[1] > 1.1 * max_edges:  # stored in one direction alone
         cells = cells[:, np.sort(np.random.default_rng(0).permutation(cells.shape[1])[:max_edges])]
     return Edges(cells, counts[0] if is_symmetric else sum(counts))
+
+
+@dataclass(frozen=True)
+class Paga:
+    """The graph of groups that PAGA leaves in uns.
+
+    Attributes
+    ----------
+    column
+        The column of obs with the groups.
+    groups
+        Pairs of groups by the number of their category, `(n, 2)`.
+    weights
+        How well each pair is connected, `(n,)`, above 0 and mostly up to 1.
+    """
+
+    column: str
+    groups: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+def read_paga(modality: Modality, *, threshold: float = 0.01) -> Paga:
+    """Read the connections of groups that PAGA has found.
+
+    Parameters
+    ----------
+    modality
+        Whose uns it is in.
+    threshold
+        Weaker connections are left out; scanpy's plots draw those above 0.01.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    ElementError
+        It is damaged, or of another shape than scanpy writes.
+    """
+    from scipy import sparse  # noqa: PLC0415 - takes a third of a second
+
+    handle, path = modality.handle, f"{modality.path}/uns/paga"
+    columns = elements.read_strings(handle, handle.node(f"{path}/groups"))
+    stored = elements.read(handle, handle.node(f"{path}/connectivities"))
+    weights = sparse.coo_matrix(stored)
+    if len(columns) != 1 or weights.shape[0] != weights.shape[1]:
+        raise ElementError(f"{handle.place(path)} holds no square matrix of the groups of one column.")
+    chosen = (weights.row < weights.col) & (weights.data > threshold)
+    pairs = np.stack([weights.row[chosen], weights.col[chosen]], axis=1).astype(np.int64)
+    return Paga(str(columns[0]), pairs, weights.data[chosen].astype(np.float64))
+
+
+def has_paga(modality: Modality) -> bool:
+    """Whether uns has connections of groups; reads headers alone."""
+    try:
+        modality.handle.node(f"{modality.path}/uns/paga/connectivities")
+    except (NotFoundError, ElementError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

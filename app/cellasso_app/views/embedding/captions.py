@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellasso.color.coloring import Values
 from cellasso_app.render.cell_values import page_name
+from cellasso_app.state.axes import Axes
 from cellasso_app.state.drawing_options import offered
 from cellasso_app.views.embedding.loaded import n_cells
 from cellasso_app.views.embedding.status import NO_EMBEDDING, picture_status
@@ -51,7 +52,6 @@ class Captions:
         self._status = parts.status
         self._cells_panel = cells_panel
         loader.on_progress = self.show_progress
-        renderer.on_drawn = self.show_drawn
 
     @property
     def _is_active(self) -> bool:
@@ -138,8 +138,8 @@ class Captions:
     def _options(self) -> dict[str, Any]:
         loaded = self._loader.shown
         kind, order = (loaded.coloring_kind, self._renderer.order(loaded)) if loaded is not None else (None, "")
-        in_space = loaded is not None and loaded.asked.axes.in_space
-        return offered(self._session, kind, self._loader.scale, order, in_space=in_space)
+        axes = loaded.asked.axes if loaded is not None else Axes()
+        return offered(self._session, kind, self._loader.scale, order, axes=axes)
 
     def list_axes(self) -> None:
         """Show the axes that are chosen, and those that can be."""

@@ -13,6 +13,7 @@ export function render({ model, el }) {
   let figure = null;
   let view = null;
   let shown = null; // the picture or the dots
+  let ground = null; // what lies under them
   let labels = [];
   let newest = 0;
   let lit = null; // codes that a pointer on the legend brings out
@@ -90,20 +91,24 @@ export function render({ model, el }) {
     ink.beginPath();
     ink.rect(box.left, box.top, box.width, box.height);
     ink.clip();
-    if (shown.kind === "picture") {
-      const [x0, x1, y0, y1] = shown.viewport;
-      const [left, low] = place(x0, y0, at, box), [right, high] = place(x1, y1, at, box);
-      const exact = Math.abs((right - left) * scale - shown.width) < 1.5;
-      const down = high > low ? -1 : 1; // in a tissue y runs down
-      ink.imageSmoothingEnabled = !exact;
-      ink.save();
-      ink.scale(1, down);
-      ink.drawImage(image, left, down * high, right - left, Math.abs(high - low));
-      ink.restore();
-    } else dots(shown, at, box, scale);
+    if (ground) lay(ground.image, ground, at, box, scale);
+    if (shown.kind === "picture") lay(image, shown, at, box, scale);
+    else dots(shown, at, box, scale);
     name(at, box);
     ink.restore();
     canvas.dataset.drawn = String(shown.number);
+  };
+
+  // a picture whose first row is at the bottom, where its part of the plane lies now
+  const lay = (image, { viewport: [x0, x1, y0, y1], width }, at, box, scale) => {
+    const [left, low] = place(x0, y0, at, box), [right, high] = place(x1, y1, at, box);
+    const exact = Math.abs((right - left) * scale - width) < 1.5;
+    const down = high > low ? -1 : 1; // in a tissue y runs down
+    ink.imageSmoothingEnabled = !exact;
+    ink.save();
+    ink.scale(1, down);
+    ink.drawImage(image, left, down * high, right - left, Math.abs(high - low));
+    ink.restore();
   };
 
   // The server is told where the view is, once more when it has answered: what it draws meanwhile would be old.
@@ -267,6 +272,22 @@ export function render({ model, el }) {
     if (shown.kind === "picture") color();
     paint();
   };
+  // lines of one colour under the cells, as opacity by pixel
+  let grounds = 0;
+  const lay_ground = async (message) => {
+    const number = ++grounds, alpha = await inflate(message.bytes);
+    if (number !== grounds) return;
+    const { width, height, color: [red, green, blue] } = message;
+    const below = Object.assign(document.createElement("canvas"), { width, height });
+    const data = new ImageData(width, height), out = new Uint32Array(data.data.buffer), line = (blue << 16) | (green << 8) | red;
+    for (let row = 0, from = 0; row < height; row++) {
+      for (let to = (height - 1 - row) * width, end = to + width; to < end; to++) out[to] = (alpha[from++] << 24) | line;
+    }
+    below.getContext("2d").putImageData(data, 0, 0);
+    ground = { ...message, image: below };
+    canvas.dataset.ground = String(number);
+    paint();
+  };
   watch(model, ["scale"], () => {
     const { title, colors, ticks } = model.scale;
     bar.hidden = !colors;
@@ -296,6 +317,8 @@ export function render({ model, el }) {
     else if (message.type === "clear") { newest = message.number; shown = null; labels = []; leave(); paint(); }
     else if (message.type === "view") setView(message);
     else if (message.type === "tip") describe(message);
+    else if (message.type === "ground") lay_ground(message);
+    else if (message.type === "no_ground") { grounds++; ground = null; delete canvas.dataset.ground; paint(); }
     else if (message.type === "file") {
       const url = URL.createObjectURL(new Blob([message.bytes]));
       h("a", { href: url, download: message.name }).click();

@@ -29,6 +29,7 @@ DRAWING = OneOf(
         "log": Flag(),
         "reverse": Flag(),
         "centre": Flag(),
+        "underlay": Text(),
     },
     may_be_none=frozenset({"size"}),
 )
@@ -90,6 +91,8 @@ class CellsLayer(Component):
         "clear": ("number",),
         "view": ("view", "number"),
         "tip": ("number", "name?", "rows?", "x?", "y?"),
+        "ground": ("viewport", "width", "height", "color", "bytes"),
+        "no_ground": (),
         "file": ("name", "bytes"),
     }
 

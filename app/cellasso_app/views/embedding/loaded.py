@@ -18,6 +18,7 @@ from cellasso_app.render.labels import medians
 from cellasso_app.render.legend import legend
 from cellasso_app.runtime.jobs import sentence_of
 from cellasso_app.state.axes import make_points
+from cellasso_app.state.underlay import find_underlays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,6 +115,7 @@ def load(dataset: Dataset, asked: Asked, scale: Scale, plane: PointIndex | None,
     CellassoError
         The axes cannot be read. A colour that cannot be read is a `problem` of what is returned.
     """
+    find_underlays(dataset)
     if plane is None:
         plane = make_points(dataset, asked.axes, progress=reports)
     colors = coloring_cache(dataset)

@@ -122,6 +122,8 @@ function drawingOptions(model, el) {
       tick("Reversed", now.scale.reverse, (reverse) => choose({ reverse })),
       tick("0 in the middle", now.scale.centre, (centre) => choose({ centre })));
     else parts.push(h("h3", {}, "Names"), tick("Name categories in the picture", now.labelled, (labelled) => choose({ labelled })));
+    if (now.underlays.length) parts.push(h("h3", {}, "Under the cells"), pick("Lines", [{ value: "", label: "none" }, ...now.underlays],
+      now.underlays.some(({ value }) => value === now.underlay) ? now.underlay : "", (underlay) => choose({ underlay })));
     if (now.downward !== null) parts.push(h("h3", {}, "Axes"), tick("y runs down, as in an image", now.downward, (downward) => choose({ downward })));
     if (now.columns.length) parts.push(h("h3", {}, "Under the pointer"),
       h("div", { class: "told scroll" }, now.columns.map((name) => tick(name, now.hover.includes(name), (checked) =>

@@ -114,6 +114,11 @@ class Renderer:
         return self._pixel_ratio is not None
 
     @property
+    def pixel_ratio(self) -> float:
+        """Physical pixels to one of the screen; 1 until a browser has said it."""
+        return self._pixel_ratio or 1.0
+
+    @property
     def is_busy(self) -> bool:
         """Whether something is being drawn."""
         return self._drawing.is_busy

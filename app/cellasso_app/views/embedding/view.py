@@ -18,6 +18,7 @@ from cellasso_app.views.embedding.renderer import Renderer
 from cellasso_app.views.embedding.router import Router
 from cellasso_app.views.embedding.saving import FigureSaver, axis_names
 from cellasso_app.views.embedding.status import awaited
+from cellasso_app.views.embedding.under_cells import UnderCells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from cellasso_app.state.session import Session
     from cellasso_app.ui.component import Component
     from cellasso_app.views.embedding.loaded import Loaded
+    from cellasso_app.views.embedding.renderer import Drawn
+
+
+DRAWING = ("order", "dot_size", "labelled", "downward", "hover_columns", "underlay")
+"""What of the session says how cells are drawn, whatever their colours."""
 
 
 class EmbeddingView:
@@ -72,6 +78,8 @@ class EmbeddingView:
         self._saver = FigureSaver(
             session, self.plot, self._renderer, self.bar, send=send, on_refused=self.say, on_failed=self._fail
         )
+        self._under = UnderCells(session, self.plot, self._loader, send=send, on_note=self.say)
+        self._renderer.on_drawn = self._show_drawn
         self._router = Router(
             self.plot,
             self._hover,
@@ -97,7 +105,11 @@ class EmbeddingView:
             watch(lambda _: self._renderer.draw(), ["selection", "order", "dot_size", "labelled"]),
             watch(self._change_theme, ["dark"]),
             watch(self._turn, ["downward"]),
-            watch(captions.show_options, ["order", "dot_size", "labelled", "downward", "hover_columns", "scales"]),
+            watch(lambda _: self._draw_under(), ["underlay"]),
+            watch(
+                captions.show_options,
+                [*DRAWING, "scales"],
+            ),
             watch(captions.list_columns, ["modality", "matrix"]),
             watch(self._activate, ["active"]),
             watch(captions.say_why, ["said", "active"]),
@@ -136,7 +148,7 @@ class EmbeddingView:
         """Stop following the session: the view was taken off the page."""
         for watcher in self._watched:
             self.session.param.unwatch(watcher)
-        for part in (self._loader, self._renderer, self._hover, self._saver):
+        for part in (self._loader, self._renderer, self._hover, self._saver, self._under):
             part.close()
 
     # -- what is read ---------------------------------------------------------------------------------
@@ -170,8 +182,16 @@ class EmbeddingView:
         self._captions.show_loaded(loaded)
         if moved:
             self._renderer.clear()
+            self._under.clear()
             names = axis_names(self.session, loaded)
             self.plot.set_bounds(loaded.plane.bounds, axes, names, downward=self._is_downward)
+
+    def _show_drawn(self, loaded: Loaded, drawn: Drawn) -> None:
+        self._captions.show_drawn(loaded, drawn)
+        self._draw_under()
+
+    def _draw_under(self) -> None:
+        self._under.draw(self._renderer.pixel_ratio)
 
     def _looks_new(self, before: Loaded, loaded: Loaded) -> bool:
         """Whether the picture changes, and not the legend alone."""
@@ -213,6 +233,7 @@ class EmbeddingView:
 
     def _change_theme(self, *_events: object) -> None:
         self.plot.set_theme(dark=self.session.dark)
+        self._draw_under()
         self._captions.show_scale()
         self._recolor()
 
