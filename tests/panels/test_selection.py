@@ -52,12 +52,12 @@ def explorer(dataset: Dataset, tmp_path: Path, pieces) -> Iterator[Explorer]:
 
 @pytest.fixture
 def folder(explorer: Explorer) -> Path:
-    return explorer.selecting._export_dir
+    return explorer.selecting.export_dir
 
 
 def say(explorer: Explorer, kind: str, **content: Any) -> None:
     """Do what a message from the browser does."""
-    explorer.selecting._on_message({"type": kind, **content})
+    explorer.selecting.receive({"type": kind, **content})
 
 
 def choose(explorer: Explorer, operation: str = "replace", recipe: WhereRecipe = HI) -> np.ndarray:
@@ -216,7 +216,7 @@ def test_invert_selects_the_others(explorer):
 def test_a_message_of_another_form_does_nothing(explorer, folder, pieces, message):
     choose(explorer)
     before = state(explorer)
-    explorer.selecting._on_message(message)
+    explorer.selecting.receive(message)
     assert state(explorer) == before
     assert not list(folder.iterdir())
     assert not pieces
@@ -485,7 +485,7 @@ def test_genes_of_modalities_without_the_chosen_matrix_come_from_their_own(multi
         for gene in genes:
             session.add_gene(gene)
         session.matrix = next(name for name in session.current.matrices if name != "X")
-        explorer.selecting._on_message({"type": "format", "value": "parquet", "name": "t"})
+        explorer.selecting.receive({"type": "format", "value": "parquet", "name": "t"})
         session.select("replace", LO, np.arange(dataset.n_obs) % 3 == 0)
         say(explorer, "export", name="t.parquet")
         assert finish(explorer)["state"] == "done"
@@ -525,7 +525,7 @@ def test_a_cancelled_table_leaves_nothing_behind(explorer, folder, monkeypatch):
     assert reading.wait(PATIENCE)
     say(explorer, "cancel_export")
     go.set()
-    until(lambda: not explorer.selecting._exporting._running)
+    until(lambda: not explorer.selecting.is_busy)
     assert state(explorer)["message"] == "Cancelled; nothing was written."
     assert not list(folder.iterdir())
 
@@ -666,7 +666,7 @@ def test_nothing_is_sent_before_an_export_or_from_before_its_start(explorer, pie
         finish(explorer)
     before = state(explorer)
     say(explorer, "download", number=0, offset=offset)
-    until(lambda: not explorer.selecting._downloading._running)
+    until(lambda: not explorer.selecting.is_busy)
     assert not pieces
     assert state(explorer) == before
 

@@ -47,6 +47,11 @@ class SelectionView:
         The one folder into which exports are written.
     picking
         What strokes and clicks select through.
+
+    Attributes
+    ----------
+    export_dir
+        As given.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class SelectionView:
     ) -> None:
         self._session = session
         self._picking = picking
-        self._export_dir = export_dir
+        self.export_dir = export_dir
         self._exports: list[Path] = []
         # what is decided by lives here; the panel's parameters only show it
         self._suffixes = [session.dataset.format, *_tables()]
@@ -72,7 +77,7 @@ class SelectionView:
         )
         self._downloading: LatestJob[dict[str, Any]] = LatestJob(self._show_piece, self._fail_export)
         self.panel = SelectionPanel(
-            on_message=self._on_message,
+            on_message=self.receive,
             on_refused=self._complain,
             n_obs=session.dataset.n_obs,
             formats=[{"value": suffix, "label": TABLES.get(suffix, f".{suffix}")} for suffix in self._suffixes],
@@ -118,7 +123,13 @@ class SelectionView:
 
     # -- export -----------------------------------------------------------------------------------------
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """Whether a file is being written, or a piece of one read."""
+        return self._exporting.is_busy or self._downloading.is_busy
+
+    def receive(self, message: dict[str, Any]) -> None:
+        """Do what the browser asks of the selection."""
         session = self._session
         match message:
             case {"type": "composition", "value": str(name)} if name in session.category_columns():
@@ -164,7 +175,7 @@ class SelectionView:
         if selection is None or self._state["state"] == "running":
             return
         try:
-            path = self._export_dir / checked_name(name, self._suffix)
+            path = self.export_dir / checked_name(name, self._suffix)
         except ExportError as error:
             self._fail_export(str(error))
             return
@@ -180,7 +191,7 @@ class SelectionView:
         if self._suffix not in TABLES:
 
             def export(progress: Progress) -> Exported:
-                target = inside(self._export_dir, path)
+                target = inside(self.export_dir, path)
                 return dataset.export(
                     selection.mask, target, recipe=selection.recipe, overwrite=overwrite, progress=progress
                 )
@@ -190,7 +201,7 @@ class SelectionView:
         layers = {gene: session.layer_of(gene) for gene in genes}
 
         def job(progress: Progress) -> Exported:
-            target = inside(self._export_dir, path)
+            target = inside(self.export_dir, path)
             written = write_table(
                 dataset, selection.mask, target, features=genes, layer=layers, overwrite=overwrite, progress=progress
             )
@@ -223,12 +234,12 @@ class SelectionView:
 
     def _idle(self) -> None:
         stem = self._session.dataset.file_path.stem
-        self.panel.file_name = free_name(self._export_dir, stem, self._suffix)
+        self.panel.file_name = free_name(self.export_dir, stem, self._suffix)
         self._be_idle()
         self._tell_contents()
 
     def _be_idle(self) -> None:
-        self._be("idle", folder=str(self._export_dir))
+        self._be("idle", folder=str(self.export_dir))
 
     def _show_piece(self, piece: dict[str, Any]) -> None:
         self.panel.send(piece)
@@ -240,7 +251,7 @@ class SelectionView:
         path = self._exports[number]
 
         def job(_progress: Progress) -> dict[str, Any]:
-            target = inside(self._export_dir, path)
+            target = inside(self.export_dir, path)
             try:
                 with target.open("rb") as file:
                     size = file.seek(0, 2)
