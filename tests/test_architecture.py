@@ -22,6 +22,7 @@ LONG = {
     "cellasso.column_index.kernels.packing": "one format, written",
     "cellasso.model.container": "one class, half of it docstrings",
     "cellasso.model.modality": "one class, half of it docstrings",
+    "cellasso.dataset": "each verb with its parameters, of a file and of a modality",
     "cellasso.raster.aggregate": "the compiled loops of one picture, which share their words of bits",
     "cellasso.store.base": "an interface, mostly docstrings",
     "cellasso.store.hdf5.handle": "one store, half of it docstrings",

@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import anndata as ad
+    import mudata as md
     from numpy.typing import NDArray
+    from scipy import sparse
 
     from cellasso.column_index.index import ColumnIndex
     from cellasso.core.progress import Progress
     from cellasso.model.cells import Cells
+    from cellasso.model.submatrix import RowChoice
     from cellasso.model.vectors import Values
     from cellasso.selection.recipe import Recipe
     from cellasso.write.export import Exported
@@ -176,6 +180,50 @@ class Modality(model.Modality, _Verbs):
             matrix, positions, codes, n_groups, factors=factors, executor=executor, progress=progress
         )
 
+    def read_matrix(
+        self,
+        obs_index: RowChoice,
+        var_names: Sequence[str],
+        layer: str | None = None,
+        *,
+        normalised: bool = False,
+        progress: Progress | None = None,
+    ) -> NDArray[np.generic] | sparse.csr_matrix:
+        """Read a block of a matrix, `(n_rows, n_features)`; see `cellasso.model.submatrix.read_matrix`.
+
+        Parameters
+        ----------
+        obs_index, var_names, layer, normalised, progress
+            As there.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As there.
+        """
+        from cellasso.model.submatrix import read_matrix  # noqa: PLC0415 - scipy takes a third of a second
+
+        return read_matrix(self, obs_index, var_names, layer, normalised=normalised, progress=progress)
+
+    def to_memory(self, mask: NDArray[np.bool_] | None = None, *, progress: Progress | None = None) -> ad.AnnData:
+        """Read cells of this modality into memory; see `cellasso.write.memory.read_modality_into_memory`.
+
+        Parameters
+        ----------
+        mask
+            Which of its cells, `(n_obs,)` bool; `None`: all.
+        progress
+            Told the fraction done; may raise `Cancelled`.
+
+        Raises
+        ------
+        ElementError, FileChangedError
+            As there.
+        """
+        from cellasso.write.memory import read_modality_into_memory  # noqa: PLC0415 - reading needs no writer
+
+        return read_modality_into_memory(self, mask, progress=progress)
+
     def build_index(
         self,
         layer: str | None = None,
@@ -303,6 +351,48 @@ class Dataset(Container[Modality], _Verbs):
         return self.root.build_index(
             layer, threads=threads, background=background, check=check, executor=executor, progress=progress
         )
+
+    def read_matrix(
+        self,
+        obs_index: RowChoice,
+        var_names: Sequence[str],
+        layer: str | None = None,
+        *,
+        normalised: bool = False,
+        progress: Progress | None = None,
+    ) -> NDArray[np.generic] | sparse.csr_matrix:
+        """Read a block of a matrix of an h5ad; those of an h5mu belong to its `modalities`.
+
+        Parameters
+        ----------
+        obs_index, var_names, layer, normalised, progress
+            As of `cellasso.model.submatrix.read_matrix`.
+
+        Raises
+        ------
+        NotFoundError, ElementError
+            As there.
+        """
+        return self.root.read_matrix(obs_index, var_names, layer, normalised=normalised, progress=progress)
+
+    def to_memory(
+        self, mask: NDArray[np.bool_] | None = None, *, progress: Progress | None = None
+    ) -> ad.AnnData | md.MuData:
+        """Read the cells of a mask into memory, as an export of them would be read.
+
+        Parameters
+        ----------
+        mask, progress
+            As of `cellasso.write.memory.read_into_memory`.
+
+        Raises
+        ------
+        ElementError, ExportError, FileChangedError
+            As there.
+        """
+        from cellasso.write.memory import read_into_memory  # noqa: PLC0415 - reading needs no writer
+
+        return read_into_memory(self, mask, progress=progress)
 
     def export(
         self,

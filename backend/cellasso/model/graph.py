@@ -11,7 +11,6 @@ import numpy as np
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.text import nearest
 from cellasso.encodings import elements, schema
-from cellasso.matrix.dense import DenseMatrix
 from cellasso.matrix.open import open_matrix
 from cellasso.matrix.row_blocks import over_rows
 from cellasso.store.base import Group
@@ -84,10 +83,9 @@ def read_edges(modality: Modality, key: str, *, max_edges: int = MAX_EDGES, prog
     matrix = open_matrix(modality.handle, f"{modality.path}/obsp/{key}")
     if matrix.shape != (modality.n_obs, modality.n_obs):
         raise ElementError(f"{matrix.place} has shape {matrix.shape}; obs has {modality.n_obs:,} cells.")
-    columns = matrix.shape[1] if isinstance(matrix, DenseMatrix) else None
     # of a graph that holds each edge twice half of them is enough
     share = min(1.0, 2 * max_edges / max(1, matrix.n_stored))
-    parts = list(over_rows(matrix, partial(_edges_of, n_columns=columns, share=share), progress=progress))
+    parts = list(over_rows(matrix, partial(_edges_of, share=share), progress=progress))
     both = [np.sum([part.digests[side] for part in parts], dtype=np.uint64) for side in (0, 1)]
     counts = [sum(part.counts[side] for part in parts) for side in (0, 1)]
     is_symmetric = counts[0] == counts[1] and both[0] == both[1]
@@ -166,16 +164,10 @@ class _Part:
     digests: tuple[np.uint64, np.uint64]
 
 
-def _edges_of(block: RowBlock, *, n_columns: int | None, share: float) -> _Part:
-    n_rows = block.rows.stop - block.rows.start
-    if n_columns is None:
-        lengths = np.diff(block.ends, prepend=0)
-        rows = np.repeat(np.arange(block.rows.start, block.rows.stop, dtype=np.int32), lengths)
-        columns, weights = block.indices.astype(np.int32, copy=False), block.data
-    else:
-        weights = block.data.reshape(-1)
-        rows = np.repeat(np.arange(block.rows.start, block.rows.stop, dtype=np.int32), n_columns)
-        columns = np.tile(np.arange(n_columns, dtype=np.int32), n_rows)
+def _edges_of(block: RowBlock, *, share: float) -> _Part:
+    lengths = np.diff(block.ends, prepend=0)
+    rows = np.repeat(np.arange(block.rows.start, block.rows.stop, dtype=np.int32), lengths)
+    columns, weights = block.indices.astype(np.int32, copy=False), block.data
     sides, counts, digests = [], [], []
     for is_side in (rows < columns, rows > columns):
         chosen = np.flatnonzero(is_side & (weights != 0))

@@ -43,6 +43,10 @@ class NewFile(ABC):
     def root(self) -> Group:
         """Return the root group, which has no attributes at first."""
 
+    @abstractmethod
+    def image(self) -> bytes:
+        """Return the whole of a file that was made in memory, byte by byte as it would lie on the disk."""
+
     # -- objects --------------------------------------------------------------------------------------
 
     @abstractmethod

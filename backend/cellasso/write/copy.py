@@ -71,6 +71,25 @@ class Copy:
         self._provenance(source, target)
         self._new.refer_alike(source)
 
+    def modality(self, source: Group, target: Group, path: str) -> None:
+        """Write one modality as a file of its own, an AnnData.
+
+        Parameters
+        ----------
+        source, target
+            Its group, and the root of the new file.
+        path
+            HDF5 path of the group.
+
+        Raises
+        ------
+        ElementError, NotFoundError
+            As `file`.
+        """
+        self._new.copy_attributes(source, target)
+        self._annotated(source, target, path, as_in_root=False)
+        self._new.refer_alike(source)
+
     def _put_encoding_right(self, target: Group, kind: str) -> None:
         """Give a group the encoding of what it holds: R's MuData writes "AnnData", which anndata refuses."""
         stated = target.attrs.get("encoding-type")
@@ -91,8 +110,8 @@ class Copy:
             made = self._new.group_like(obsmap, target, "obsmap")
             self._context.each(obsmap, made, partial(self._obsmap, path))
 
-    def _annotated(self, source: Group, target: Group, path: str) -> None:
-        """Write the AnnData at `path`, or the MuData with its modalities."""
+    def _annotated(self, source: Group, target: Group, path: str, *, as_in_root: bool = True) -> None:
+        """Write the AnnData at `path`, or the MuData with its modalities; its cells called as those of the file."""
         at = self._job.rows[path]
         rows = at[at >= 0]
         mudata = "mod" in source
@@ -104,7 +123,7 @@ class Copy:
         }
         for name in source:
             if name == "obs":
-                frames.write(target, name, rows, self._names_of_root(path) if path else None)
+                frames.write(target, name, rows, self._names_of_root(path) if path and as_in_root else None)
             elif name == "var":
                 frames.write(target, name, None)
             elif self._is_nothing(source, name):  # anndata may write so that there is no X, or no raw

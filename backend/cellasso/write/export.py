@@ -104,7 +104,7 @@ def export(
         The source is no longer the file that was opened.
     """
     target = Path(path).expanduser().absolute()
-    _check_mask(dataset, mask)
+    check_mask(mask, dataset.n_obs, dataset.handle.name)
     _check_target(dataset, target, overwrite=overwrite)
     rows = _rows(dataset, mask)
     _check_space(dataset, target, rows)
@@ -120,10 +120,26 @@ def export(
 # -- before -------------------------------------------------------------------------------------------
 
 
-def _check_mask(dataset: Container[Any], mask: NDArray[np.bool_]) -> None:
+def check_mask(mask: NDArray[np.bool_], n_obs: int, place: str) -> None:
+    """Refuse what is no mask over cells.
+
+    Parameters
+    ----------
+    mask
+        What was given.
+    n_obs
+        How many cells there are.
+    place
+        What they are called in the message.
+
+    Raises
+    ------
+    ElementError
+        It is not bool `(n_obs,)`.
+    """
     found = f"{getattr(mask, 'dtype', type(mask).__name__)} {getattr(mask, 'shape', '')}".strip()
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (dataset.n_obs,):
-        raise ElementError(f"A mask over {dataset.handle.name} is bool ({dataset.n_obs},); this one is {found}.")
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (n_obs,):
+        raise ElementError(f"A mask over {place} is bool ({n_obs},); this one is {found}.")
 
 
 def _check_target(dataset: Container[Any], target: Path, *, overwrite: bool) -> None:

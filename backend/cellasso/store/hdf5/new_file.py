@@ -83,6 +83,12 @@ class Hdf5NewFile(NewFile):
         found: Group = root
         return found
 
+    def image(self) -> bytes:
+        """Return the whole of a file that was made in memory."""
+        self._file.flush()
+        found: bytes = self._file.id.get_file_image()
+        return found
+
     # -- objects --------------------------------------------------------------------------------------
 
     def group_like(self, source: Group, parent: Group, name: str, *, of_many: bool = False) -> Group:
