@@ -180,7 +180,9 @@ OPERATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize(  # HoloViews 1.20 has a Distribution that today's param refuses
+    "name", [pytest.param(name, marks=[pytest.mark.more] * (name == "distribution")) for name in OPERATIONS]
+)
 def test_a_method_gives_what_it_gives_over_pandas(dataset, frame, name):
     found, expected = (
         OPERATIONS[name](hv.Dataset(data, ["kind", "stage"], ["score", "n", "g1"]))
@@ -433,14 +435,14 @@ def test_references_of_anndata(dataset, frame):
     A = pytest.importorskip("anndata.acc", reason="comes with anndata 0.13").A
     pd.testing.assert_series_equal(dataset[A.obs["kind"]], frame["kind"], check_names=False)
     np.testing.assert_array_equal(dataset[A.obsm["X_umap"][:, 1]], frame[Y])
-    np.testing.assert_array_equal(dataset[A[:, "g1"]], frame["g1"])
+    np.testing.assert_array_equal(dataset[A.X[:, "g1"]], frame["g1"])
 
 
 def test_references_of_hv_anndata(dataset, frame):
     A = pytest.importorskip("hv_anndata", reason="is no dependency").A
     points = hv.Points(dataset, [A.obsm["X_umap"][:, 0], A.obsm["X_umap"][:, 1]], [A.obs["kind"]])
     np.testing.assert_array_equal(points.dimension_values(0), frame[X])
-    means = hv.Dataset(dataset, A.obs["kind"], A[:, "g1"]).aggregate(A.obs["kind"], np.mean)
+    means = hv.Dataset(dataset, A.obs["kind"], A.X[:, "g1"]).aggregate(A.obs["kind"], np.mean)
     expected = frame.astype({"g1": "f8"}).groupby("kind", observed=False, sort=False)["g1"].mean()
     np.testing.assert_allclose(means.dimension_values(1), expected, rtol=1e-12)
 
