@@ -5,6 +5,9 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import anndata as ad
@@ -371,6 +374,27 @@ def test_cells_of_modalities(path, tmp_path, read):
         of_rna = inner.cells[["kind", "g1"]].copy().astype({"g1": "f8"})
         found, expected = (hv.Dataset(data, "kind", "g1").aggregate("kind", np.mean) for data in (inner, of_rna))
         assert_same(found, expected, rtol=1e-12)
+
+
+def test_a_real_file_answers_as_anndata_reads_it():
+    found = find_spec("scanpy")
+    if found is None:
+        pytest.skip("scanpy, which carries the file, is not installed")
+    path = Path(found.origin).parent / "datasets" / "10x_pbmc68k_reduced.h5ad"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # anndata's remarks on an old file
+        adata = ad.read_h5ad(path)
+    genes = list(adata.var_names[[3, 100, 7]])
+    expected = adata.to_df()[genes].astype("f8").groupby(adata.obs["louvain"], observed=False).mean()
+    with cellasso.open(path, index=False) as dataset:
+        means = hv.Dataset(dataset, "louvain", genes).aggregate("louvain", np.mean).dframe().set_index("louvain")
+        np.testing.assert_allclose(means.loc[expected.index, genes], expected, rtol=1e-12)
+        third = hv.Points(dataset, [X, Y], ["louvain", genes[0]]).select(louvain="3")
+        umap = adata.obsm["X_umap"].astype("f4")  # as it is drawn
+        np.testing.assert_array_equal(third.dimension_values(0), umap[adata.obs["louvain"] == "3", 0])
+        frame = pd.DataFrame(umap, columns=[X, Y])
+        one, other = (rasterize(hv.Points(data, [X, Y], []), dynamic=False, width=50) for data in (dataset, frame))
+        assert_same(one, other)
 
 
 class AdDim(hv.Dimension):

@@ -24,6 +24,9 @@ MEANS, SUMS = (np.mean, np.nanmean, "mean"), (np.sum, np.nansum, "sum")
 MAX_GROUPS = 1 << 16
 """More groups, of several columns of categories, are left to pandas."""
 
+SEARCHED = 1 << 14
+"""Cells looked through at a time for the first of each group: most often all are among the first of them."""
+
 
 def aggregate(dataset: Any, dimensions: list[Any], function: Any) -> tuple[pd.DataFrame, list[Any]] | None:
     """Aggregate an element over the categories of key dimensions; `None` where that is left to pandas.
@@ -59,10 +62,11 @@ def aggregate(dataset: Any, dimensions: list[Any], function: Any) -> tuple[pd.Da
     shape = tuple(len(grouping[name].cat.categories) for name in by)
     if not 0 < np.prod(shape, dtype=np.float64) <= MAX_GROUPS:
         return None
-    found = _keys(dataset, grouping, function, features)
-    rows = _flat([grouping[name].cat.categories.get_indexer(found[name]) for name in by], shape)
+    n_groups = int(np.prod(shape))
     codes = _flat([grouping[name].cat.codes.to_numpy() for name in by], shape)
-    for name, (summary, slot) in _summaries(cells, features, codes, int(np.prod(shape))).items():
+    found = _keys(dataset, grouping.iloc[_first_rows(codes, n_groups)], function, features)
+    rows = _flat([grouping[name].cat.categories.get_indexer(found[name]) for name in by], shape)
+    for name, (summary, slot) in _summaries(cells, features, codes, n_groups).items():
         found[name] = (summary.mean if is_mean else summary.sums)[rows, slot]
     ordered = [dim.name for dim in dataset.vdims if dim.name in found.columns]
     return found[[*by, *ordered]], [dim for dim in dataset.vdims if dim.name not in found.columns]
@@ -72,32 +76,52 @@ def _is_feature(cells: Cells, name: str) -> bool:
     return name in cells.columns and cells.vector(name).kind == "gene"
 
 
-def _keys(dataset: Any, grouping: pd.DataFrame, function: Any, features: dict[str, Vector]) -> pd.DataFrame:
-    """Return the groups in pandas' order, with the aggregates of all value dimensions but the features."""
+def _keys(dataset: Any, first: pd.DataFrame, function: Any, features: dict[str, Vector]) -> pd.DataFrame:
+    """Return the groups in pandas' order, with the aggregates of all value dimensions but the features.
+
+    `first` has the first cell of each group: pandas asks for no more to put the groups in order.
+    """
     others = [dim for dim in dataset.vdims if dim.name not in features]
-    keys = [dataset.get_dimension(name) for name in grouping.columns]
+    keys = [dataset.get_dimension(name) for name in first.columns]
     if others:
-        plain = dataset.data[[*grouping.columns, *(dim.name for dim in others)]].copy()
+        plain = dataset.data[[*first.columns, *(dim.name for dim in others)]].copy()
         element = dataset.clone(plain, kdims=keys, vdims=others, datatype=[PandasInterface.datatype])
         found: pd.DataFrame = PandasInterface.aggregate(element, keys, function)[0]
         return found
-    grouped = grouping.groupby(list(grouping.columns), sort=False, observed=False)
+    grouped = first.groupby(list(first.columns), sort=False, observed=False)
     return grouped.size().index.to_frame(index=False)
 
 
-def _flat(codes: list[NDArray[Any]], shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _flat(codes: list[NDArray[Any]], shape: tuple[int, ...]) -> NDArray[np.integer]:
     """Return one code for the categories of several columns; -1 where one of them has none."""
-    flat = np.zeros(len(codes[0]), dtype=np.int64)
-    missing = np.zeros(len(codes[0]), dtype=np.bool_)
-    for column, n in zip(codes, shape, strict=True):
-        flat = flat * n + column
+    if len(codes) == 1:
+        return codes[0]
+    flat, missing = codes[0].astype(np.int32), codes[0] < 0
+    for column, n in zip(codes[1:], shape[1:], strict=True):
+        flat = flat * np.int32(n) + column.astype(np.int32)
         missing |= column < 0
     flat[missing] = -1
     return flat
 
 
+def _first_rows(codes: NDArray[np.integer], n_groups: int) -> NDArray[np.int64]:
+    """Return the first cell of each group that has one, in the order of cells."""
+    seen = np.zeros(n_groups + 1, dtype=np.bool_)
+    seen[-1] = True  # the place of those in no group, whose code is -1
+    found = [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(codes), SEARCHED):
+        block = codes[start : start + SEARCHED]
+        fresh = np.flatnonzero(~seen[block])
+        _, at = np.unique(block[fresh], return_index=True)
+        found.append(start + np.sort(fresh[at]))
+        seen[block[fresh]] = True
+        if seen.all():
+            break
+    return np.concatenate(found)
+
+
 def _summaries(
-    cells: Cells, features: dict[str, Vector], codes: NDArray[np.int64], n_groups: int
+    cells: Cells, features: dict[str, Vector], codes: NDArray[np.integer], n_groups: int
 ) -> dict[str, tuple[GroupSummary, int]]:
     """Return for each feature the summary that it is in, and where; those of one matrix share a summary."""
     container = cells.vectors.container
