@@ -6,23 +6,49 @@ columns, embeddings and features one at a time, selects cells, and exports them 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import os
+
     from cellasso.core.errors import CellassoError
     from cellasso.core.version import __version__
     from cellasso.dataset import Dataset, Modality
-    from cellasso.dataset import open_dataset as open  # noqa: A004 - `cellasso.open` reads as it should
 
 __all__ = ["CellassoError", "Dataset", "Modality", "__version__", "open"]
 
 _HOMES = {
-    "open": ("cellasso.dataset", "open_dataset"),
     "Dataset": ("cellasso.dataset", "Dataset"),
     "Modality": ("cellasso.dataset", "Modality"),
     "__version__": ("cellasso.core.version", "__version__"),
     "CellassoError": ("cellasso.core.errors", "CellassoError"),
 }
+
+
+def open(path: str | os.PathLike[str], *, index: bool | str | os.PathLike[str] = True) -> Dataset:  # noqa: A001 - `cellasso.open` reads as it should
+    """Open an .h5ad or .h5mu file read-only; reads its structure, no values.
+
+    Where HoloViews has been imported its elements then take the dataset as data, as after `import cellasso.pl`.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    index
+        Where column indexes of its matrices are looked for, and built by `build_index` alone: in the user's
+        cache, in a folder, or (`False`) nowhere.
+
+    Raises
+    ------
+    FileError
+        The path is missing, not HDF5, truncated, or neither AnnData nor MuData; the message says which.
+    """
+    from cellasso.dataset import open_dataset  # noqa: PLC0415 - `import cellasso` alone stays light
+
+    if "holoviews" in sys.modules and "cellasso.pl" not in sys.modules:  # which another thread may be importing
+        import cellasso.pl  # noqa: F401, PLC0415 - registers with HoloViews
+    return open_dataset(path, index=index)
 
 
 def __getattr__(name: str) -> Any:

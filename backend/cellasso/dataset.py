@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, overload
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from cellasso.core.derived_cache import default_root
 from cellasso.core.errors import ElementError
 from cellasso.model import modality as model
 from cellasso.model.container import Container, format_of
+from cellasso.model.vector import Vector
 from cellasso.model.vectors import Vectors
 from cellasso.points.polygon import points_in_polygon
 from cellasso.selection import expression as where
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.model.cells import Cells
     from cellasso.model.submatrix import RowChoice
+    from cellasso.model.vector import Reference
     from cellasso.model.vectors import Values
     from cellasso.selection.recipe import Recipe
     from cellasso.write.export import Exported
@@ -65,6 +67,10 @@ class _Verbs(ABC):
         from cellasso.model.cells import Cells  # noqa: PLC0415 - pandas takes half a second to import
 
         return Cells(self.vectors)
+
+    def __getitem__(self, reference: Reference) -> Values:
+        """Read what a reference of `anndata.acc` refers to, such as `A.obs["leiden"]`, `(n_obs,)`; see `Vector.of`."""
+        return self.vectors.read(Vector.of(reference))
 
     @abstractmethod
     def read_embedding(self, key: str, dims: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
@@ -276,6 +282,14 @@ class Dataset(Container[Modality], _Verbs):
 
     Use `cellasso.open`; several processes may have the same file open.
     """
+
+    @overload
+    def __getitem__(self, modality: str) -> Modality: ...
+    @overload
+    def __getitem__(self, modality: Reference) -> Values: ...
+    def __getitem__(self, modality: str | Reference) -> Modality | Values:
+        """Return a modality by its name, `""` being the root; or read what a reference refers to, `(n_obs,)`."""
+        return super().__getitem__(modality) if isinstance(modality, str) else _Verbs.__getitem__(self, modality)
 
     @property
     def vectors(self) -> Vectors:

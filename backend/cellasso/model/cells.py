@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 
 from cellasso.core.errors import CellassoError
-from cellasso.model.vector import Vector
+from cellasso.model.vector import Vector, is_reference
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -33,18 +34,21 @@ class Cells(pd.DataFrame):
     vectors
         Those of the file.
     names
-        Which columns; `None`: those that are listed.
+        Which columns, by names that `Vectors.resolve` finds; a mapping says which vector each is, whatever it is
+        called. `None`: those that are listed.
     """
 
     # `pandas` keeps its values in `_mgr`, which is made here each time that pandas asks for it
     _vectors: Vectors
     _names: tuple[Hashable, ...] | None
+    _known: Mapping[Hashable, Vector]
     _is_narrow: bool
 
-    def __init__(self, vectors: Vectors, names: Sequence[Hashable] | None = None) -> None:
+    def __init__(self, vectors: Vectors, names: Sequence[Hashable] | Mapping[Hashable, Vector] | None = None) -> None:
         own: dict[str, Any] = {
             "_vectors": vectors,
             "_names": None if names is None else tuple(names),
+            "_known": dict(names) if isinstance(names, Mapping) else {},
             "_is_narrow": names is not None,
             "_item_cache": {},
             "_attrs": {},
@@ -110,8 +114,15 @@ class Cells(pd.DataFrame):
             return self._column(key)
         if isinstance(key, list | pd.Index) and all(map(_is_name, key)):
             found = [(name, self.vector(name)) for name in key]  # raises if there is none
-            return Cells(self._vectors, [name if isinstance(name, str) else str(vector) for name, vector in found])
+            return Cells(
+                self._vectors, {name if isinstance(name, str) else str(vector): vector for name, vector in found}
+            )
         return self.copy()[key]
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether columns have been named; else all are listed."""
+        return self._is_narrow
 
     @property
     def vectors(self) -> Vectors:
@@ -134,7 +145,7 @@ class Cells(pd.DataFrame):
             The reference is to no single value of each cell.
         """
         if isinstance(key, str):
-            return self._vectors.resolve(key)
+            return self._known.get(key) or self._vectors.resolve(key)
         return key if isinstance(key, Vector) else Vector.of(key)
 
     def _column(self, key: Any) -> pd.Series:
@@ -197,4 +208,4 @@ def _is_name(key: object) -> bool:
     """Whether a key names one column: a text, a vector, or a reference of `anndata.acc`, known by its shape."""
     if isinstance(key, str | Vector):
         return True
-    return not isinstance(key, pd.DataFrame | pd.Series) and hasattr(key, "acc") and hasattr(key, "idx")
+    return not isinstance(key, pd.DataFrame | pd.Series) and is_reference(key)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeGuard
 
 from cellasso.core.errors import CellassoError
 
@@ -50,6 +50,18 @@ class VectorText(str):
 
 class VectorError(CellassoError, ValueError):
     """A text that names no vector."""
+
+
+class Reference(Protocol):
+    """What an accessor of `anndata.acc` (or of hv-anndata) returns, known by its shape alone."""
+
+    acc: Any
+    idx: Any
+
+
+def is_reference(value: object) -> TypeGuard[Reference]:
+    """Whether a value has the shape of a reference such as `A.obs["leiden"]`."""
+    return hasattr(value, "acc") and hasattr(value, "idx")
 
 
 @dataclass(frozen=True, slots=True)

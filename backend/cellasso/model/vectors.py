@@ -39,6 +39,11 @@ class Vectors:
         self._container = container
 
     @property
+    def container(self) -> Container[Any]:
+        """The file, or one modality of it as a container of its own."""
+        return self._container
+
+    @property
     def store(self) -> Store:
         """The file."""
         return self._container.handle
