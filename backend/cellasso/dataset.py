@@ -11,6 +11,7 @@ import numpy as np
 
 from cellasso.core.derived_cache import default_root
 from cellasso.core.errors import ElementError
+from cellasso.inspect import summary
 from cellasso.model import modality as model
 from cellasso.model.container import Container, format_of
 from cellasso.model.vector import Vector
@@ -129,6 +130,13 @@ class _Verbs(ABC):
 
 class Modality(model.Modality, _Verbs):
     """The AnnData-shaped part of a file at one HDF5 group; nothing is read until asked for."""
+
+    def __repr__(self) -> str:
+        """Return what it holds, as anndata lists it; reads headers."""
+        return summary.text(summary.summarise_modality(self))
+
+    def _repr_html_(self) -> str:
+        return summary.html(summary.summarise_modality(self))
 
     @cached_property  # with what is kept of the modality's own cells
     def vectors(self) -> Vectors:
@@ -282,6 +290,13 @@ class Dataset(Container[Modality], _Verbs):
 
     Use `cellasso.open`; several processes may have the same file open.
     """
+
+    def __repr__(self) -> str:
+        """Return what the file holds, as anndata lists it; reads headers."""
+        return summary.text(summary.summarise_file(self))
+
+    def _repr_html_(self) -> str:
+        return summary.html(summary.summarise_file(self))
 
     @overload
     def __getitem__(self, modality: str) -> Modality: ...
