@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cellasso.core.version import __version__
     from cellasso.dataset import Dataset, Modality
 
-__all__ = ["CellassoError", "Dataset", "Modality", "__version__", "open"]
+__all__ = ["CellassoError", "Dataset", "Modality", "__version__", "explore", "open"]
 
 _HOMES = {
     "Dataset": ("cellasso.dataset", "Dataset"),
@@ -49,6 +49,35 @@ def open(path: str | os.PathLike[str], *, index: bool | str | os.PathLike[str] =
     if "holoviews" in sys.modules and "cellasso.pl" not in sys.modules:  # which another thread may be importing
         import cellasso.pl  # noqa: F401, PLC0415 - registers with HoloViews
     return open_dataset(path, index=index)
+
+
+def explore(source: Any, **options: Any) -> Any:
+    """Return the explorer of a file as a Panel object, to be shown in a notebook, a template or an app.
+
+    Parameters
+    ----------
+    source
+        Path of an .h5ad or .h5mu file, a `Dataset`, or an AnnData or MuData in memory.
+    options
+        `height` in CSS or pixels, `export_dir` where the page writes subsets; see `cellasso_app.notebook.explore`.
+
+    Returns
+    -------
+    An object whose `selection`, `color` and `embedding` can be watched and set.
+
+    Raises
+    ------
+    ImportError
+        The explorer is not installed.
+    FileError
+        The file cannot be opened.
+    """
+    from importlib.metadata import entry_points  # noqa: PLC0415 - see above
+
+    found = next(iter(entry_points(group="cellasso", name="explore")), None)
+    if found is None:  # which page shows a file is the app's to say
+        raise ImportError("The explorer is not installed; `pip install cellasso` brings it.")
+    return found.load()(source, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -83,6 +85,50 @@ class WhereRecipe:
 
 
 @dataclass(frozen=True)
+class MaskRecipe:
+    """Cells that were found elsewhere, such as by a program: one by one.
+
+    Attributes
+    ----------
+    n_obs
+        How many cells the file has.
+    bits
+        The mask, eight cells a byte, compressed, as base64.
+    """
+
+    n_obs: int
+    bits: str
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> MaskRecipe:
+        """Return the recipe of a mask `(n_obs,)`."""
+        return cls(len(mask), base64.b64encode(zlib.compress(np.packbits(mask).tobytes())).decode("ascii"))
+
+    def mask(self, container: Container[Any]) -> NDArray[np.bool_]:
+        """Return the mask `(n_obs,)`.
+
+        Raises
+        ------
+        RecipeError
+            It is of a file with another number of cells, or damaged.
+        """
+        if container.n_obs != self.n_obs:
+            raise RecipeError(f"This recipe lists cells of {self.n_obs:,}; the file has {container.n_obs:,}.")
+        try:
+            unpacker = zlib.decompressobj()
+            packed = unpacker.decompress(base64.b64decode(self.bits, validate=True), -(-self.n_obs // 8) + 1)
+        except (ValueError, zlib.error) as error:
+            raise RecipeError(f"The cells that this recipe lists are damaged ({error}).") from error
+        if len(packed) != -(-self.n_obs // 8):
+            raise RecipeError("The cells that this recipe lists are damaged: of another number.")
+        return np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=self.n_obs).view(np.bool_)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"mask": {"n_obs": self.n_obs, "bits": self.bits}}
+
+
+@dataclass(frozen=True)
 class Combined:
     """One selection and then another: added, subtracted or intersected."""
 
@@ -114,7 +160,7 @@ class Inverted:
         return _steps_to_dict(self)
 
 
-Recipe: TypeAlias = Lasso | PolygonGate | WhereRecipe | Combined | Inverted
+Recipe: TypeAlias = Lasso | PolygonGate | WhereRecipe | MaskRecipe | Combined | Inverted
 
 
 # Hundreds of strokes, each combined with all before it, nest deeper than Python and its JSON can recurse: what grows
@@ -202,6 +248,8 @@ def _from_dict(node: Mapping[str, Any]) -> Recipe:
         return PolygonGate(_vector(content["x"]), _vector(content["y"]), polygon)
     if kind == "where":
         return WhereRecipe(str(content))
+    if kind == "mask":
+        return MaskRecipe(int(content["n_obs"]), str(content["bits"]))
     if kind == INVERT:
         return Inverted(_from_dict(content))
     if kind in OPERATIONS:
