@@ -56,7 +56,9 @@ def aggregate_cells(
     An xarray `DataArray`, of a summary a `Dataset`.
     """
     if isinstance(summary, drawn):  # it has its own points, those of a sample perhaps
-        return _with_axes(summary.picture(), canvas, glyph)
+        # without coordinates, which take xarray a millisecond: the explorer knows its view
+        attrs = {"x_range": canvas.x_range, "y_range": canvas.y_range}
+        return xr.DataArray(summary.picture(), dims=[glyph.y_label, glyph.x_label], attrs=attrs)
     axes = _axes(cells, glyph)
     # the rows of what is in view have other numbers
     if axes is None or antialias or summary.uses_row_index(False, False):
