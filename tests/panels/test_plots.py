@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import anndata as ad
@@ -18,9 +17,14 @@ import cellasso
 from cellasso.color.palettes import COLOR_MAPS
 from cellasso.model.vector import Vector
 from cellasso.stats.group_summary import summarise_groups
+from cellasso_app.panels.plots.arrangement import Arrangement, arrange, color_limits, similar_first
 from cellasso_app.panels.plots.controller import PlotsView, _axis_names, _summarise
-from cellasso_app.panels.plots.dotplot import MIN_ROW, Dotplot, color_limits, dot_size, largest_dot
+from cellasso_app.panels.plots.dotplot import Dotplot, dot_size, largest_dot
+from cellasso_app.panels.plots.grid_figure import MIN_ROW
+from cellasso_app.panels.plots.matrixplot import Matrixplot
+from cellasso_app.runtime.jobs import SerialQueue
 from cellasso_app.state.session import Session
+from cellasso_app.views.embedding.picking import Picking
 from conftest import make_mdata, write
 from stepping import run_steps, until
 
@@ -74,7 +78,7 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
     """The figure of a dotplot."""
     plot = Dotplot(dark=not dark)
     plot.set_theme(dark=dark)
-    plot.show(summary, genes, groups)
+    plot.show(arrange(summary, genes, groups))
     return plot.figure
 
 
@@ -156,9 +160,9 @@ def test_groups_beyond_what_fits_are_counted_and_their_cells_in_no_row(path, ada
 
 def test_the_figure_stays_and_shows_what_was_summed_last():
     plot = Dotplot(dark=False)
-    plot.show(summary(3, 4), ["a", "b", "c", "d"], ["x", "y", "z"])
+    plot.show(arrange(summary(3, 4), ["a", "b", "c", "d"], ["x", "y", "z"]))
     found, before = summary(2, 1, seed=1), plot.figure.renderers[0]
-    plot.show(found, ["e"], ["v", "w"])
+    plot.show(arrange(found, ["e"], ["v", "w"]))
     assert plot.figure.renderers == [before]
     mean, fraction = drawn(plot.figure)
     assert (list(mean.columns), list(mean.index)) == (["e"], ["v", "w"])
@@ -228,7 +232,7 @@ def test_hovering_shows_names_as_text():
     ],
 )
 def test_colours_run_from_zero_to_the_highest_mean(means, limits):
-    assert color_limits(SimpleNamespace(mean=np.array(means))) == limits
+    assert color_limits(np.array(means)) == limits
 
 
 def test_dots_of_neighbours_do_not_touch_until_they_are_as_small_as_can_be_seen():
@@ -277,8 +281,10 @@ def test_genes_of_one_symbol_are_told_apart_by_name(path):
 
 
 def pane(view: PlotsView) -> pn.pane.Bokeh:
-    """Return what shows the dotplot."""
-    (found,) = pn.Column(*view.parts).select(pn.pane.Bokeh)
+    """Return what shows the plot that is chosen."""
+    panes = pn.Column(*view.parts).select(pn.pane.Bokeh)
+    (found,) = [each for each in panes if each.object is view.plot.figure]
+    assert not any(each.visible for each in panes if each is not found)
     return found
 
 
@@ -293,11 +299,11 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
         until(lambda: not view.bar.busy and pane(view).visible)
         mean, _ = drawn(pane(view).object)
         np.testing.assert_allclose(mean, scanpys(adata, ["alpha", "mid"])[0], rtol=1e-6)
-        assert view.key.visible
+        assert view.plot.key.visible
         session.remove_gene("alpha")
         session.remove_gene("mid")
         assert not pane(view).visible
-        assert not view.key.visible
+        assert not view.plot.key.visible
         assert view.bar.message
 
 
@@ -316,3 +322,98 @@ def test_dots_wait_for_the_picture_of_the_cells(path):
         session.urgency.end(picture)
         until(lambda: pane(view).visible)
         assert not view.bar.busy
+
+
+# -- how it is laid out -----------------------------------------------------------------------------------
+
+
+def summed(adata, genes=GENES):
+    codes = adata.obs["kind"].cat.codes.to_numpy()
+    return summarise_groups([adata[:, gene].X.ravel() for gene in genes], codes, 3)
+
+
+@pytest.mark.parametrize("scale", ["var", "group"])
+def test_means_are_scaled_as_scanpy_does(adata, scale):
+    shown = arrange(summed(adata), GENES, [HOSTILE, "T", "B"], Arrangement(scale=scale))
+    color, _ = scanpys(adata, GENES, standard_scale=scale)
+    np.testing.assert_allclose(shown.mean, color, rtol=1e-5, atol=1e-6)
+    assert shown.limits == (0, 1)
+
+
+def test_like_groups_stand_side_by_side_as_in_scanpys_dendrogram(adata):
+    import scanpy as sc
+
+    rng = np.random.default_rng(2)
+    more = ad.AnnData(rng.random((400, 30)).astype("f4"))
+    more.obs["kind"] = pd.Categorical([f"k{i % 9}" for i in range(400)])
+    more.X += (rng.random((9, 30)) * 3)[np.arange(400) % 9].astype("f4")
+    sc.tl.dendrogram(more, "kind", use_rep="X")
+    codes = more.obs["kind"].cat.codes.to_numpy()
+    summary = summarise_groups(list(more.X.T), codes, 9)
+    genes, groups = [f"g{i}" for i in range(30)], list(more.obs["kind"].cat.categories)
+    shown = arrange(summary, genes, groups, Arrangement(similar=True))
+    assert list(shown.groups) == list(more.uns["dendrogram_kind"]["categories_ordered"])
+    np.testing.assert_array_equal(shown.mean, summary.mean[[groups.index(group) for group in shown.groups]])
+    np.testing.assert_array_equal(shown.n_cells, summary.n_cells[[groups.index(group) for group in shown.groups]])
+    assert list(similar_first(np.ones((2, 5)))) == [0, 1]
+    assert sorted(similar_first(np.array([[1.0, 1], [np.nan, 2], [3, 1]]))) == [0, 1, 2]
+
+
+def test_genes_can_be_the_rows(adata):
+    shown = arrange(summed(adata), GENES, [HOSTILE, "T", "B"], Arrangement(swapped=True))
+    plot = Matrixplot(dark=False)
+    plot.show(shown)
+    assert rows(plot.figure) == list(GENES)
+    assert list(plot.figure.x_range.factors) == list(shown.short)
+    marks = shown.marks()
+    assert marks["x"] == marks["group"]
+    assert marks["y"] == marks["gene"]
+
+
+def test_numbers_are_saved_as_a_table_without_formulas(adata):
+    import io
+
+    shown = arrange(summed(adata), ["=1+1", *GENES[1:]], [HOSTILE, "T", "B"])
+    table = pd.read_csv(io.StringIO(shown.to_csv()), float_precision="round_trip")
+    assert table["gene"][0] == "'=1+1"
+    np.testing.assert_array_equal(table["mean"], shown.mean.ravel())
+    np.testing.assert_array_equal(table["fraction_above_0"], shown.fraction.ravel())
+    assert list(table["cells_in_group"][::5]) == list(shown.n_cells)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_click_on_a_group_selects_its_cells(path, adata, monkeypatch):
+    with cellasso.open(path) as dataset:
+        session = Session(dataset)
+        sent = []
+        view = PlotsView(session, Picking(session, SerialQueue(pytest.fail)))
+        monkeypatch.setattr(view.bar, "send", sent.append)
+        view.receive({"type": "csv"})
+        view.receive({"type": "pick", "row": "T", "column": "", "add": False})
+        assert session.selection is None
+        session.add_gene("alpha")
+        session.add_gene("mid")
+        until(lambda: pane(view).visible)
+        kind = adata.obs["kind"]
+        view.receive({"type": "pick", "row": "T", "column": "alpha", "add": False})
+        until(lambda: session.selection is not None)
+        np.testing.assert_array_equal(session.selection.mask, kind == "T")
+        view.receive({"type": "pick", "row": "B", "column": "", "add": True})
+        until(lambda: session.selection.n == kind.isin(["T", "B"]).sum())
+        view.receive({"type": "pick", "row": "nothing", "column": "", "add": False})
+        view.receive({"type": "plot", "value": "matrixplot"})
+        assert view.bar.label == "Matrixplot"
+        assert pane(view).visible
+        assert view.plot.key.visible
+        view.receive({"type": "plot", "value": "pie"})
+        view.receive({"type": "arrange", "choice": {"swapped": True}})
+        view.receive({"type": "arrange", "choice": {"scale": "nonsense"}})
+        assert view.bar.arrangement["swapped"]
+        assert view.bar.arrangement["scale"] == ""
+        assert rows(pane(view).object) == ["alpha", "mid"]
+        view.receive({"type": "pick", "row": "mid", "column": "T", "add": False})
+        until(lambda: session.selection.n == (kind == "T").sum())
+        view.receive({"type": "csv"})
+        (message,) = sent
+        assert message["name"] == "kind.csv"
+        assert message["bytes"].decode().count("\n") == 1 + 2 * 3

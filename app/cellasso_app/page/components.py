@@ -11,7 +11,7 @@ from cellasso_app.panels.cells.component import CellsPanel
 from cellasso_app.panels.genes.component import GenesPanel
 from cellasso_app.panels.inspection.component import Inspection
 from cellasso_app.panels.opening.component import Notice, Opening
-from cellasso_app.panels.plots.component import DotplotKey, PlotsBar
+from cellasso_app.panels.plots.component import PlotKey, PlotsBar
 from cellasso_app.panels.problems.component import Problems
 from cellasso_app.panels.selection.component import SelectionPanel
 from cellasso_app.views.embedding.component import CellsLayer, PlotBar, StatusLine
@@ -20,7 +20,7 @@ COMPONENTS = (
     AppBar,
     CellsLayer,
     CellsPanel,
-    DotplotKey,
+    PlotKey,
     GenesPanel,
     Inspection,
     Notice,

@@ -73,7 +73,7 @@ class Explorer(pn.viewable.Viewer):
         self.session = session = Session(dataset)
         self.views = Views(session)
         self.genes = GenesView(session)
-        self.plots = PlotsView(session)
+        self.plots = PlotsView(session, self.views.picking)
         self.selecting = SelectionView(session, export_dir, picking=self.views.picking)
         self.app_bar = AppBar(
             on_message=self._on_message,

@@ -6,12 +6,10 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bokeh.plotting import figure
 
-    from cellasso.stats.group_summary import GroupSummary
-    from cellasso_app.ui.component import Component
+    from cellasso_app.panels.plots.arrangement import Arranged
+    from cellasso_app.panels.plots.component import PlotKey
 
 
 class Plot(ABC):
@@ -29,24 +27,20 @@ class Plot(ABC):
 
     label: ClassVar[str]
     figure: figure
-    key: Component
+    key: PlotKey
 
     @abstractmethod
     def __init__(self, *, dark: bool) -> None:
         """Make it empty, in the inks of the light or the dark page."""
 
     @abstractmethod
-    def show(self, summary: GroupSummary, genes: Sequence[str], groups: Sequence[str]) -> None:
-        """Show a summary.
+    def show(self, shown: Arranged) -> None:
+        """Show genes by groups.
 
         Parameters
         ----------
-        summary
-            `(n_groups, n_genes)`.
-        genes
-            What the screen calls them, each another name.
-        groups
-            Their names, in the order of the summary.
+        shown
+            As they are laid out.
         """
 
     @abstractmethod

@@ -7,19 +7,30 @@ from typing import TYPE_CHECKING, ClassVar
 import param
 
 from cellasso_app.ui.component import Component, script
-from cellasso_app.ui.messages import Text
+from cellasso_app.ui.messages import Flag, OneOf, Text
 
 if TYPE_CHECKING:
-    from cellasso_app.ui.messages import Says
+    from cellasso_app.ui.messages import Hears, Says
 
 
 class PlotsBar(Component):
-    """Above the plot: what it is called, and by which column its cells are grouped."""
+    """Above the plot: which one it is, how it is laid out, and by which column its cells are grouped."""
 
     _esm = script(__file__, "plots_bar.js")
-    says: ClassVar[Says] = {"group_by": {"value": Text()}}
+    says: ClassVar[Says] = {
+        "group_by": {"value": Text()},
+        "plot": {"value": Text()},
+        "arrange": {"choice": OneOf({"scale": Text(), "similar": Flag(), "swapped": Flag()})},
+        "pick": {"row": Text(), "column": Text(), "add": Flag()},
+        "csv": {},
+    }
+    hears: ClassVar[Hears] = {"file": ("name", "bytes")}
 
-    label = param.String()
+    label = param.String(doc="What the plot is called.")
+    plots = param.List(doc="`{value, label}` of each plot that can be chosen.")
+    plot = param.String(doc="Which one is shown.")
+    figures = param.List(doc="Names of the Bokeh figures whose rows can be clicked.")
+    arrangement = param.Dict(default={}, doc="How it is laid out, and can be.")
     columns = param.List()
     group_by = param.String()
     busy = param.Boolean()
@@ -27,12 +38,12 @@ class PlotsBar(Component):
     message = param.String()
 
 
-class DotplotKey(Component):
-    """Below the dotplot: what size and colour of a dot mean."""
+class PlotKey(Component):
+    """Below the plot: what colours mean, and for a dotplot the size of dots."""
 
-    _esm = script(__file__, "dotplot_key.js")
+    _esm = script(__file__, "plot_key.js")
 
     low = param.Number()
     high = param.Number()
-    largest = param.Number()
+    largest = param.Number(doc="Diameter of the dot of all cells; 0 where there are no dots.")
     colors = param.List()

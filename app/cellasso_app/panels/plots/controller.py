@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -10,6 +10,7 @@ from cachetools import LRUCache
 
 from cellasso.color.coloring import Categories
 from cellasso.stats.group_summary import GroupSummary, count_groups
+from cellasso_app.panels.plots.arrangement import SCALES, Arrangement, arrange
 from cellasso_app.panels.plots.component import PlotsBar
 from cellasso_app.panels.plots.registry import PLOTS, make_plot
 from cellasso_app.render.cell_values import gene_vector, obs_vector, page_name, read_cell_values
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
     from cellasso.model.vector import Vector
+    from cellasso_app.panels.plots.arrangement import Arranged
+    from cellasso_app.panels.plots.base import Plot
     from cellasso_app.state.session import Session
+    from cellasso_app.views.embedding.picking import Picking
 
 MAX_GROUPS = 60
 """Rows of a dotplot; a column with more categories says that only its first ones are shown."""
@@ -42,6 +46,7 @@ class _Summed:
     genes: tuple[str, ...]
     groups: tuple[str, ...]
     summary: GroupSummary
+    grouping: Categories
     n_cut: int  # groups that are not shown
 
 
@@ -52,26 +57,41 @@ class PlotsView:
     ----------
     session
         Whose genes these are.
+    picking
+        What a click on a group selects through; `None`: it selects nothing.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, picking: Picking | None = None) -> None:
+        self._session, self._picking = session, picking
+        self._summed: _Summed | None = None
+        self._shown: Arranged | None
         self._known: LRUCache[tuple[Vector, str], GroupSummary] = LRUCache(MAX_KNOWN)  # of a gene each
         self._summing: LatestJob[_Summed] = LatestJob(
             self._show, self._fail, self._show_progress, urgency=session.urgency
         )
-        self.bar = PlotsBar(on_message=self._on_message, on_refused=self._refuse, sizing_mode="stretch_width", margin=0)
-        self._plot = make_plot(next(iter(PLOTS)), dark=session.dark)
-        self.key = self._plot.key
-        self.bar.label = self._plot.label
-        self._pane = pn.pane.Bokeh(self._plot.figure, sizing_mode="stretch_both", margin=0, visible=False)
+        self._arrangement, self._shown = Arrangement(), None
+        self._plots = {name: make_plot(name, dark=session.dark) for name in PLOTS}
+        self._name = next(iter(PLOTS))
+        self.bar = PlotsBar(
+            on_message=self.receive,
+            on_refused=self._refuse,
+            plots=[{"value": name, "label": plot.label} for name, plot in self._plots.items()],
+            figures=[plot.figure.name for plot in self._plots.values()],
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        self._panes = {
+            name: pn.pane.Bokeh(plot.figure, sizing_mode="stretch_both", margin=0, visible=False)
+            for name, plot in self._plots.items()
+        }
         scroll = pn.Column(
-            self._pane,
+            *self._panes.values(),
             sizing_mode="stretch_both",
             margin=0,
             styles={"flex": f"1 0 {MIN_PLOT}px", "overflow": "hidden auto", "scrollbar-width": "thin"},
         )
-        self.parts = (self.bar, scroll, self.key)
+        self.parts = (self.bar, scroll, *(plot.key for plot in self._plots.values()))
+        self._offer()
         session.param.watch(self._list, ["modality", "group_by", "as_categories"])
         session.param.watch(self._sum, ["genes", "matrix", "normalise", "group_by"])
         session.param.watch(self._change_theme, ["dark"])
@@ -81,17 +101,53 @@ class PlotsView:
     def _list(self, *_events: object) -> None:
         self.bar.param.update(columns=self._session.category_columns(), group_by=self._session.group_by)
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    @property
+    def plot(self) -> Plot:
+        """The plot that is chosen."""
+        return self._plots[self._name]
+
+    def receive(self, message: dict[str, Any]) -> None:
+        """Do what the browser asks of the plot."""
         match message:
             case {"type": "group_by", "value": str(name)} if name in self._session.category_columns():
                 self._session.group_by = name
+            case {"type": "plot", "value": str(name)} if name in self._plots:
+                self._name = name
+                self._offer()
+                self._redraw()
+            case {"type": "arrange", "choice": dict(choice)}:
+                self._arrangement = self._arrangement.changed(choice)
+                self._offer()
+                self._redraw()
+            case {"type": "pick", "row": str(row), "column": str(column), "add": bool(add)}:
+                self._pick(row, column, add=add)
+            case {"type": "csv"} if self._shown is not None:
+                name = f"{self._session.group_by}.csv"
+                self.bar.send({"type": "file", "name": name, "bytes": self._shown.to_csv().encode()})
+
+    def _offer(self) -> None:
+        """Show which plot is chosen, and how it is laid out."""
+        scales = [{"value": value, "label": label} for value, label in SCALES.items()]
+        chosen = {**asdict(self._arrangement), "scales": scales}
+        self.bar.param.update(plot=self._name, label=self.plot.label, arrangement=chosen)
+
+    def _pick(self, row: str, column: str, *, add: bool) -> None:
+        """Select the cells of the group that was clicked on."""
+        shown, summed = self._shown, self._summed
+        if shown is None or summed is None or self._picking is None:
+            return
+        name = column if shown.swapped else row
+        if name in shown.short:
+            label = shown.groups[shown.short.index(name)]
+            self._picking.category(summed.grouping, label, "add" if add else "replace")
 
     def _sum(self, *_events: object) -> None:
         session = self._session
         genes, group_by = tuple(session.genes), session.group_by
         if not genes or not group_by:
             self._summing.cancel()
-            self._pane.visible = self.key.visible = False
+            self._summed = self._shown = None
+            self._redraw()
             no_groups = "This file's obs has no column of categories to group cells by."
             self.bar.param.update(busy=False, message=TEACHING if group_by else no_groups)
             return
@@ -108,11 +164,22 @@ class PlotsView:
     def _show(self, summed: _Summed) -> None:
         cut = f"The first {MAX_GROUPS} of {MAX_GROUPS + summed.n_cut:,} groups are shown." if summed.n_cut else ""
         self.bar.param.update(busy=False, message=cut)
-        self._plot.show(summed.summary, _axis_names(self._session, summed.genes), summed.groups)
-        self._pane.visible = self.key.visible = True
+        self._summed = summed
+        self._redraw()
+
+    def _redraw(self) -> None:
+        """Show the plot that is chosen, laid out as it is chosen; nothing where nothing is summed."""
+        summed = self._summed
+        if summed is not None:
+            names = _axis_names(self._session, summed.genes)
+            self._shown = arrange(summed.summary, names, summed.groups, self._arrangement)
+            self.plot.show(self._shown)
+        for name, plot in self._plots.items():
+            self._panes[name].visible = plot.key.visible = summed is not None and name == self._name
 
     def _change_theme(self, _event: object) -> None:
-        self._plot.set_theme(dark=self._session.dark)
+        for plot in self._plots.values():
+            plot.set_theme(dark=self._session.dark)
 
     def _refuse(self, sentence: str) -> None:
         self.bar.message = sentence
@@ -149,7 +216,7 @@ def _summarise(
     parts = [known[gene, group_by] for gene in genes]
     summary = GroupSummary.side_by_side(count_groups(codes, n_groups), parts)
     n_all = len(groups.labels) + max(0, groups.n_folded - 1)  # "other" is one of the labels
-    return _Summed(tuple(map(page_name, genes)), groups.labels[:n_groups], summary, n_all - n_groups)
+    return _Summed(tuple(map(page_name, genes)), groups.labels[:n_groups], summary, groups, n_all - n_groups)
 
 
 def _axis_names(session: Session, genes: Sequence[str]) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cellasso_app.panels.plots.dotplot import Dotplot
+from cellasso_app.panels.plots.matrixplot import Matrixplot
 
 if TYPE_CHECKING:
     from cellasso_app.panels.plots.base import Plot
 
-PLOTS: dict[str, type[Plot]] = {"dotplot": Dotplot}
+PLOTS: dict[str, type[Plot]] = {"dotplot": Dotplot, "matrixplot": Matrixplot}
 """The first is shown at first."""
 
 

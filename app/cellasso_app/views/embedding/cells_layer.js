@@ -319,11 +319,7 @@ export function render({ model, el }) {
     else if (message.type === "tip") describe(message);
     else if (message.type === "ground") lay_ground(message);
     else if (message.type === "no_ground") { grounds++; ground = null; delete canvas.dataset.ground; paint(); }
-    else if (message.type === "file") {
-      const url = URL.createObjectURL(new Blob([message.bytes]));
-      h("a", { href: url, download: message.name }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 60000);
-    }
+    else if (message.type === "file") download(message);
   });
   listen(model, el, "cellasso-paint", (event) => {
     const { column, code, color: text, hidden } = event.detail;

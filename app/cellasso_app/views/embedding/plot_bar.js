@@ -134,21 +134,6 @@ function drawingOptions(model, el) {
 }
 
 
-// A panel that opens below its button and closes with the next click elsewhere.
-function popover(name, label, keys = "") {
-  const panel = h("div", { class: "options", popover: "auto", role: "group", "aria-label": label });
-  const button = iconButton(name, label, () => panel.togglePopover(), keys);
-  panel.addEventListener("toggle", (event) => {
-    button.setAttribute("aria-expanded", String(event.newState === "open"));
-    if (event.newState !== "open") return;
-    const edge = button.getBoundingClientRect(), below = window.innerHeight - edge.bottom - 12;
-    const up = panel.scrollHeight > below && edge.top > below; // there is more room above
-    panel.style.maxHeight = `${up ? edge.top - 12 : below}px`;
-    Object.assign(panel.style, { top: `${up ? edge.top - 4 - panel.offsetHeight : edge.bottom + 4}px`, left: `${Math.max(8, edge.right - panel.offsetWidth)}px` });
-  });
-  return { panel, button };
-}
-
 function figureMenu(model) {
   const { panel, button } = popover("save", "Save as a figure");
   panel.classList.add("menu");

@@ -14,6 +14,8 @@ export function render({ model }) {
     low.textContent = short(model.low);
     high.textContent = short(model.high);
   });
+  const above = h("span", { class: "of" }, "above 0");
+  watch(model, ["largest"], () => { above.hidden = dots.hidden = !model.largest; });
   return h("div", { class: "key" },
-    h("span", { class: "of" }, "above 0"), dots, h("span", { class: "of", style: { marginLeft: "auto" } }, "mean"), low, scale, high);
+    above, dots, h("span", { class: "of", style: { marginLeft: "auto" } }, "mean"), low, scale, high);
 }
