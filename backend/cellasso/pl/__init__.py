@@ -1,3 +1,6 @@
-"""Cells of a file for datashader; importing this makes `Canvas.points` draw them fast."""
+"""Plots of a file as HoloViews objects, in scanpy's words; importing this lets datashader draw its cells fast."""
 
 from cellasso.pl import datashading as datashading
+from cellasso.pl.dendrogram import dendrogram as dendrogram
+from cellasso.pl.dotplot import dotplot as dotplot
+from cellasso.pl.matrixplot import matrixplot as matrixplot
