@@ -76,27 +76,34 @@ def choose_features(
     var_names
         A name, several, or lists of them by label.
     use_raw
-        Whether they are read from `raw`; `None`: where there is raw and no layer is named.
+        Whether they are read from `raw`; `None`: where there is raw and no layer is named (of an h5mu: where the
+        modalities of all features have raw).
     layer
         Which matrix; goes with `use_raw` false or left out.
     normalised
         Whether counts are log-normalised on the way.
     var_group_labels, var_group_positions
-        Labels, and the first and last position of the features below each.
+        Labels, and the first and last position of the features below each; not beside lists by label.
 
     Raises
     ------
     NotFoundError
         There is no such feature or matrix.
     ElementError
-        Both raw and a layer are asked for, or labels and positions do not go together.
+        Both raw and a layer are asked for, labels and positions do not go together, or no feature is named.
     """
     names, groups = _flat(var_names)
     if var_group_labels is not None or var_group_positions is not None:
         if var_group_labels is None or var_group_positions is None or len(var_group_labels) != len(var_group_positions):
             raise ElementError("var_group_labels and var_group_positions go together, one position for each label.")
+        if isinstance(var_names, Mapping):
+            raise ElementError("var_names has labels already: leave out var_group_labels and var_group_positions.")
         pairs = zip(var_group_labels, var_group_positions, strict=True)
         groups = [FeatureGroup(str(label), int(first), int(last)) for label, (first, last) in pairs]
+        wrong = next((each for each in groups if not 0 <= each.first <= each.last < len(names)), None)
+        if wrong is not None:
+            place = f"{wrong.first} to {wrong.last}"
+            raise ElementError(f"var_group_positions has {place} for {wrong.label!r}; there are {len(names)} features.")
     if not names:
         raise ElementError("No features to show: var_names is empty.")
     if use_raw and layer is not None:
@@ -104,6 +111,10 @@ def choose_features(
     if use_raw is None:
         use_raw = layer is None and all(_has_raw(dataset, name) for name in names)
     chosen = "raw" if use_raw else layer
+    for name in dict.fromkeys(names):
+        owner, inner = dataset.feature_owner(name, chosen) if isinstance(dataset, Dataset) else (dataset, name)
+        owner.matrix(chosen)
+        owner.features(chosen).position(inner)
     return Features(tuple(names), tuple(groups), chosen, normalised)
 
 

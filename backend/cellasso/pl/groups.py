@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellasso.color.coloring import category_colors
-from cellasso.core.errors import ElementError, NotFoundError
+from cellasso.core.errors import AmbiguousNameError, ElementError, NotFoundError
 from cellasso.core.text import nearest
 from cellasso.stats.group_summary import count_groups
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.dataset import Dataset, Modality
+    from cellasso.model.vector import Vector
 
 MAX_GROUPS = 10_000
 """More are names of cells rather than groups: a plot of them shows nothing."""
@@ -80,7 +81,7 @@ def read_groups(
     dataset
         The file, or a modality of it.
     groupby
-        Name of a column of obs, as `Vectors.resolve` finds it, or several.
+        Name of a column of obs, as `groupby_vector` finds it, or several.
     categories_order
         Names of the groups in the order in which they are wanted; those that are not named are left out.
     num_categories
@@ -91,10 +92,14 @@ def read_groups(
     NotFoundError
         There is no such column, or no such group.
     ElementError
-        The column is damaged, or has as many groups as cells.
+        The column is damaged, has more than `MAX_GROUPS` groups or no number to cut; `groupby` is empty; a group is
+        named twice.
     """
     names = [groupby] if isinstance(groupby, str) else list(groupby)
-    columns = [_categorical(dataset.cells[name], num_categories if len(names) == 1 else None) for name in names]
+    if not names:
+        raise ElementError("No groups to show: groupby is empty.")
+    vectors = [groupby_vector(dataset, name) for name in names]
+    columns = [_categorical(dataset.cells[each], num_categories if len(names) == 1 else None) for each in vectors]
     joined = columns[0] if len(columns) == 1 else _joined(columns)
     labels = [str(label) for label in joined.cat.categories]
     if len(labels) > MAX_GROUPS:
@@ -102,15 +107,36 @@ def read_groups(
             f"{', '.join(names)} has {len(labels):,} different values; at most {MAX_GROUPS:,} groups can be shown."
         )
     codes = joined.cat.codes.to_numpy().astype(np.int32)
-    stated = _stated_colors(dataset, names[0]) if len(names) == 1 else None
+    stated = _stated_colors(dataset, vectors[0]) if len(names) == 1 else None
     n_cells = count_groups(codes, len(labels))
     groups = Groups("_".join(names), codes, tuple(labels), category_colors(stated, len(labels)), n_cells)
     if categories_order is None:
         return groups if n_cells.all() else groups.ordered(np.flatnonzero(n_cells).tolist())
+    if len(set(categories_order)) < len(categories_order):
+        raise ElementError(f"categories_order names {_first_twin(list(categories_order))!r} twice.")
     unknown = [label for label in categories_order if label not in labels]
     if unknown:
         raise NotFoundError(f"{groups.name} has no group {unknown[0]!r}{nearest(str(unknown[0]), labels)}")
     return groups.ordered([labels.index(label) for label in categories_order])
+
+
+def groupby_vector(dataset: Dataset | Modality, name: str) -> Vector:
+    """Return the vector that `groupby` names: as `Vectors.resolve` finds it, a column of obs before a feature.
+
+    Parameters
+    ----------
+    dataset, name
+        As of `read_groups`, one name.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such column.
+    """
+    try:
+        return dataset.cells.vector(name)
+    except AmbiguousNameError:
+        return dataset.cells.vector(dataset.expression_name(name))
 
 
 def _categorical(column: pd.Series, n_ranges: int | None) -> pd.Series:
@@ -119,7 +145,11 @@ def _categorical(column: pd.Series, n_ranges: int | None) -> pd.Series:
         return column
     is_number = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
     if is_number and n_ranges is not None:
-        return pd.cut(column.astype(np.float64), n_ranges)
+        numbers = pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        numbers = numbers.where(np.isfinite(numbers))  # an infinite one is in no range of a finite width
+        if not numbers.notna().any():
+            raise ElementError(f"{column.name} has no number that could be cut into ranges.")
+        return pd.cut(numbers, n_ranges)
     return column.astype("category")
 
 
@@ -150,7 +180,6 @@ def _first_twin(labels: list[str]) -> str:
     return next(label for i, label in enumerate(labels) if label in labels[:i])
 
 
-def _stated_colors(dataset: Dataset | Modality, name: str) -> list[str] | None:
+def _stated_colors(dataset: Dataset | Modality, vector: Vector) -> list[str] | None:
     """Return the colours that `uns` gives the categories of a column."""
-    vector = dataset.cells.vector(name)
     return dataset.read_colors(f"{vector.modality}:{vector.name}" if vector.modality else vector.name)

@@ -67,7 +67,7 @@ def summarise_matrix(
             matrix.matrix, unique, codes, n_groups, factors=factors, executor=executor, progress=progress
         )
         return found.of_features([unique.index(position) for position in wanted])
-    return summarise_groups(_columns(matrix, wanted, factors, progress), codes, n_groups)
+    return summarise_groups(read_each_column(matrix, wanted, factors, progress), codes, n_groups)
 
 
 def _rows_are_cheaper(matrix: IndexedMatrix, *, all_columns: bool) -> bool:
@@ -78,9 +78,26 @@ def _rows_are_cheaper(matrix: IndexedMatrix, *, all_columns: bool) -> bool:
     return True
 
 
-def _columns(
-    matrix: IndexedMatrix, positions: Sequence[int], factors: NDArray[np.float64] | None, progress: Progress | None
+def read_each_column(
+    matrix: IndexedMatrix,
+    positions: Sequence[int],
+    factors: NDArray[np.float64] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[NDArray[np.generic]]:
+    """Yield columns one after the other, `(n_obs,)` each; at most `COLUMNS_BYTES` of them are in memory at a time.
+
+    Parameters
+    ----------
+    matrix, factors, progress
+        As of `summarise_matrix`.
+    positions
+        Of the columns.
+
+    Raises
+    ------
+    ElementError
+        The matrix is damaged.
+    """
     if isinstance(matrix.matrix, DenseMatrix):  # as many as share chunks
         step = matrix.matrix.columns_at_once(COLUMNS_BYTES)
     else:
