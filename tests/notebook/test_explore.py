@@ -23,6 +23,8 @@ from stepping import until
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.more  # nothing here differs with the versions of the libraries
+
 N = 60
 
 

@@ -21,6 +21,8 @@ from cellasso.pl.tree import in_order_of, plot_tree, read_tree
 from conftest import STORAGES, write
 from pl_files import GENES
 
+pytestmark = pytest.mark.more  # nothing here differs with the versions of the libraries
+
 
 def scanpys(adata, groupby, **options):
     with warnings.catch_warnings():

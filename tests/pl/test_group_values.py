@@ -14,6 +14,8 @@ from cellasso.pl.group_values import read_group_values, unit_scaled
 from cellasso.pl.groups import read_groups
 from pl_files import GENES
 
+pytestmark = pytest.mark.more  # nothing here differs with the versions of the libraries
+
 OPTIONS = {
     "defaults": {},
     "X": {"use_raw": False},

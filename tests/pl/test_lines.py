@@ -11,6 +11,8 @@ from cellasso.model.graph import Edges
 from cellasso.pl.lines import FAINT, STRONG, THICKEST, count_lines, draw_edges, draw_thick_lines, opacity_of
 from cellasso.points.point_index import Viewport
 
+pytestmark = pytest.mark.more  # nothing here differs with the versions of the libraries
+
 N = 300
 SHAPE = (40, 60)
 UNIT = Viewport(0.0, 1.0, 0.0, 1.0)

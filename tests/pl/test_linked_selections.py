@@ -16,6 +16,8 @@ from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.pl import selected
 from cellasso.selection.recipe import Lasso, PolygonGate, WhereRecipe, dump, load
 
+pytestmark = pytest.mark.more  # nothing here differs with the versions of the libraries
+
 N = 2_000
 X, Y = "X_umap:0", "X_umap:1"
 NAMES = [

@@ -21,6 +21,8 @@ from cellasso.raster.cells import ColoredCells
 from cellasso.raster.draw import draw
 from cellasso.raster.style import SELECTED, Canvas, Style
 
+pytestmark = pytest.mark.more  # nothing here differs with the versions of the libraries
+
 N = 9_000
 X, Y = "X_umap:0", "X_umap:1"
 CANVASES = {

@@ -18,6 +18,8 @@ from cellasso_app.state.axes import Axes
 from cellasso_app.state.underlay import Underlay, find_underlays, underlays
 from cellasso_app.views.embedding.under_cells import draw_under
 
+pytestmark = pytest.mark.more  # nothing here differs with the versions of the libraries
+
 N = 200
 CANVAS = Canvas(60, 40)
 

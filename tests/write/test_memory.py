@@ -15,6 +15,7 @@ import oracle
 from cellasso.core.errors import ElementError
 
 pytestmark = [
+    pytest.mark.more,  # exports are tried with the oldest versions elsewhere
     pytest.mark.filterwarnings("ignore::anndata.ExperimentalFeatureWarning"),
     pytest.mark.filterwarnings("ignore:.*was written without encoding metadata"),
     pytest.mark.filterwarnings("ignore::UserWarning"),

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 FONT = "-apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"  # the page's, as a canvas takes it
 
+NO_OUTLINE = ".bk-Canvas { --highlight-color: transparent; }"
+"""Bokeh draws a dotted frame around a plot that was clicked."""
+
 
 class Ink(NamedTuple):
     """Colours of the marks around the cells, on a light or a dark page."""

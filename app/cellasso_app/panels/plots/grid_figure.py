@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bokeh.models import FactorRange, HoverTool
 from bokeh.plotting import figure
 
-from cellasso_app.ui.theme import FONT, INKS
+from cellasso_app.ui.theme import FONT, INKS, NO_OUTLINE
 
 if TYPE_CHECKING:
     from cellasso_app.panels.plots.arrangement import Arranged
@@ -41,6 +41,7 @@ def make_figure(name: str, label: str) -> figure:
         tools=[HoverTool(tooltips=TOOLTIPS)],
         toolbar_location=None,
         sizing_mode="stretch_both",
+        stylesheets=[NO_OUTLINE],
         background_fill_alpha=0,
         border_fill_alpha=0,
         outline_line_color=None,

@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 from cellasso.points.point_index import Viewport
 from cellasso.raster.style import Canvas
 from cellasso_app.runtime.document_loop import batched_updates
-from cellasso_app.ui.theme import FONT, INKS
+from cellasso_app.ui.theme import FONT, INKS, NO_OUTLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 MARGIN = 0.04
 """Free space around all cells, as a part of the view."""
-
-NO_OUTLINE = ".bk-Canvas { --highlight-color: transparent; }"
-"""Bokeh draws a dotted frame around a plot that was clicked."""
 
 MAX_SIDE = 4096
 """Pixels of a picture's side at most, whatever a browser claims its window to be."""
