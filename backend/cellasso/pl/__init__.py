@@ -1,3 +1,34 @@
-"""Cells of a file for datashader; importing this makes `Canvas.points` draw them fast."""
+"""Plots of cells as HoloViews objects, in scanpy's words; importing this makes `Canvas.points` draw cells fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from cellasso.pl import datashading as datashading
+
+if TYPE_CHECKING:
+    from cellasso.pl.embedding import embedding, pca, tsne, umap
+
+__all__ = [
+    "embedding",
+    "pca",
+    "tsne",
+    "umap",
+]
+
+_HOMES = {
+    "embedding": "cellasso.pl.embedding",
+    "pca": "cellasso.pl.embedding",
+    "tsne": "cellasso.pl.embedding",
+    "umap": "cellasso.pl.embedding",
+}
+"""The module of each plot."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a plot when it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cellasso.pl' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(_HOMES[name]), name)
