@@ -422,3 +422,14 @@ def test_options_are_those_of_the_loaded_libraries(monkeypatch):
     assert options_of(points, "style")["size"] == 7
     assert "s" not in options_of(points, "style", "matplotlib")
     assert titled("a {b} $c$") == {"bokeh": {"title": "a {{b}} $c$"}, "matplotlib": {"title": r"a {{b}} \$c\$"}}
+
+
+@pytest.mark.parametrize("rasterize", [True, False])
+def test_a_legend_of_many_categories_is_shown(tmp_path, rasterize):
+    """HoloViews leaves out legends of more than 25 rows unless it is told otherwise."""
+    adata = write_cells(tmp_path / "many.h5ad")
+    adata.obs["many"] = pd.Categorical([f"k{i % 30}" for i in range(adata.n_obs)])
+    adata.write_h5ad(tmp_path / "many.h5ad")
+    with cellasso.open(tmp_path / "many.h5ad") as dataset:
+        figure = hv.render(umap(dataset, color="many", rasterize=rasterize), backend="bokeh")
+    assert [len(each.items) for each in figure.legend] == [30]

@@ -63,7 +63,7 @@ def legend(plane: Plane, colors: CellColors, *, na_in_legend: bool) -> Any:
         )
         for label, color in rows.items()
     }
-    return hv.NdOverlay(points, kdims=["legend"], sort=False)
+    return styled(hv.NdOverlay(points, kdims=["legend"], sort=False), {"legend_limit": len(rows) + 1})
 
 
 def legend_rows(colors: CellColors, *, na_in_legend: bool) -> dict[str, str]:
@@ -111,7 +111,8 @@ def legend_options(loc: str, n_rows: int, fontsize: float | None) -> dict[str, d
         raise ElementError(f"There is no legend_loc {loc!r}{nearest(loc, [ON_DATA, *POSITIONS])}")
     n_columns = 1 if n_rows <= 14 else 2 if n_rows <= 30 else 3  # as scanpy's
     size = fontsize if fontsize is not None else 9 if n_rows <= 30 else 7.5
-    common = {"show_legend": True, "legend_position": POSITIONS[loc]}
+    # beyond 25 HoloViews shows none
+    common = {"show_legend": True, "legend_position": POSITIONS[loc], "legend_limit": n_rows + 10}
     in_margin = POSITIONS[loc] in {"right", "left"}
     narrow = {"glyph_height": 14, "glyph_width": 14, "label_height": 14, "label_standoff": 3, "spacing": 2}
     bokeh: dict[str, Any] = {"ncols": n_columns, "padding": 4, "margin": 4, **narrow}
