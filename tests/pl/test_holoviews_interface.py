@@ -212,6 +212,17 @@ def test_means_and_sums_of_genes_are_those_of_pandas(dataset, frame, read, name,
     }
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [lambda e: e, lambda e: e.select(index=(3, 9)), lambda e: e.iloc[2:4], lambda e: e.sort("n"), lambda e: e.dframe()],
+)
+def test_the_number_of_a_cell_is_a_dimension_as_the_index_of_a_frame_is(dataset, frame, ask):
+    found, expected = (ask(hv.Curve(data, "index", "n")) for data in (dataset, frame[["n"]]))
+    assert_same(found, expected)
+    one, other = (hv.Curve(data) for data in (dataset.cells[["n"]], frame[["n"]]))
+    assert_same(one, other)
+
+
 def test_elements_over_files_and_over_pandas_are_put_together(dataset, frame):
     def parts(*sources):
         return {i: hv.Dataset(data, ["kind"], ["score"]) for i, data in enumerate(sources)}
