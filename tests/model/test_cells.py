@@ -105,6 +105,16 @@ def test_every_vector_is_a_column_by_name(dataset, adata):
         cells[["score", "g9"]]
 
 
+def test_a_mapping_says_which_vector_a_column_is_whatever_it_is_called(dataset, adata):
+    cells = Cells(dataset.vectors, {"first": Vector("obsm", "X_umap"), "g1": Vector("gene", "g1")})
+    assert list(cells) == ["first", "g1"]
+    np.testing.assert_array_equal(cells["first"], adata.obsm["X_umap"][:, 0])
+    narrow = cells[["g1"]]  # by itself the name could be that of a column of obs
+    assert narrow.is_narrow
+    np.testing.assert_array_equal(narrow["g1"], adata.X[:, 1].toarray().ravel())
+    assert not dataset.cells.is_narrow
+
+
 @pytest.mark.parametrize(
     "ask",
     [

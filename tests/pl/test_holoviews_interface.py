@@ -194,12 +194,14 @@ def test_a_method_gives_what_it_gives_over_pandas(dataset, frame, name):
     assert_same(found, expected)
 
 
-@pytest.mark.parametrize("name", ["one", "two", "with others"])
+@pytest.mark.parametrize("name", ["one", "missing", "two", "turned", "with others"])
 @pytest.mark.parametrize("function", [np.mean, np.sum, np.nanmean, np.nansum])
 def test_means_and_sums_of_genes_are_those_of_pandas(dataset, frame, read, name, function):
     by, values = {
         "one": (["kind"], ["g1", "counts/g2", "lognorm:counts/g3"]),
+        "missing": (["stage"], ["g1", "counts/g2"]),
         "two": (["stage", "kind"], ["g1"]),
+        "turned": (["kind", "stage"], ["g1"]),
         "with others": (["kind"], ["score", "g1", "text", "n", "counts/g2"]),
     }[name]
     wide = frame.astype({"g1": "f8", "counts/g2": "f8", "lognorm:counts/g3": "f8"})
@@ -208,6 +210,26 @@ def test_means_and_sums_of_genes_are_those_of_pandas(dataset, frame, read, name,
     assert set(read) == {
         f"obs:{column}" for column in (*by, *values) if column in {"kind", "stage", "score", "text", "n"}
     }
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda e: e, lambda e: e.select(index=(3, 9)), lambda e: e.iloc[2:4], lambda e: e.sort("n"), lambda e: e.dframe()],
+)
+def test_the_number_of_a_cell_is_a_dimension_as_the_index_of_a_frame_is(dataset, frame, ask):
+    found, expected = (ask(hv.Curve(data, "index", "n")) for data in (dataset, frame[["n"]]))
+    assert_same(found, expected)
+    one, other = (hv.Curve(data) for data in (dataset.cells[["n"]], frame[["n"]]))
+    assert_same(one, other)
+
+
+def test_elements_over_files_and_over_pandas_are_put_together(dataset, frame):
+    def parts(*sources):
+        return {i: hv.Dataset(data, ["kind"], ["score"]) for i, data in enumerate(sources)}
+
+    expected = hv.HoloMap(parts(frame, frame), kdims="file").collapse()
+    for sources in ((dataset, dataset), (dataset, frame), (frame, dataset)):
+        assert_same(hv.HoloMap(parts(*sources), kdims="file").collapse(), expected)
 
 
 def test_groups_that_pandas_alone_can_make_are_made_by_pandas(dataset, frame):
@@ -318,6 +340,13 @@ def test_columns_are_read_when_they_are_needed_and_no_others(dataset, read, ask,
     ask(hv.Points(dataset, [X, Y], ["g1", "kind"]))
     assert set(read) == expected
     assert len(read) == len(expected)  # each once
+
+
+def test_the_range_of_a_column_is_looked_for_once(dataset, monkeypatch):
+    found = hv.Points(dataset, [X, Y]).range(X)
+    monkeypatch.setattr(hv.core.data.PandasInterface, "range", lambda *_: pytest.fail("looked for again"))
+    assert hv.Points(dataset, [X, Y]).range(X) == found
+    assert hv.Dataset(dataset.cells, X, []).range(X) == found
 
 
 def test_of_a_whole_file_no_column_beside_the_named_ones_belongs_to_an_element(dataset):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from holoviews import dim
 from holoviews.element.selection import spatial_select
+from holoviews.operation.datashader import rasterize
 
 import cellasso
 from cellasso.core.errors import ElementError, NotFoundError
@@ -243,6 +244,23 @@ def test_boxes_and_lassos_of_a_user(dataset, frame, mode):
     np.testing.assert_array_equal(recipe.mask(dataset), mask)
     if mode != "inverse":
         assert mask.sum() == len(shown[1][-1])
+
+
+def test_pictures_and_histograms_of_one_dataset_are_linked(dataset, frame):
+    shown = []
+    for data in (dataset, frame[[X, Y, "kind", "score"]]):
+        whole = hv.Dataset(data, [X, Y, "kind"], ["score"])
+        points = whole.to(hv.Points, [X, Y], [], groupby=[])
+        picture = rasterize(points, width=40, height=30, x_range=(-4, 4), y_range=(-4, 4), dynamic=True)
+        histogram = hv.operation.histogram(whole, dimension="score", bin_range=(-3, 3), dynamic=False)
+        link = hv.link_selections.instance()
+        linked = link(picture + histogram)
+        drawn(link, picture)[1].event(geometry=star())
+        pictures, bars = (part[()] for part in linked)
+        shown.append([layer.dframe() for layer in (*pictures, *bars) if isinstance(layer, hv.Image | hv.Histogram)])
+    assert len(shown[0]) == len(shown[1]) == 4
+    for found, expected in zip(*shown, strict=True):
+        pd.testing.assert_frame_equal(found, expected)
 
 
 def test_a_tap_on_categories_and_an_index_column(dataset, frame):

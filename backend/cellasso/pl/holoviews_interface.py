@@ -1,9 +1,11 @@
 """Cells of a file as data of HoloViews elements: an element keeps a frame of the columns that it names, still unread.
 
 `hv.Points(dataset, ["X_umap:0", "X_umap:1"], ["louvain", "CD4"])` takes a `Dataset`, a `Modality` or its `Cells`. Names
-are those of `cellasso.model.vector`, or references of hv-anndata. Key dimensions alone are an element of these alone,
-where HoloViews would take all other columns of a pandas frame as value dimensions. What picks rows (`select`, `iloc`,
-`groupby`) reads the columns of the element and gives elements over pandas frames.
+are those of `cellasso.model.vector`, or references of hv-anndata's `A`, which are dimensions; those of `anndata.acc`
+are none, and HoloViews itself refuses them. An element of a whole file that is given key dimensions alone has no
+others, where over a pandas frame it takes all other columns as value dimensions. What picks rows (`select`, `iloc`,
+`groupby`) reads the columns of the element and gives elements over pandas frames. hvPlot is used on narrowed cells:
+`dataset.cells[["X_umap:0", "X_umap:1", "CD4"]].hvplot.points(…)`.
 """
 
 from __future__ import annotations
@@ -76,9 +78,7 @@ class CellsInterface(PandasInterface):  # type: ignore[misc] # HoloViews has no 
             The element needs value dimensions, and none are named.
         """
         if not cls.applies(data):
-            raise TypeError(
-                f"{type(data).__name__} is no dataset of cellasso."
-            )  # HoloViews then tries what else it knows
+            raise TypeError(f"{type(data).__name__} is no dataset of cellasso.")  # HoloViews then tries other kinds
         cells = data if isinstance(data, Cells) else data.cells
         kdims, vdims = _named(eltype, cells, kdims, vdims)
         if kdims is None or vdims is None:
