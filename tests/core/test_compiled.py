@@ -17,7 +17,7 @@ from cellasso.points.kernels import morton
 from cellasso.points.point_index import PointIndex, Viewport
 from cellasso.raster.cells import ColoredCells
 from cellasso.raster.draw import draw
-from cellasso.raster.style import Canvas, HIDDEN, ORDERS, SELECTED, Style
+from cellasso.raster.style import HIDDEN, ORDERS, SELECTED, Canvas, Style
 from cellasso_app.render.labels import medians, place_labels
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ import pytest
 from cellasso.color.coloring import MISSING_CODE, Categories, Values, palette
 from cellasso.color.palettes import Scale, color_table, rgb
 from cellasso.points.point_index import BLOCK, PointIndex, Viewport
-from cellasso.raster import aggregate
+from cellasso.raster import aggregate, drawing
 from cellasso.raster import draw as raster
-from cellasso.raster.dots import disc
 from cellasso.raster.cells import ColoredCells
-from cellasso.raster.draw import Dots, FADED, LONE, Picture, draw, opacities
-from cellasso.raster.style import Canvas, HIDDEN, ORDERS, PLAIN, SELECTED, Style
+from cellasso.raster.dots import disc
+from cellasso.raster.draw import FADED, LONE, Dots, Picture, draw, opacities
+from cellasso.raster.style import HIDDEN, ORDERS, PLAIN, SELECTED, Canvas, Style
 
 pytestmark = pytest.mark.loops
 
@@ -594,8 +594,8 @@ def test_several_cores_draw_what_one_does(monkeypatch, kind, order, n_cores, siz
     cells, style = sort_cells(points, some(kind, n)), Style(size=size, order=order, fade=True)
     views = [UNIT, Viewport(0.45, 0.55, 0.4, 0.5), Viewport(0.7, 2, 0.7, 2), cells.plane.bounds]
     alone = [picture(cells, style, states, viewport=view) for view in views]
-    monkeypatch.setattr(raster, "SPLIT", 1000)
-    monkeypatch.setattr(raster, "_n_cores", lambda: n_cores)
+    monkeypatch.setattr(drawing, "SPLIT", 1000)
+    monkeypatch.setattr(drawing, "_n_cores", lambda: n_cores)
     for view, expected in zip(views, alone, strict=True):
         assert_same(picture(cells, style, states, viewport=view), expected)
 
@@ -603,10 +603,10 @@ def test_several_cores_draw_what_one_does(monkeypatch, kind, order, n_cores, siz
 @pytest.mark.parametrize("viewport", [*VIEWPORTS, Viewport(5, 6, 5, 6)], ids=str)
 @pytest.mark.parametrize("n_cores", [1, 2, 3, 100])
 def test_strips_are_all_rows_and_have_all_their_points(monkeypatch, n_cores, viewport):
-    monkeypatch.setattr(raster, "SPLIT", 1)
-    monkeypatch.setattr(raster, "_n_cores", lambda: n_cores)
+    monkeypatch.setattr(drawing, "SPLIT", 1)
+    monkeypatch.setattr(drawing, "_n_cores", lambda: n_cores)
     plane = PointIndex.of(crowded(5 * BLOCK))
-    strips = raster._strips(plane, viewport, CANVAS)
+    strips = drawing.cut_strips(plane, viewport, CANVAS)
     assert [row for rows in strips for row in range(rows.start, rows.stop)] == list(range(CANVAS.height))
     assert all(rows.start < rows.stop for rows in strips)
     x, y = plane.points.T.astype("f8")
@@ -614,17 +614,17 @@ def test_strips_are_all_rows_and_have_all_their_points(monkeypatch, n_cores, vie
     row = (y[inside] - viewport.y_low) * (CANVAS.height / (viewport.y_high - viewport.y_low))
     row = np.minimum(row.astype(int), CANVAS.height - 1)
     for rows in strips:
-        spans = plane.spans(raster._around(viewport, CANVAS, rows))
+        spans = plane.spans(drawing._around(viewport, CANVAS, rows))
         read = np.concatenate([np.arange(0), *(np.arange(start, stop) for start, stop, _ in spans)])
         assert np.isin(np.flatnonzero(inside)[(row >= rows.start) & (row < rows.stop)], read).all()
 
 
 def test_strips_share_the_points_evenly(monkeypatch):
-    monkeypatch.setattr(raster, "SPLIT", 1)
-    monkeypatch.setattr(raster, "_n_cores", lambda: 3)
+    monkeypatch.setattr(drawing, "SPLIT", 1)
+    monkeypatch.setattr(drawing, "_n_cores", lambda: 3)
     points = scatter(300_000) ** 2
     rows = (points[:, 1] * 600).astype(int)
-    strips = raster._strips(PointIndex.of(points), UNIT, Canvas(800, 600))
+    strips = drawing.cut_strips(PointIndex.of(points), UNIT, Canvas(800, 600))
     shares = [np.mean((rows >= strip.start) & (rows < strip.stop)) for strip in strips]
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
 
@@ -634,9 +634,9 @@ def test_strips_that_no_other_core_has_begun_are_drawn_by_this_one(monkeypatch):
     go_on = Event()
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(go_on.wait, 30)
-        monkeypatch.setattr(raster, "quick_threads", lambda: pool)
+        monkeypatch.setattr(drawing, "quick_threads", lambda: pool)
         strips = [slice(0, 1), slice(1, 2), slice(2, 3)]
-        assert raster._run(lambda rows: rows.start, strips) == [0, 1, 2]
+        assert drawing.run_strips(lambda rows: rows.start, strips) == [0, 1, 2]
         assert not busy.done()
         go_on.set()
 
@@ -655,9 +655,9 @@ def test_a_strip_that_fails_waits_for_the_others(monkeypatch):
             raise MemoryError
 
     with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(raster, "quick_threads", lambda: pool)
+        monkeypatch.setattr(drawing, "quick_threads", lambda: pool)
         with pytest.raises(MemoryError):
-            raster._run(job, [slice(0, 1), slice(1, 2)])
+            drawing.run_strips(job, [slice(0, 1), slice(1, 2)])
         assert drawn == [1]
 
 

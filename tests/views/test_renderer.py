@@ -16,7 +16,7 @@ from cellasso.model.vector import Vector
 from cellasso.points.point_index import PointIndex, Viewport
 from cellasso.raster.cells import ColoredCells
 from cellasso.raster.draw import Dots, Picture, draw
-from cellasso.raster.style import Canvas, HIDDEN, PLAIN, SELECTED, Style
+from cellasso.raster.style import HIDDEN, PLAIN, SELECTED, Canvas, Style
 from cellasso.selection.recipe import Lasso, WhereRecipe, dump, load
 from cellasso_app.render.cell_values import ColoringKey
 from cellasso_app.render.labels import medians

@@ -1,7 +1,7 @@
 """Pictures by way of datashader, from when it has been imported.
 
-datashader and HoloViews take a second of CPU and 70 MB to import, which no first picture waits for. Until they are there
-the same loops are called directly, and give the same bytes.
+datashader and HoloViews take a second of CPU and 70 MB to import, which no first picture waits for. Until they are
+there the same loops are called directly, and give the same bytes.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ def _import() -> None:
         _ready.set()
 
 
-def reducer(dataset: Dataset, x: Vector, y: Vector) -> Reducer:
+def reducer(dataset: Dataset, axes: tuple[Vector, Vector]) -> Reducer:
     """Return what makes the pixels of a picture, for `raster.draw.draw`.
 
     Parameters
     ----------
     dataset
         The file.
-    x, y
-        The axes.
+    axes
+        What stands along x and y.
     """
     if not _ready.is_set():
         return reduce_cells
     from cellasso.pl.pictures import reducer_of  # noqa: PLC0415 - see above
 
-    return reducer_of(dataset.cells, x, y)
+    return reducer_of(dataset.cells, *axes)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cellasso.model.vector import Vector
 from cellasso.points.point_index import PointIndex
 
 if TYPE_CHECKING:
     from cellasso.core.progress import Progress
     from cellasso.dataset import Dataset
-    from cellasso.model.vector import Vector
 
 
 class Axes(NamedTuple):
@@ -48,6 +48,14 @@ class Axes(NamedTuple):
     def equal(self) -> bool:
         """Whether a unit is as long on both."""
         return self.pair is None
+
+    def vectors(self, dataset: Dataset) -> tuple[Vector, Vector]:
+        """Return what stands along x and along y; of an embedding its dimensions."""
+        if self.pair is not None:
+            return self.pair
+        modality, key = dataset.owner(self.embedding, own=dataset.obsm)
+        own = dataset.name_of(modality)
+        return Vector("obsm", key, own, dim=self.dims[0]), Vector("obsm", key, own, dim=self.dims[1])
 
     def names(self, labels: tuple[str, str]) -> tuple[str, str]:
         """Return what the axes are called.

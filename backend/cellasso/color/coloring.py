@@ -185,7 +185,7 @@ def palette(n: int) -> tuple[str, ...]:
 
 
 def category_colors(stated: list[str] | None, n: int) -> tuple[str, ...]:
-    """Return the colours `#rrggbb` of `n` categories: those that are stated, if each of them is a colour, else `palette`.
+    """Return the colours `#rrggbb` of `n` categories: those stated, if each is a colour, else `palette`.
 
     Parameters
     ----------

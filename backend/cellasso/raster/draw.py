@@ -48,6 +48,7 @@ DOTS_AROUND = 0.5
 OPACITIES = 4096
 """Counts of cells in a pixel that opacity tells apart."""
 
+
 @dataclass(frozen=True)
 class Picture:
     """Drawn cells, pixel by pixel, the first row at the bottom.
@@ -106,7 +107,7 @@ def draw(
     cells: ColoredCells,
     viewport: Viewport,
     canvas: Canvas,
-    style: Style = Style(),
+    style: Style = Style(),  # noqa: B008 - frozen
     states: NDArray[np.uint8] | None = None,
     *,
     dots: bool = True,
@@ -214,7 +215,9 @@ def opacities(crowd: int) -> NDArray[np.float64]:
     return opacity
 
 
-def _collect(cells: ColoredCells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8] | None) -> Dots:
+def _collect(
+    cells: ColoredCells, viewport: Viewport, canvas: Canvas, style: Style, states: NDArray[np.uint8] | None
+) -> Dots:
     around = Viewport(*_widened(viewport.x_low, viewport.x_high), *_widened(viewport.y_low, viewport.y_high))
     area = around if cells.plane.count(around) <= N_DOTS else viewport
     found, words = np.empty(N_DOTS, dtype=np.int64), np.empty(N_DOTS, dtype=np.int64)
@@ -245,5 +248,3 @@ def _collect(cells: ColoredCells, viewport: Viewport, canvas: Canvas, style: Sty
 def _widened(low: float, high: float) -> tuple[float, float]:
     more = (high - low) * DOTS_AROUND
     return low - more, high + more
-
-

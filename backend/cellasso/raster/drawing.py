@@ -13,7 +13,6 @@ import numpy as np
 from cellasso.color.coloring import Values
 from cellasso.color.palettes import color_table, rgb
 from cellasso.core.executors import quick_threads
-from cellasso.points.point_index import Viewport
 from cellasso.raster import aggregate
 from cellasso.raster.scratch import scratch
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cellasso.points.point_index import PointIndex
+    from cellasso.points.point_index import PointIndex, Viewport
     from cellasso.raster.cells import ColoredCells
     from cellasso.raster.style import Canvas, Style
 

@@ -210,7 +210,9 @@ def _all(asked: Asked, plane: PointIndex, cells: ColoredCells, problem: str, rep
     return Loaded(asked, plane, cells, None, "", problem, complete=False, middles=middles, rest=rest)
 
 
-def _count_all(asked: Asked, plane: PointIndex, cells: ColoredCells, problem: str, reports: JobContext[Loaded]) -> Loaded:
+def _count_all(
+    asked: Asked, plane: PointIndex, cells: ColoredCells, problem: str, reports: JobContext[Loaded]
+) -> Loaded:
     coloring, middles = cells.coloring, None
     if isinstance(coloring, Categories):
         middles = medians(plane.xy, cells.codes, len(coloring.labels))

@@ -186,7 +186,7 @@ class Renderer:
             return
         viewport, selection = self._plot.viewport, self._session.selection
         style, others = self.style(loaded.cells), self._others()
-        reducer = datashading.reducer(self._session.dataset, *loaded.asked.axes)
+        reducer = datashading.reducer(self._session.dataset, loaded.asked.axes.vectors(self._session.dataset))
         # a picture need not wait for what places its names
         has_few = len(loaded.labels) <= compiling.FEW_NAMES
         can_label = compiling.is_done("labels", len(loaded.plane) if has_few else None)
