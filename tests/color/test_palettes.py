@@ -1,4 +1,4 @@
-"""Colours: where they end, how values step through them, and the table that a picture is shown with."""
+"""Colours: where they end, which they are, and the table that a picture is shown with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from cellasso.color.coloring import CLIPS, MISSING_COLOR, Categories, Values, pa
 from cellasso.color.palettes import (
     COLOR_MAPS,
     DIVERGING,
-    N_STEPS,
     NAMED,
     PLAIN_COLOR,
     STANDARD,
@@ -21,10 +20,8 @@ from cellasso.color.palettes import (
     named_colors,
     rgb,
 )
-from cellasso.raster import aggregate
+from cellasso.color.ramp import N_STEPS, Ramp
 from coloring_of import color_by_obs
-
-ENDS = [(0.0, 1.0), (-3.0, 5.0), (2.0, 2000.0), (-1e6, -1e3), (0.0, 1e-6), (1e9, 1e9 + 64)]
 
 
 def values(ends: tuple[float, float] = (0.0, 4.0)) -> Values:
@@ -78,7 +75,7 @@ def test_an_unknown_percentile_is_the_usual_one():
 def test_a_centred_scale_has_0_in_its_middle(ends, expected):
     scale = Scale(centre=True)
     assert scale.limits_of(ends) == expected
-    assert scale.step(0.0, *expected) == 0.5
+    assert Ramp(*expected).step(0.0) == 0.5
 
 
 @pytest.mark.parametrize("centre", [False, True])
@@ -87,89 +84,6 @@ def test_the_ends_are_apart_where_all_values_are_equal(value, centre):
     low, high = Scale(centre=centre).limits_of((value, value))
     assert low < high
     assert low <= value <= high
-
-
-# -- steps and ticks ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("ends", ENDS, ids=str)
-def test_values_step_evenly_or_by_their_logarithm_from_end_to_end(ends, log):
-    low, high = ends
-    scale, inside = Scale(log=log), np.linspace(low, high, 200)
-    found = np.array([scale.step(value, low, high) for value in inside])
-    expected = np.linspace(0, 1, 200)
-    if log:
-        warped = np.log(inside) if low > 0 else np.sign(inside) * np.log1p(np.abs(inside))
-        expected = (warped - warped[0]) / (warped[-1] - warped[0])
-    np.testing.assert_allclose(found, expected, atol=1e-7)
-    assert scale.step(low - 1, low, high) == 0
-    assert scale.step(high + 1, low, high) == 1
-
-
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("ends", ENDS[:5], ids=str)
-def test_the_picture_has_the_steps_of_the_colour_bar(ends, log):
-    """A tick stands beside the colour that cells of its value have."""
-    low, high = ends
-    rng = np.random.default_rng(1)
-    shown = rng.uniform(low - 0.1 * (high - low), high + 0.1 * (high - low), 500).astype("f4")
-    steps = np.empty(500, dtype=np.uint8)
-    aggregate.to_steps(shown, low, high, log, steps)
-    expected = [Scale(log=log).step(float(value), low, high) * (N_STEPS - 1) for value in shown]
-    assert np.abs(steps - np.array(expected)).max() <= 0.5 + 1e-9
-    assert {steps.min(), steps.max()} == {0, N_STEPS - 1}
-
-
-def test_a_value_that_is_missing_has_the_last_step():
-    steps = np.empty(3, dtype=np.uint8)
-    aggregate.to_steps(np.array([np.nan, 0, 1], dtype="f4"), 0.0, 1.0, False, steps)
-    assert list(steps) == [255, 0, 254]
-
-
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("ends", ENDS, ids=str)
-def test_ticks_are_round_values_where_they_belong(ends, log):
-    low, high = ends
-    scale = Scale(log=log)
-    ticks = scale.ticks(low, high)
-    at = [place for place, _ in ticks]
-    assert 1 <= len(ticks) <= 16
-    assert all(0 <= place <= 1 for place in at)
-    assert (np.diff(at) > 0).all()
-    if high < 1e9:  # written with four digits
-        for place, text in ticks:
-            assert scale.step(float(text.replace(",", "")), low, high) == pytest.approx(place, abs=0.02)
-            assert len(text) <= 10
-    if not log:
-        assert len(ticks) >= 2
-        gaps = np.diff(at) * (high - low)
-        np.testing.assert_allclose(gaps, gaps[0], rtol=1e-6)
-        assert f"{gaps[0]:.0e}"[0] in "125"
-
-
-def test_ticks_of_a_plain_scale():
-    assert Scale().ticks(0.0, 4.0) == [(0.0, "0"), (0.25, "1"), (0.5, "2"), (0.75, "3"), (1.0, "4")]
-    assert [text for _, text in Scale().ticks(-0.5, 4.0)] == ["0", "1", "2", "3", "4"]
-    assert [text for _, text in Scale(centre=True).ticks(-4.0, 4.0)] == ["-4", "-2", "0", "2", "4"]
-
-
-def test_ticks_of_a_scale_of_logarithms():
-    def texts(low: float, high: float) -> list[str]:
-        return [text for _, text in Scale(log=True).ticks(low, high)]
-
-    assert texts(0.0, 2000.0) == ["0", "10", "100", "1,000"]
-    assert texts(500.0, 12_000.0) == ["500", "1,000", "2,000", "5,000", "10,000"]
-    assert texts(0.02, 1e6) == ["0.1", "1", "10", "100", "1,000", "10,000", "100,000", "1e+06"]
-    assert texts(-30.0, 30.0) == ["-10", "-1", "-0.1", "0", "0.1", "1", "10"]
-    assert texts(3.1, 3.3) == ["3.1", "3.15", "3.2", "3.25", "3.3"]
-
-
-def test_0_stays_in_the_middle_of_a_scale_of_logarithms():
-    scale = Scale(log=True, centre=True)
-    low, high = scale.limits_of((-3.0, 800.0))
-    assert scale.step(0.0, low, high) == 0.5
-    assert scale.step(20.0, low, high) == pytest.approx(1 - scale.step(-20.0, low, high))
 
 
 # -- colours --------------------------------------------------------------------------------------------

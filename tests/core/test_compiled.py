@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from cellasso.color.coloring import Categories, Values, palette
+from cellasso.color.palettes import Scale
+from cellasso.color.ramp import SHADINGS
 from cellasso.column_index.kernels import packing
 from cellasso.core import compiled
 from cellasso.points.kernels import morton
@@ -93,14 +95,19 @@ def assert_same(found: Any, expected: Any) -> None:
         assert found == expected
 
 
-@pytest.mark.parametrize("kind", ["plain", "values", "categories"])
+SCALES = [*(Scale(shading=shading) for shading in SHADINGS), Scale(shading="eq_hist", centre=True)]
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("plain", Scale()), ("categories", Scale()), *product(["values"], SCALES)])
 @pytest.mark.parametrize("dots", [True, False], ids=["dots", "picture"])
-def test_pictures_are_the_same(kind: str, dots: bool, by_python) -> None:
+def test_pictures_are_the_same(kind: str, scale: Scale, dots: bool, by_python) -> None:
     states = np.random.default_rng(2).choice(np.array([0, SELECTED, HIDDEN], dtype=np.uint8), N)
+    orders = ORDERS.get(type(coloring(kind)), ("random",))
 
     def pictures() -> list[Any]:
-        cells = ColoredCells(PointIndex.of(points()), coloring(kind))
-        styles = [Style(size, order, fade=fade) for size, order, fade in product((1, 5.0), ORDERS, (False, True))]
+        cells = ColoredCells(PointIndex.of(points()), coloring(kind), scale)
+        styles = [Style(size, order, fade=fade) for size, order, fade in product((1, 5.0), orders, (False, True))]
+        styles += [Style(1, crowds=crowds) for crowds in SHADINGS]
         return [
             draw(cells, viewport, CANVAS, style, some, dots=dots)
             for style, viewport, some in product(styles, (WHOLE, PART), (None, states))

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cellasso.color.palettes import COLOR_MAPS
+from cellasso.color.coloring import CellValues
+from cellasso.color.palettes import COLOR_MAPS, Scale
+from cellasso.color.ramp import Ramp
 from cellasso.points.point_index import Viewport
 from cellasso_app.figures.design import ColorBar, Design, Label, Legend, Row
 from cellasso_app.figures.figure import render
@@ -40,7 +42,7 @@ def legend(n: int, letters: int = 8, count: int | None = 12_345) -> Legend:
     return Legend(tuple(Row(name, "#1f77b4", count) for name in names), "cell_type")
 
 
-BAR = ColorBar(COLOR_MAPS[False], 0.0, 4.273, "CD3E (X, log1p of counts per 10,000)")
+BAR = ColorBar(COLOR_MAPS[False], Ramp(0.0, 4.273), "CD3E (X, log1p of counts per 10,000)")
 DESIGNS = {
     "bare": SMALL,
     "8 categories": replace(SMALL, title="A title", axis_names=("UMAP 1", "UMAP 2"), key=legend(8)),
@@ -48,7 +50,7 @@ DESIGNS = {
     "255": replace(SMALL, key=legend(255), axis_names=("x" * 300, "y" * 300)),
     "255 long ones": replace(SMALL, key=legend(255, 59, None)),
     "colour bar": replace(SMALL, key=BAR, title="CD3E"),
-    "log": replace(SMALL, key=replace(BAR, low=0.02, high=1e6, log=True, label="w" * 200)),
+    "log": replace(SMALL, key=replace(BAR, ramp=Ramp(0.02, 1e6, "log"), label="w" * 200)),
     "ticks": replace(SMALL, axes="ticks", axis_names=("CD4", "spatial 2"), key=BAR),
     "dark": replace(SMALL, dark=True, key=legend(8), axis_names=("UMAP 1", "UMAP 2")),
     "dpi 97": replace(SMALL, width=1.77, dpi=97, key=legend(3), axis_names=("UMAP 1", "UMAP 2")),
@@ -244,13 +246,13 @@ def test_a_glyph_has_names_and_no_numbers():
     assert texts(svg(replace(SMALL, axis_names=("UMAP 1", "UMAP 2")))) == ["UMAP 1", "UMAP 2"]
 
 
-@pytest.mark.parametrize(("log", "values"), [(False, (5, 10, 15)), (True, (1, 10))])
-def test_the_numbers_of_a_colour_bar_stand_where_their_colours_are(log, values):
-    bar = ColorBar(COLOR_MAPS[False], 0.0, 21.0, "CD4", log=log, clipped=True)
+@pytest.mark.parametrize(("shading", "values"), [("linear", (5, 10, 15)), ("log", (1, 10)), ("cbrt", (0.5, 2, 5, 10))])
+def test_the_numbers_of_a_colour_bar_stand_where_their_colours_are(shading, values):
+    bar = ColorBar(COLOR_MAPS[False], Ramp(0.0, 21.0, shading), "CD4", clipped=True)
     root = svg(replace(SMALL, key=bar))
     low, high = place_of(root, "0")[1], place_of(root, "≥ 21")[1]
     assert low - high == pytest.approx(80, abs=0.01)
-    scale = np.log1p if log else np.asarray
+    scale = {"linear": np.asarray, "log": np.log1p, "cbrt": np.cbrt}[shading]
     shown = [value for value in values if number(value) in texts(root)]
     assert len(shown) >= 1
     for value in shown:
@@ -260,7 +262,7 @@ def test_the_numbers_of_a_colour_bar_stand_where_their_colours_are(log, values):
 
 def test_a_colour_bar_runs_from_its_first_to_its_last_colour():
     pixels = png(
-        replace(SMALL, key=ColorBar(("#ff0000", "#00ff00", "#0000ff"), 0, 1)), picture(SMALL, opaque=False) * 0
+        replace(SMALL, key=ColorBar(("#ff0000", "#00ff00", "#0000ff"), Ramp(0, 1))), picture(SMALL, opaque=False) * 0
     )
     pure = pixels[..., :3].astype(int)
     rows = [np.flatnonzero((pure == np.eye(3, dtype=int)[k] * 255).all(axis=2).any(axis=1)) for k in range(3)]
@@ -299,9 +301,33 @@ def test_a_picture_of_another_size_is_refused():
         render(np.zeros((224, 300, 4), dtype=np.uint8), VIEW, SMALL)
 
 
+def test_the_numbers_of_equalised_colours_stand_where_their_cells_are_and_can_be_read():
+    counts = np.repeat([0.0, 1, 2, 3, 20], [50, 30, 10, 9, 1]).astype("f4")
+    ramp = Scale(100.0, "eq_hist").ramp(CellValues("CD4", counts).coloring)
+    root = svg(replace(SMALL, key=replace(BAR, ramp=ramp)))
+    heights = {text: place_of(root, text)[1] for text in ("0", "1", "2", "20")}
+    bottom = heights["0"]
+    assert bottom - heights["20"] == pytest.approx(80, abs=0.01)
+    assert bottom - heights["1"] == pytest.approx(80 * 0.6, abs=0.01)
+    assert bottom - heights["2"] == pytest.approx(80 * 0.8, abs=0.01)
+    assert "3" not in texts(root)  # it would run into the 2
+
+
+@pytest.mark.parametrize("design", [each for each in DESIGNS.values() if isinstance(each.key, ColorBar)], ids=str)
+def test_numbers_of_a_colour_bar_do_not_overlap(design):
+    root = svg(replace(design, axes="glyph"))
+    written = [
+        text for text in texts(root) if text.lstrip("\N{MINUS SIGN}").replace(",", "").replace(".", "").isdigit()
+    ]
+    heights = sorted(place_of(root, text)[1] for text in written)
+    assert len(heights) > 2
+    assert np.diff(heights).min() > 7
+
+
 @pytest.mark.parametrize("low", [0.0, 3.5, -2.0])
 def test_a_colour_bar_of_one_value_is_drawn(low):
-    assert number(low, 3) in texts(svg(replace(SMALL, key=replace(BAR, low=low, high=low))))
+    ramp = Scale().ramp(CellValues("v", np.full(5, low, dtype="f4")).coloring)
+    assert number(low, 3) in texts(svg(replace(SMALL, key=replace(BAR, ramp=ramp))))
 
 
 def test_a_figure_without_categories_is_drawn():

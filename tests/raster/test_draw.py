@@ -15,12 +15,14 @@ import pytest
 
 from cellasso.color.coloring import MISSING_CODE, Categories, Values, palette
 from cellasso.color.palettes import Scale, color_table, rgb
+from cellasso.color.ramp import SHADINGS
 from cellasso.points.point_index import BLOCK, PointIndex, Viewport
 from cellasso.raster import aggregate, drawing
 from cellasso.raster import draw as raster
 from cellasso.raster.cells import ColoredCells
 from cellasso.raster.dots import disc
-from cellasso.raster.draw import FADED, LONE, Dots, Picture, draw, opacities
+from cellasso.raster.draw import FADED, Dots, Picture, draw
+from cellasso.raster.opacity import LONE
 from cellasso.raster.style import HIDDEN, ORDERS, PLAIN, SELECTED, Canvas, Style
 
 pytestmark = pytest.mark.loops
@@ -221,13 +223,28 @@ def test_opacity_goes_by_the_number_of_cells_alone(kind, order):
     assert (alpha[count >= crowd] == 255).all()
 
 
-@pytest.mark.parametrize("crowd", [0, 1, 2, 50, 4095])
-def test_opacity_rises_from_a_lone_cell_to_a_crowd(crowd):
-    opacity = opacities(crowd)
-    assert opacity[1] == LONE
-    assert (np.diff(opacity) >= 0).all()
-    assert opacity[-1] == 1
-    assert len(opacity) == max(crowd, 2) + 1
+@pytest.mark.parametrize("crowds", SHADINGS)
+@pytest.mark.parametrize("n", [600, 20_000])
+def test_opacity_is_datashaders_of_the_counts(crowds, n):
+    """Up to 16 steps from the lowest opacity on; datashader, too, cuts off where nine of ten pixels are."""
+    points = crowded(n)
+    agg = by_datashader(points, ds.count())
+    count = agg.to_numpy()
+    most = int(np.quantile(count[count > 0], 0.9, method="inverted_cdf"))
+    options = {} if crowds == "eq_hist" else {"span": (1, most)}
+    shaded = tf.shade(agg, cmap="#000000", how=crowds, min_alpha=round(LONE * 255), **options).to_numpy()
+    expected = shaded[..., None].view(np.uint8)[..., 3].astype(int)
+    alpha = picture(sort_cells(points), Style(size=1, crowds=crowds)).alpha.astype(int)
+    lit = count > 0
+    assert len(set(alpha[lit])) > 3
+    assert (alpha[~lit] == 0).all()
+    assert np.abs(alpha - expected)[lit].max() <= 17 / 2 + 1
+
+
+def test_dots_are_opaque_however_crowded_they_are():
+    points = crowded()
+    one, other = (picture(sort_cells(points), Style(size=4, crowds=crowds)) for crowds in ("linear", "eq_hist"))
+    assert_same(one, other)
 
 
 def test_a_pixel_with_millions_of_cells_counts_no_further():
@@ -287,10 +304,20 @@ def test_the_last_or_the_rarest_category_of_a_pixel_is_seen(order, viewport):
     np.testing.assert_array_equal(drawn.alpha > 0, lit)
 
 
+def equalised_steps(values: np.ndarray, shown: np.ndarray, low: float, high: float, *, centre: bool) -> np.ndarray:
+    """Where datashader's `eq_hist` of all values puts those that are shown, from 0 at one end to 1 at the other."""
+    size = np.abs if centre else np.asarray
+    own = size(values[(values >= low) & (values <= high)]).astype("f8")
+    found, _ = tf.eq_hist(own)
+    order = np.argsort(own)
+    place = np.interp(size(shown), own[order], (found[order] - found.min()) / (found.max() - found.min()))
+    return 0.5 + np.sign(shown) * place / 2 if centre else place
+
+
 @pytest.mark.parametrize(
     "scale",
-    [Scale(), Scale(log=True), Scale(centre=True), Scale(log=True, centre=True)],
-    ids=["linear", "log", "centred", "both"],
+    [Scale(shading=shading, centre=centre) for shading, centre in product(SHADINGS, (False, True))],
+    ids=[f"{shading}-{'centred' if centre else 'plain'}" for shading, centre in product(SHADINGS, (False, True))],
 )
 @pytest.mark.parametrize(("order", "what"), [("high", ds.max), ("low", ds.min), ("mean", ds.mean)])
 def test_the_highest_the_lowest_or_the_mean_value_of_a_pixel_is_seen(order, what, scale):
@@ -302,9 +329,13 @@ def test_the_highest_the_lowest_or_the_mean_value_of_a_pixel_is_seen(order, what
     low, high = (-4.0, 4.0) if scale.centre else (0.5, 4.0)
     within = np.clip(shown[known], low, high)
     step = (within - low) / (high - low)
-    if scale.log:
+    if scale.shading == "log":
         step = np.sign(within) * np.log1p(np.abs(within)) / np.log1p(4) / 2 + 0.5
         step = step if scale.centre else np.log(within / low) / np.log(high / low)
+    elif scale.shading == "cbrt":
+        step = (np.cbrt(within) - np.cbrt(low)) / (np.cbrt(high) - np.cbrt(low))
+    elif scale.shading == "eq_hist":
+        step = equalised_steps(coloring.values, within, low, high, centre=scale.centre)
     drawn = picture(sort_cells(points, coloring, scale), Style(size=1, order=order))
     # a mean may be rounded otherwise in its last bit
     assert np.abs(drawn.codes[known] - step * 254).max() <= 0.5 + 1e-3

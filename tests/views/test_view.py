@@ -14,6 +14,7 @@ import pytest
 
 import cellasso
 from cellasso.color.palettes import named_colors, rgb
+from cellasso.color.ramp import SHADINGS
 from cellasso.core.errors import ElementError
 from cellasso.model.vector import Vector
 from cellasso.raster import draw
@@ -483,11 +484,11 @@ def test_options_of_drawing_are_taken_over(dataset, screen):
     until(lambda: view.bar.color == "depth" and not view.bar.busy)
     assert view.bar.drawing["order"] == "high"
     after(screen, view, {"type": "drawing", "choice": {"clip": 100.0}})
-    after(screen, view, {"type": "drawing", "choice": {"log": True}})
+    after(screen, view, {"type": "drawing", "choice": {"shading": "log"}})
     after(screen, view, {"type": "drawing", "choice": {"color_map": "viridis"}})
     after(screen, view, {"type": "drawing", "choice": {"reverse": True}})
     scale = view.session.scales[Vector("obs", "depth")]
-    assert scale == view.loaded.cells.scale == (100.0, True, True, False, "viridis")
+    assert scale == view.loaded.cells.scale == (100.0, "log", True, False, "viridis")
     assert {name: view.bar.drawing["scale"][name] for name in scale._fields} == scale._asdict()
     assert (
         screen.colors[0] == scale.colors(dark=False)[0] == named_colors("viridis")[-1]
@@ -495,6 +496,45 @@ def test_options_of_drawing_are_taken_over(dataset, screen):
     until(lambda: "log scale" in view.status.text)
     after(screen, view, {"type": "drawing", "choice": {"order": "low"}})
     assert view.session.order == {"Categories": "legend", "Values": "low"}  # each kind of colouring has its own
+
+
+@pytest.mark.parametrize("shading", SHADINGS)
+def test_picture_colour_bar_and_status_line_speak_of_the_same_shading(dataset, screen, shading):
+    view = drawn(show(dataset), screen)
+    view.receive({"type": "color", "column": "depth"})
+    until(lambda: view.bar.color == "depth" and not view.bar.busy)
+    if shading != "linear":
+        after(screen, view, {"type": "drawing", "choice": {"shading": shading}})
+    ramp = view.loaded.cells.ramp
+    assert ramp.shading == shading
+    assert (ramp.curve is not None) == (shading == "eq_hist")
+    assert view.layer.scale["ticks"] == ramp.ticks()
+    obs, places = cells(dataset)
+    steps = dict(zip(places, np.rint(ramp.places(obs["depth"].to_numpy()) * 254), strict=True))
+    assert {place: code for place, (code, _) in screen.dots.items()} == steps
+    said = {"log": "log scale", "cbrt": "cube-root scale", "eq_hist": "histogram-equalised colours"}
+    until(lambda: said.get(shading, "exact") in view.status.text)
+    assert sum(words in view.status.text for words in said.values()) == (shading != "linear")
+
+
+def test_opacity_of_crowds_is_offered_where_cells_are_pixels(dataset, screen, monkeypatch):
+    view = drawn(show(dataset), screen)
+    assert view.bar.drawing["crowds"] is None  # so few cells are dots
+    monkeypatch.setattr(draw, "DENSE", N)
+    monkeypatch.setattr(draw, "N_DOTS", N - 1)
+    after(screen, view, {"type": "drawing", "choice": {"labelled": False}})
+    assert view.bar.drawing["crowds"] == "log"
+    assert [each["value"] for each in view.bar.drawing["shadings"]] == list(SHADINGS)
+    after(screen, view, {"type": "drawing", "choice": {"crowds": "eq_hist"}})
+    assert view.session.crowds == view.bar.drawing["crowds"] == "eq_hist"
+    assert view._renderer.style(view.loaded.cells).crowds == "eq_hist"
+    for size, offered in ((1.0, True), (3.0, False), (None, True)):
+        after(screen, view, {"type": "drawing", "choice": {"size": size}})
+        assert view.bar.drawing["crowds"] == ("eq_hist" if offered else None)
+    monkeypatch.setattr(draw, "DENSE", N + 1)
+    for size, offered in ((1.0, True), (None, False)):
+        after(screen, view, {"type": "drawing", "choice": {"size": size}})
+        assert view.bar.drawing["crowds"] == ("eq_hist" if offered else None)
 
 
 def test_a_tissue_lies_as_in_its_image_and_an_embedding_does_not(tmp_path, screen):
@@ -562,7 +602,12 @@ FORGED = [
             {"clip": "99"},
             {"color_map": "jet"},
             {"log": 1},
-            {"log": True, "colors": "all"},
+            {"shading": "log", "colors": "all"},
+            {"shading": "sqrt"},
+            {"shading": ["log"]},
+            {"crowds": "cube root"},
+            {"crowds": None},
+            {"log": True},
             {"centre": None},
             {"_replace": True},
         )
@@ -1077,9 +1122,9 @@ def test_a_scale_chosen_over_a_coarse_picture_is_that_of_the_exact_one(dataset, 
     held.clear()
     view.receive({"type": "color", "column": "depth"})
     until(lambda: view.bar.color == "depth")
-    view.receive({"type": "drawing", "choice": {"log": True}})
+    view.receive({"type": "drawing", "choice": {"shading": "log"}})
     held.set()
-    until(lambda: view.loaded.complete and view.loaded.cells.scale.log)
+    until(lambda: view.loaded.complete and view.loaded.cells.scale.shading == "log")
     until_exact(view)
     assert len(view.loaded.cells.plane) == N
 

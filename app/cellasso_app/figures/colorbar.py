@@ -5,7 +5,6 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from cellasso.color.palettes import Scale
 from cellasso_app.figures.sheet import GAP, LINE, ROW, TEXT, clean, number
 
 if TYPE_CHECKING:
@@ -31,11 +30,14 @@ def draw_color_bar(sheet: Sheet, bar: ColorBar) -> None:
     n = len(bar.colors)
     corners = [[(0, i / n), (1, i / n), (1, 1), (0, 1)] for i in range(n)]
     axes.add_collection(PolyCollection(corners, facecolors=bar.colors, edgecolors="none", antialiased=False))
-    low, high = bar.low, bar.high if bar.high > bar.low else bar.low + 1
     sign = "≥ " if bar.clipped else ""
-    ends = [(0.0, number(low, 3)), (1.0, sign + number(high, 3))]
-    between = [(at, text) for at, text in Scale(log=bar.log).ticks(low, high) if ROW <= at * height <= height - ROW]
-    for at, text in ends + between:
-        y = bottom + at * height
+    ends = [(0.0, number(bar.ramp.low, 3)), (height, sign + number(bar.ramp.high, 3))]
+    between: list[tuple[float, str]] = []
+    for at, text in bar.ramp.ticks():
+        above = at * height
+        if ROW + (between[-1][0] if between else 0.0) <= above <= height - ROW:
+            between.append((above, text))
+    for above, text in ends + between:
+        y = bottom + above
         sheet.line([x + width, x + width + 2], [y] * 2, linewidth=LINE, color=sheet.ink.line)
         sheet.text(x + width + 4, y, text.replace("-", "\N{MINUS SIGN}"))

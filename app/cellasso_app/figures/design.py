@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from cellasso.color.ramp import Ramp
 
 
 class Row(NamedTuple):
@@ -29,16 +32,16 @@ class ColorBar:
     Attributes
     ----------
     colors
-        `#rrggbb` from `low` to `high`, in steps as large as each other, or as `Scale.log` has them if `log`.
+        `#rrggbb` from the low to the high end of `ramp`, each as high as any other.
+    ramp
+        Which values stand where beside them.
     clipped
-        Whether cells with values above `high` have the last colour.
+        Whether cells with values above the high end have the last colour.
     """
 
     colors: tuple[str, ...]
-    low: float
-    high: float
+    ramp: Ramp
     label: str = ""
-    log: bool = False
     clipped: bool = False
 
 

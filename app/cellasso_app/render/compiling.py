@@ -26,6 +26,7 @@ import platformdirs
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cellasso.color.ramp import Shading
     from cellasso.points.point_index import PointIndex
     from cellasso.raster.style import Order
 
@@ -43,15 +44,17 @@ def _plane() -> PointIndex:
     return PointIndex.of(np.random.default_rng(0).random((10, 2)).astype(np.float32))
 
 
-def _draw(*, dots: bool, order: Order | None = None) -> None:
+def _draw(*, dots: bool, order: Order | None = None, shading: Shading = "linear") -> None:
     from cellasso.color.coloring import Values
+    from cellasso.color.palettes import Scale
     from cellasso.raster.cells import ColoredCells
     from cellasso.raster.draw import draw
     from cellasso.raster.style import Canvas, Style
 
     plane = _plane()
     values = Values("", plane.xy[0].copy(), 0.0, 1.0, clipped=False, n_missing=0)
-    draw(ColoredCells(plane, values), plane.bounds, Canvas(16, 16), Style(None, order) if order else Style(), dots=dots)
+    cells, style = ColoredCells(plane, values, Scale(shading=shading)), Style(None, order) if order else Style()
+    draw(cells, plane.bounds, Canvas(16, 16), style, dots=dots)
 
 
 def _labels() -> None:
@@ -74,7 +77,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "labels": _labels,
     "lasso": _lasso,
     "pictures": partial(_draw, dots=False),
-    "orders": partial(_draw, dots=False, order="mean"),  # the others share their loops with the pictures
+    "orders": partial(_draw, dots=False, order="mean", shading="log"),  # the others share their loops with these
 }
 """In the order in which a session with few cells wants them."""
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from cellasso.color.coloring import CLIPS, Values
 from cellasso.color.palettes import NAMED, STANDARD, Scale
+from cellasso.raster import draw
 from cellasso.raster.style import ORDERS
 from cellasso_app.state.underlay import Underlay, underlays
 
 if TYPE_CHECKING:
+    from cellasso.color.ramp import Shading
     from cellasso.model.vector import Vector
     from cellasso_app.state.axes import Axes
     from cellasso_app.state.session import Session
@@ -24,6 +26,17 @@ SAID = {
     "mean": "mean of each pixel",
 }
 """What the page calls the orders of drawing."""
+
+SHADINGS: dict[Shading, str] = {
+    "linear": "linear",
+    "log": "logarithm",
+    "cbrt": "cube root",
+    "eq_hist": "equal areas (histogram-equalised)",
+}
+"""What the page calls the ways from numbers to shades."""
+
+SHADED = {"log": "log scale", "cbrt": "cube-root scale", "eq_hist": "histogram-equalised colours"}
+"""What is said of a picture whose colours are not linear."""
 
 SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 """Diameters of cells that can be chosen, in pixels."""
@@ -55,10 +68,18 @@ def offered(session: Session, kind: type | None, scale: Scale, order: str, *, ax
         "order": order,
         "underlay": str(session.underlay),
         "underlays": [{"value": str(each), "label": each.label} for each in underlays(session.dataset, axes)],
+        "crowds": session.crowds if _has_crowds(session) else None,
+        "shadings": [{"value": each, "label": label} for each, label in SHADINGS.items()],
     }
     if kind is Values:
         options["scale"] = {**scale._asdict(), "clips": list(CLIPS), "color_maps": [STANDARD, *NAMED]}
     return options
+
+
+def _has_crowds(session: Session) -> bool:
+    """Whether a cell of this size is one pixel in some view, where opacity tells how many cells are in it."""
+    n_obs = session.dataset.n_obs
+    return bool(n_obs > draw.N_DOTS if session.dot_size == 1 else session.dot_size is None and n_obs >= draw.DENSE)
 
 
 def choose(session: Session, kind: type | None, color: Vector | None, choice: dict[str, Any]) -> None:
@@ -74,6 +95,8 @@ def choose(session: Session, kind: type | None, color: Vector | None, choice: di
             session.order = {**session.order, kind.__name__: order}
         case {"size": None | float() | int() as size} if size is None or size in SIZES:
             session.dot_size = None if size is None else float(size)
+        case {"crowds": str(crowds)} if crowds in SHADINGS:
+            session.crowds = crowds
         case {"labelled": bool(labelled)}:
             session.labelled = labelled
         case {"downward": bool(downward)}:
@@ -87,7 +110,9 @@ def choose(session: Session, kind: type | None, color: Vector | None, choice: di
             _set_scale(session, color, clip=float(clip))
         case {"color_map": str(name)} if name in {STANDARD, *NAMED}:
             _set_scale(session, color, color_map=name)
-        case {"log": bool()} | {"reverse": bool()} | {"centre": bool()} if len(choice) == 1:
+        case {"shading": str(shading)} if shading in SHADINGS and len(choice) == 1:
+            _set_scale(session, color, shading=shading)
+        case {"reverse": bool()} | {"centre": bool()} if len(choice) == 1:
             _set_scale(session, color, **choice)
 
 

@@ -91,6 +91,7 @@ class Session(param.Parameterized):
     scales = param.Parameter({}, doc="How values become colours: a `Scale` by vector as chosen, if not the usual.")
     order = param.Parameter({}, doc="Which cells lie on top, a `raster.Order` by kind of colouring.")
     dot_size = param.Parameter(None, doc="Diameter of a cell in pixels; None adapts it.")
+    crowds = param.Parameter("log", doc="How opacity rises with the cells of a pixel, a `ramp.Shading`.")
     downward = param.Boolean(True, doc="Whether y runs down where places in a tissue are shown, as in its image.")
     underlay = param.Parameter(Underlay(), doc="What lies under the cells, an `Underlay`.")
     labelled = param.Boolean(True, doc="Whether categories are named in the picture.")

@@ -9,7 +9,7 @@ what the next stroke does                    view    the tools stand above each 
 selection and its history                    session one set of cells, shown in every picture
 hidden categories                            session they say which cells there are to see and to select, wherever
 scales by what colours, order, dot size,     session colours and dots mean the same in all pictures, so that these
-names of categories, downward                        can be compared
+crowds, names of categories, downward                can be compared
 recoloured categories, categories of numbers session a column looks the same wherever it is shown
 genes, grouping, composition                 session of the panels beside the pictures
 modality, matrix, normalise                  session what genes and columns are offered, and how they are read

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +9,8 @@ import colorcet
 import numpy as np
 
 from cellasso.color.coloring import MISSING_COLOR, Categories, Values
+from cellasso.color.equalised import equalise
+from cellasso.color.ramp import N_STEPS, Ramp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.color.coloring import Coloring
+    from cellasso.color.ramp import Shading
 
 PLAIN_COLOR = "#5b8fd6"
 """Colour of all cells where no colouring is chosen."""
-
-N_STEPS = 255
-"""Colours of values; the last of the 256 of a picture is for cells without one."""
 
 
 def rgb(colors: Sequence[str]) -> NDArray[np.uint8]:
@@ -73,9 +72,8 @@ class Scale(NamedTuple):
     ----------
     clip
         Percentile of the values at which the colours end, one of `coloring.CLIPS`.
-    log
-        Whether steps of colour are steps of the logarithm; of log1p on either side of 0, where the colours do not begin
-        above it.
+    shading
+        What makes equal steps of colour, as of `Ramp`.
     reverse
         Whether the colours run the other way.
     centre
@@ -85,7 +83,7 @@ class Scale(NamedTuple):
     """
 
     clip: float = 99.0
-    log: bool = False
+    shading: Shading = "linear"
     reverse: bool = False
     centre: bool = False
     color_map: str = STANDARD
@@ -109,68 +107,17 @@ class Scale(NamedTuple):
             low = -high
         return low, high if high > low else low + 1.0
 
+    def ramp(self, values: Values) -> Ramp:
+        """Return the way from one end of the colours to the other for some values; "eq_hist" counts all of them."""
+        low, high = self.limits(values)
+        curve = equalise(values.values, low, high, centred=self.centre) if self.shading == "eq_hist" else None
+        return Ramp(low, high, self.shading, curve)
+
     def colors(self, *, dark: bool) -> tuple[str, ...]:
         """Return the colours from low to high, as many as the map has."""
         standard = DIVERGING[dark] if self.centre else COLOR_MAPS[dark]
         colors = named_colors(self.color_map) if self.color_map in NAMED else standard
         return colors[::-1] if self.reverse else colors
-
-    def step(self, value: float, low: float, high: float) -> float:
-        """Return where a value lies between the ends of the colours: 0 at the low one, 1 at the high one.
-
-        Parameters
-        ----------
-        value
-            One beyond an end counts as that end.
-        low, high
-            As of `limits`; `low` is below `high`.
-        """
-        value = min(max(value, low), high)
-        if self.log:
-            value, first, last = (_logarithm(each, low) for each in (value, low, high))
-            return (value - first) / (last - first)
-        return (value - low) / (high - low)
-
-    def ticks(self, low: float, high: float) -> list[tuple[float, str]]:
-        """Return where round values stand between the ends of the colours, 0 to 1, and how they are written.
-
-        Powers of ten (and their two- and fivefold) on a logarithmic scale, if two of them lie within; else four or so
-        at equal distances.
-
-        Parameters
-        ----------
-        low, high
-            As of `step`.
-        """
-        values = _decades(low, high) if self.log else []
-        if len(values) < 2:
-            rough = (high - low) / 4
-            unit = 10.0 ** np.floor(np.log10(rough))
-            step = unit * min((1, 2, 5, 10), key=lambda factor: abs(factor * unit - rough))
-            ends = np.ceil(low / step), np.floor(high / step * (1 + 1e-9)) + 1
-            values = list(0.0 + np.arange(*ends) * step)  # never -0
-        return [(self.step(float(value), low, high), _written(float(value))) for value in values]
-
-
-def _logarithm(value: float, low: float) -> float:
-    return math.log(value) if low > 0 else math.copysign(math.log1p(abs(value)), value)
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """Return round values from `low` to `high` that lie apart on a scale of logarithms."""
-    if low > 0:
-        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-        factors = (1, 2, 5) if last - first <= 3 else (1,)
-        values = [factor * 10.0**n for n in range(first, last + 1, max(1, (last - first) // 8)) for factor in factors]
-    else:
-        farthest = max(-low, high)
-        above = [10.0**n for n in range(math.ceil(math.log10(farthest / 300)), math.floor(math.log10(farthest)) + 1)]
-        values = [*(-value for value in reversed(above)), 0.0, *above]
-    return [value for value in values if low <= value <= high]
-
-
-def _written(value: float) -> str:
-    return f"{value:,.6g}" if 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def color_table(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from cellasso.color.coloring import MISSING_CODE, Categories, CellValues, Values
-from cellasso.color.palettes import COLOR_MAPS, N_STEPS, STANDARD
+from cellasso.color.palettes import COLOR_MAPS, STANDARD
+from cellasso.color.ramp import N_STEPS
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.text import nearest
 from cellasso.pl.vectors import find_vector, read_values, vector_name

@@ -316,37 +316,42 @@ def pick_colors(mixture: NDArray[np.uint8], words: NDArray[np.int64], picked: ND
             out[i, channel] = colors[pixel, channel]
 
 
-@njit_or_python(inline="always")
-def _logarithm(value: float, low: float) -> float:
-    if low > 0:
-        return float(np.log(value))
-    return float(np.log1p(value)) if value >= 0 else -float(np.log1p(-value))
-
-
 @njit_or_python
-def to_steps(values: NDArray[np.float32], low: float, high: float, logarithmic: bool, steps: NDArray[np.uint8]) -> None:
-    """Write on which of 255 steps from `low` to `high` each value lies, those beyond on the outermost; 255 for NaN.
+def to_steps(values: NDArray[np.float32], low: float, high: float, steps: NDArray[np.uint8]) -> None:
+    """Write on which of 255 equal steps from `low` to `high` each value lies, those beyond on the outermost.
 
     Parameters
     ----------
     values
         `(n,)`.
     low, high
-        Ends of the colours, as of `palettes.Scale.limits`.
-    logarithmic
-        As `palettes.Scale.log`.
+        Ends of the colours, as of `ramp.Ramp`.
     steps
-        `(n,)`, overwritten.
+        `(n,)`, overwritten; 255 for NaN.
     """
-    start = _logarithm(low, low) if logarithmic else low
-    span = (_logarithm(high, low) if logarithmic else high) - start
+    span = high - low
     for i in range(len(values)):
         value = np.float64(values[i])
-        if np.isnan(value):
-            steps[i] = 255
-            continue
-        within = min(max(value, low), high)
-        steps[i] = np.uint8(np.rint(((_logarithm(within, low) if logarithmic else within) - start) / span * 254))
+        steps[i] = 255 if np.isnan(value) else np.uint8(np.rint((min(max(value, low), high) - low) / span * 254))
+
+
+@njit_or_python
+def to_bounded_steps(values: NDArray[np.float32], bounds: NDArray[np.float64], steps: NDArray[np.uint8]) -> None:
+    """Write on which of 255 steps each value lies, as `to_steps` does, where these are not as large as each other.
+
+    Parameters
+    ----------
+    values, steps
+        As of `to_steps`.
+    bounds
+        Ends of the steps, ascending, `(255,)`, as of `ramp.Ramp`; the last is infinite.
+    """
+    for i in range(len(values)):
+        value, step, half = np.float64(values[i]), 0, 128
+        while half:  # without a branch, as fast as a logarithm
+            step += half * int(bounds[np.uint32(step + half - 1)] < value)
+            half >>= 1
+        steps[i] = 255 if np.isnan(value) else step
 
 
 @njit_or_python
@@ -406,33 +411,20 @@ def add_values(
 
 
 @njit_or_python
-def color_means(
-    sums: NDArray[np.float64],
-    known: NDArray[np.int64],
-    low: float,
-    high: float,
-    logarithmic: bool,
-    words: NDArray[np.int64],
-) -> None:
-    """Put the colour of the mean into the word of each pixel that has cells: `to_steps`, or 255 where none has a value.
+def put_colors(codes: NDArray[np.uint8], words: NDArray[np.int64]) -> None:
+    """Put a colour into the word of each pixel that has cells; higher ones lie on top, 255 below all.
 
     Parameters
     ----------
-    sums, known
-        As `add_values` wrote them, `(rows, width)` each.
-    low, high, logarithmic
-        As of `to_steps`.
+    codes
+        Of each pixel, `(rows, width)`.
     words
-        As `add_values` wrote them; colour and its rank are put in, 0 for a pixel without cells stays.
+        As `add_values` wrote them, `(rows, width)`; colour and its rank are put in, 0 for a pixel without cells stays.
     """
-    flat, flat_sums, flat_known = words.reshape(-1), sums.reshape(-1), known.reshape(-1)
-    means, codes = np.empty(len(flat), dtype=np.float32), np.empty(len(flat), dtype=np.uint8)
-    for i in range(len(flat)):
-        means[i] = flat_sums[i] / flat_known[i] if flat_known[i] else np.nan
-    to_steps(means, low, high, logarithmic, codes)
+    flat, flat_codes = words.reshape(-1), codes.reshape(-1)
     for i in range(len(flat)):
         if flat[i]:
-            code = np.int64(codes[i])
+            code = np.int64(flat_codes[i])
             rank = code + 1 if code < 255 else np.int64(0)
             flat[i] = (flat[i] >> SELECTED << SELECTED) | (rank << RANK) | code
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cellasso.color.coloring import Coloring
+    from cellasso.color.ramp import Ramp
     from cellasso.points.point_index import PointIndex
     from cellasso.raster.style import Order, Style
 
@@ -31,30 +32,59 @@ class ColoredCells:
     ----------
     coloring
         What colours them; `None` draws all alike.
+    scale
+        How values become colours.
+
+    Attributes
+    ----------
+    codes
+        Number of the colour of each point, `(n,)`; `(0,)` where all are alike.
+    ramp
+        Where the values stand between the ends of the colours; `None` where no values colour them.
     """
 
     def __init__(self, plane: PointIndex, coloring: Coloring | None, scale: Scale = Scale()) -> None:  # noqa: B008 - frozen
         self.plane = plane
         self.coloring = coloring
         self.scale = scale
+        self.ramp: Ramp | None = None
         self._selected: tuple[NDArray[np.uint8] | None, frozenset[int], bool] = (None, frozenset(), False)
         if isinstance(coloring, Categories):
             self.codes = plane.gather(coloring.codes.astype(np.uint8))  # -1, missing, becomes 255
         elif isinstance(coloring, Values):
+            self.ramp = scale.ramp(coloring)
             self.codes = self._steps(coloring)
         else:
             self.codes = np.zeros(0, dtype=np.uint8)
 
     def _steps(self, coloring: Values) -> NDArray[np.uint8]:
         steps = np.empty(len(coloring.values), dtype=np.uint8)
-        low, high = self.scale.limits(coloring)
 
         def convert(start: int) -> None:
             part = slice(start, start + SPLIT)
-            aggregate.to_steps(coloring.values[part], float(low), float(high), self.scale.log, steps[part])
+            self.write_steps(coloring.values[part], steps[part])
 
         run_quickly(convert, range(0, len(steps), SPLIT))
         return self.plane.gather(steps)
+
+    def write_steps(self, values: NDArray[np.float32], steps: NDArray[np.uint8]) -> None:
+        """Write the codes of the colours of some values, as the ramp has them; `MISSING_CODE` for NaN.
+
+        Parameters
+        ----------
+        values, steps
+            `(n,)` each.
+        """
+        if self.ramp is None:
+            raise TypeError("only values lie on steps of colour")
+        if self.ramp.shading == "linear":
+            aggregate.to_steps(values, float(self.ramp.low), float(self.ramp.high), steps)
+        else:
+            aggregate.to_bounded_steps(values, self._bounds, steps)
+
+    @cached_property
+    def _bounds(self) -> NDArray[np.float64]:
+        return self.ramp.bounds if self.ramp is not None else np.zeros(0)
 
     @cached_property
     def values(self) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from cellasso.points.point_index import Viewport
 from cellasso.raster import aggregate
 from cellasso.raster.dots import disc
 from cellasso.raster.drawing import NONE, Drawing, cut_strips, plain_numbers, reduce_cells, run_strips
+from cellasso.raster.opacity import N_COUNTS, opacities
 from cellasso.raster.scratch import scratch
 from cellasso.raster.style import Style
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 FADED = 0.15
 """Opacity of the cells that are not selected."""
 
-LONE = 0.45
-"""Opacity of a pixel with one cell, where a cell is no larger; crowds are opaque."""
-
 DOT_FILL = 0.22
 """Radius of a dot as a part of the mean distance of the visible cells: dots touch where cells crowd."""
 
@@ -44,9 +42,6 @@ N_DOTS = 50_000
 
 DOTS_AROUND = 0.5
 """How far beyond the view on each side, as a part of it, so that it can be moved."""
-
-OPACITIES = 4096
-"""Counts of cells in a pixel that opacity tells apart."""
 
 
 @dataclass(frozen=True)
@@ -194,24 +189,11 @@ def _shade(
 
 def _opacity_by_count(drawing: Drawing, words: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the opacity of a pixel by its number of cells, 0 to 255, where a cell is no larger than that."""
-    strips = run_strips(lambda rows: aggregate.count_pixels(words[rows], OPACITIES), drawing.strips)
+    strips = run_strips(lambda rows: aggregate.count_pixels(words[rows], N_COUNTS), drawing.strips)
     n_pixels: NDArray[np.int64] = np.sum(strips, axis=0)
     # of 16 steps: the eye tells no more apart, and they would take twice the bytes
-    opacity = np.rint(opacities(_crowd(n_pixels)) * 15) * 17
+    opacity = np.rint(opacities(n_pixels, drawing.style.crowds) * 15) * 17
     opacity[0] = 0
-    return opacity
-
-
-def _crowd(n_pixels: NDArray[np.int64]) -> int:
-    """Return the count of cells that nine of ten pixels with cells do not exceed; `n_pixels` have each count."""
-    reached = np.cumsum(n_pixels)
-    return int(np.searchsorted(reached, 0.9 * reached[-1]))
-
-
-def opacities(crowd: int) -> NDArray[np.float64]:
-    """Return the opacity of a pixel by its number of cells, up to a crowd, as datashader's `how="log"`."""
-    n = np.maximum(np.arange(max(crowd, 2) + 1), 1)
-    opacity: NDArray[np.float64] = LONE + (1 - LONE) * np.log(n) / np.log(n[-1])
     return opacity
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
-from cellasso.color.coloring import Values
 from cellasso.color.palettes import color_table, rgb
 from cellasso.core.executors import quick_threads
 from cellasso.raster import aggregate
@@ -107,16 +106,18 @@ def _mix(drawing: Drawing, words: NDArray[np.int64]) -> tuple[int, NDArray[np.ui
 
 def _average(drawing: Drawing, words: NDArray[np.int64]) -> int:
     """Write the word of each pixel with the colour of the mean of its values; return how many cells were drawn."""
-    cells, values, limits = drawing.cells, drawing.cells.values, (0.0, 1.0)
-    if isinstance(cells.coloring, Values):
-        limits = cells.scale.limits(cells.coloring)
+    cells, values = drawing.cells, drawing.cells.values
 
     def average_strip(rows: slice) -> int:
         strip = words[rows]
         strip[:] = 0
         sums, known = np.zeros(strip.shape), np.zeros(strip.shape, dtype=np.int64)
         n = aggregate.add_values(cells.plane.xy, values, *drawing.kernel_args(rows), sums, known, strip)
-        aggregate.color_means(sums, known, float(limits[0]), float(limits[1]), cells.scale.log, strip)
+        means = np.full(strip.shape, np.nan, dtype=np.float32)
+        np.divide(sums, known, out=means, where=known > 0, casting="same_kind")
+        codes = np.empty(means.shape, dtype=np.uint8)
+        cells.write_steps(means.reshape(-1), codes.reshape(-1))
+        aggregate.put_colors(codes, strip)
         return n
 
     return sum(run_strips(average_strip, drawing.strips))

@@ -10,6 +10,8 @@ from cellasso.color.coloring import Categories, Values
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cellasso.color.ramp import Shading
+
 Order: TypeAlias = Literal["random", "legend", "rare", "mixed", "high", "low", "mean"]
 """Which cell of several in one place is seen: any but always the same, the last or the smallest category's, the one
 of the highest or lowest value; or their colours mixed, or their mean."""
@@ -50,6 +52,8 @@ class Style:
         Whether the cells that are not selected are faded.
     chosen
         Colours by label in place of a category's own; only mixed colours have to know them.
+    crowds
+        How opacity rises with the number of cells in a pixel, where a cell is one pixel; see `opacity.opacities`.
     """
 
     size: float | None = None
@@ -57,3 +61,4 @@ class Style:
     hidden: frozenset[int] = frozenset()
     fade: bool = False
     chosen: Mapping[str, str] = field(default_factory=dict)
+    crowds: Shading = "log"

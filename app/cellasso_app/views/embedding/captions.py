@@ -121,7 +121,7 @@ class Captions:
         self._layer.scale = {
             "title": self._session.label(coloring.name),
             "colors": list(colors[:: len(colors) // 16]),
-            "ticks": scale.ticks(*scale.limits(coloring)),
+            "ticks": loaded.cells.ramp.ticks() if loaded.cells.ramp is not None else [],
         }
 
     def show_drawn(self, loaded: Loaded, drawn: Drawn) -> None:

@@ -136,7 +136,8 @@ class Renderer:
         hidden = session.hidden.get(column, frozenset())
         codes = codes_of(coloring, hidden) if isinstance(coloring, Categories) else frozenset()
         order = session.order.get(type(coloring).__name__, "random" if isinstance(coloring, Categories) else "high")
-        return Style(session.dot_size, order, codes, session.selection is not None, session.recolored.get(column, {}))
+        fade, chosen = session.selection is not None, session.recolored.get(column, {})
+        return Style(session.dot_size, order, codes, fade, chosen, session.crowds)
 
     def order(self, loaded: Loaded) -> str:
         """Return which of its cells lie on top."""

@@ -153,7 +153,7 @@ def design_figure(
     colors
         The `color_table` of the picture.
     """
-    coloring, scale = loaded.cells.coloring, loaded.cells.scale
+    coloring, ramp = loaded.cells.coloring, loaded.cells.ramp
     key: Legend | ColorBar | None = None
     labels: tuple[Label, ...] = ()
     if isinstance(coloring, Categories) and shown is not None:
@@ -165,11 +165,10 @@ def design_figure(
         if labelled and shown.middles is not None:
             middles = [(code, *shown.middles[code].tolist()) for code in codes]
             labels = tuple(Label(coloring.labels[i], x, y, float(counts[i])) for i, x, y in middles)
-    elif isinstance(coloring, Values):
-        low, high = scale.limits(coloring)
-        clipped = bool(coloring.ends) and high < coloring.ends[100.0][1]
+    elif isinstance(coloring, Values) and ramp is not None:
+        clipped = bool(coloring.ends) and ramp.high < coloring.ends[100.0][1]
         title = f"{coloring.name} ({coloring.source})" if coloring.source else coloring.name
-        key = ColorBar(tuple(colors[:MISSING_CODE]), low, high, title, log=scale.log, clipped=clipped)
+        key = ColorBar(tuple(colors[:MISSING_CODE]), ramp, title, clipped=clipped)
     return Design(
         width=FIGURE_WIDTH,
         height=FIGURE_WIDTH * canvas.height / canvas.width,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cellasso.color.coloring import Values
 from cellasso_app.render import compiling
-from cellasso_app.state.drawing_options import SAID
+from cellasso_app.state.drawing_options import SAID, SHADED
 from cellasso_app.views.embedding.loaded import n_cells
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def picture_status(loaded: Loaded, drawn: Drawn, order: str) -> tuple[str, str]:
     if isinstance(coloring, Values):
         if coloring.ends and scale.limits(coloring) != scale.limits_of(coloring.ends[100.0]):
             parts.append(f"colours end at the {scale.clip:g}th percentile")
-        if scale.log:
-            parts.append("log scale")
+        if scale.shading != "linear":
+            parts.append(SHADED[scale.shading])
     unread = f"{loaded.read:.0%} of the cells are read; the others have no colour yet" if loaded.read < 1 else ""
     return " · ".join(parts), loaded.problem or unread or loaded.notes

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cellasso_app.views.embedding.renderer import Drawn
 
 
-DRAWING = ("order", "dot_size", "labelled", "downward", "hover_columns", "underlay")
+DRAWING = ("order", "dot_size", "crowds", "labelled", "downward", "hover_columns", "underlay")
 """What of the session says how cells are drawn, whatever their colours."""
 
 
@@ -102,7 +102,7 @@ class EmbeddingView:
             watch(lambda _: self._loader.rescale(), ["scales"]),
             watch(self._recolor, ["recolored"]),
             watch(self._filter, ["hidden"]),
-            watch(lambda _: self._renderer.draw(), ["selection", "order", "dot_size", "labelled"]),
+            watch(lambda _: self._renderer.draw(), ["selection", "order", "dot_size", "crowds", "labelled"]),
             watch(self._change_theme, ["dark"]),
             watch(self._turn, ["downward"]),
             watch(lambda _: self._draw_under(), ["underlay"]),
