@@ -7,18 +7,27 @@ from typing import TYPE_CHECKING, Any
 from cellasso.pl import datashading as datashading
 
 if TYPE_CHECKING:
+    from cellasso.pl.composition import composition
     from cellasso.pl.embedding import embedding, pca, tsne, umap
+    from cellasso.pl.histogram import histogram
+    from cellasso.pl.scatter import scatter
 
 __all__ = [
+    "composition",
     "embedding",
+    "histogram",
     "pca",
+    "scatter",
     "tsne",
     "umap",
 ]
 
 _HOMES = {
+    "composition": "cellasso.pl.composition",
     "embedding": "cellasso.pl.embedding",
+    "histogram": "cellasso.pl.histogram",
     "pca": "cellasso.pl.embedding",
+    "scatter": "cellasso.pl.scatter",
     "tsne": "cellasso.pl.embedding",
     "umap": "cellasso.pl.embedding",
 }
