@@ -8,12 +8,14 @@ from cellasso.pl import datashading as datashading
 
 if TYPE_CHECKING:
     from cellasso.pl.composition import composition
+    from cellasso.pl.density import density
     from cellasso.pl.embedding import embedding, pca, tsne, umap
     from cellasso.pl.histogram import histogram
     from cellasso.pl.scatter import scatter
 
 __all__ = [
     "composition",
+    "density",
     "embedding",
     "histogram",
     "pca",
@@ -24,6 +26,7 @@ __all__ = [
 
 _HOMES = {
     "composition": "cellasso.pl.composition",
+    "density": "cellasso.pl.density",
     "embedding": "cellasso.pl.embedding",
     "histogram": "cellasso.pl.histogram",
     "pca": "cellasso.pl.embedding",
