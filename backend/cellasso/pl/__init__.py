@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cellasso.pl.embedding import embedding, pca, tsne, umap
     from cellasso.pl.histogram import histogram
     from cellasso.pl.scatter import scatter
+    from cellasso.pl.spatial import spatial
 
 __all__ = [
     "composition",
@@ -20,6 +21,7 @@ __all__ = [
     "histogram",
     "pca",
     "scatter",
+    "spatial",
     "tsne",
     "umap",
 ]
@@ -31,6 +33,7 @@ _HOMES = {
     "histogram": "cellasso.pl.histogram",
     "pca": "cellasso.pl.embedding",
     "scatter": "cellasso.pl.scatter",
+    "spatial": "cellasso.pl.spatial",
     "tsne": "cellasso.pl.embedding",
     "umap": "cellasso.pl.embedding",
 }

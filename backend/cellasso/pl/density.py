@@ -149,7 +149,9 @@ def _count_groups(plane: Plane, codes: NDArray[np.int32], n: int, canvas: Any) -
     return np.moveaxis(counted, -1, 0)
 
 
-def _image(counts: NDArray[np.uint32], plane: Plane, how: How, colors: Sequence[str], dress: Dress, title: str) -> Any:
+def _image(
+    counts: NDArray[np.uint32], plane: Plane, *, how: How, colors: Sequence[str], dress: Dress, title: str
+) -> Any:
     seen = plane.viewport
     cells = np.where(counts > 0, counts, np.nan).astype(np.float32)[::-1]  # HoloViews begins with the upper row
     bounds = (seen.x_low, seen.y_low, seen.x_high, seen.y_high)
