@@ -35,7 +35,7 @@ SHARP = 2
 SCREEN = 96 / 72
 """Pixels of the screen in a point, as browsers have it."""
 
-FRAME_POINTS = 0.7
+FRAME_POINTS = 0.5
 """Points of print that a pixel of a frame becomes with matplotlib, about."""
 
 LIVE_SHARP = 1.5
