@@ -61,7 +61,5 @@ def count_expressed(values: NDArray[Any], codes: NDArray[np.integer], n_groups: 
     above = np.flatnonzero(values > cutoff)  # few cells in most genes
     groups = codes[above].astype(np.intp) + 1  # 0: no group
     n_above = np.bincount(groups, minlength=n_groups + 1)[1:]
-    sums: NDArray[np.float64] = np.bincount(groups, weights=values[above].astype(np.float64), minlength=n_groups + 1)[
-        1:
-    ]
+    sums: Any = np.bincount(groups, weights=values[above].astype(np.float64), minlength=n_groups + 1)[1:]
     return Expressed(n_known, n_above, sums)
