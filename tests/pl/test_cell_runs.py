@@ -117,8 +117,9 @@ def test_tracks_are_the_values_of_their_cells(pbmc):
     tracks = [element for element in shown.values() if element.group == "Tracks"]
     assert len(tracks) == len(runs.groups)
     for group, element in enumerate(tracks):
-        for track, corners in enumerate(np.split(element.array(), np.flatnonzero(np.isnan(element.array()[:, 0])))):
-            corners = corners[~np.isnan(corners[:, 0])]
+        parts = np.split(element.array(), np.flatnonzero(np.isnan(element.array()[:, 0])))
+        for track, part in enumerate(parts):
+            corners = part[~np.isnan(part[:, 0])]
             own = runs.values[runs.starts[group] : runs.ends[group], track]
             middles = np.isin(corners[:, 0] % 1, 0.5)
             np.testing.assert_allclose(corners[middles, 0], np.arange(runs.starts[group], runs.ends[group]) + 0.5)

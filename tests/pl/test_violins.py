@@ -73,9 +73,8 @@ def test_shapes_are_those_of_seaborn(pbmc, adata):
     plt.close("all")
     found = bodies(violin(pbmc, "CST3", "bulk_labels"))
     assert len(found) == len(expected) == len(order)
-    for at, (one, other) in enumerate(zip(found, expected, strict=True)):
-        one = one - [at + 0.5, 0]
-        other = other - [at, 0]
+    for at, (mine, theirs) in enumerate(zip(found, expected, strict=True)):
+        one, other = mine - [at + 0.5, 0], theirs - [at, 0]
         grid = np.linspace(other[:, 1].min(), other[:, 1].max(), 50)[1:-1]
         np.testing.assert_allclose(widths_at(one, grid), widths_at(other, grid), atol=1e-3)
         assert np.abs(one[:, 0]).max() == pytest.approx(HALF_WIDTH)

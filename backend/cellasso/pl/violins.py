@@ -73,7 +73,7 @@ def read_densities(
     found: dict[int, Densities] = {}
     for slot, column in read_columns(dataset, features, log=log):
         values = column if of_cells is None else of_cells.scaled(column)
-        densities = group_densities(values, groups.codes, len(groups))
+        densities = group_densities(values, groups.codes, len(groups), n_cells=groups.n_cells)
         if standard_scale == "var":
             known = column[np.isfinite(column)]
             densities = densities.scaled(*((float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)))

@@ -88,7 +88,12 @@ class Densities:
 
 
 def group_densities(
-    values: NDArray[Any], codes: NDArray[np.integer], n_groups: int, *, n_points: int = N_POINTS
+    values: NDArray[Any],
+    codes: NDArray[np.integer],
+    n_groups: int,
+    *,
+    n_cells: NDArray[np.int64] | None = None,
+    n_points: int = N_POINTS,
 ) -> Densities:
     """Return how the values of a feature are distributed in each group; see the module.
 
@@ -102,13 +107,16 @@ def group_densities(
         Group of each cell, `(n_obs,)`; -1 is in no group.
     n_groups
         How many groups there are.
+    n_cells
+        Cells of each group `(n_groups,)`, where they are known: they are counted otherwise.
     n_points
         Points of each density.
     """
     support, density = np.full((2, n_groups, n_points), np.nan)
     median = np.full(n_groups, np.nan)
     n_known = np.zeros(n_groups, dtype=np.int64)
-    for group, (others, n_zeros) in enumerate(_by_group(values, codes, n_groups)):
+    n_cells = count_groups(codes, n_groups) if n_cells is None else n_cells
+    for group, (others, n_zeros) in enumerate(_by_group(values, codes, n_cells)):
         n_known[group] = len(others) + n_zeros
         if n_known[group]:
             support[group], density[group] = _density(others, n_zeros, n_points)
@@ -117,12 +125,13 @@ def group_densities(
 
 
 def _by_group(
-    values: NDArray[Any], codes: NDArray[np.integer], n_groups: int
+    values: NDArray[Any], codes: NDArray[np.integer], n_cells: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.float64], int]]:
     """Yield of each group the values other than 0, and the number of zeros."""
-    others = np.flatnonzero(values)
+    n_groups = len(n_cells)
+    others = np.flatnonzero(values != 0)
     floats = values[others].astype(np.float64)
-    n_zeros = count_groups(codes, n_groups) - count_groups(codes[others], n_groups)
+    n_zeros = n_cells - count_groups(codes[others], n_groups)
     groups = codes[others]
     kept = (groups >= 0) & np.isfinite(floats)
     groups, floats = groups[kept].astype(np.uint16 if n_groups < 1 << 16 else np.int64), floats[kept]
