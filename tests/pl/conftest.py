@@ -14,6 +14,7 @@ from pl_files import make_pbmc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from anndata import AnnData
 
@@ -58,4 +59,31 @@ def pbmc_mudata(tmp_path_factory: pytest.TempPathFactory) -> Written:
 def pbmc_mu(pbmc_mudata: Written) -> Iterator[Dataset]:
     """That file, open."""
     with cellasso.open(pbmc_mudata.path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file whose groups are called what a drawing library might take for more than text."""
+    adata = make_pbmc()
+    names = [
+        "$x_{$",
+        "{y}",
+        "<img src=x onerror=alert(1)>",
+        "a\nb",
+        "@group{safe}",
+        "",
+        "%",
+        "\\frac",
+        "µ" * 60,
+        "$$z$$",
+    ]
+    adata.obs["bulk_labels"] = adata.obs["bulk_labels"].cat.rename_categories(names)
+    return write(adata, tmp_path_factory.mktemp("hostile") / "hostile.h5ad")
+
+
+@pytest.fixture
+def hostile(hostile_file: Path) -> Iterator[Dataset]:
+    """That file, open."""
+    with cellasso.open(hostile_file) as opened:
         yield opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import product
 
 import holoviews as hv
@@ -106,7 +107,7 @@ def test_pieces_have_the_colours_of_the_file(cells):
 
 
 def test_too_many_pieces_are_refused(cells, monkeypatch):
-    monkeypatch.setattr("cellasso.pl.composition.MOST_PARTS", 8)
+    monkeypatch.setattr(sys.modules["cellasso.pl.composition"], "MOST_PARTS", 8)
     with pytest.raises(ElementError, match="3 by 3 pieces"):
         composition(cells[0], "kind", by="text")
 

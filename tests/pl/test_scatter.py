@@ -11,7 +11,9 @@ import cellasso
 from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.pl.scatter import scatter
 from cellasso.points.point_index import PointIndex
-from cellasso.raster.draw import Canvas, Cells, Style, draw
+from cellasso.raster.cells import ColoredCells
+from cellasso.raster.draw import draw
+from cellasso.raster.style import Canvas, Style
 from pl.plotted import element, options_of, rendered, write_cells, write_mudata
 
 
@@ -72,7 +74,7 @@ def test_many_cells_become_the_picture_that_the_page_draws(cells):
     plane = PointIndex.of(points)
     view = type(plane.bounds)(left, right, bottom, top)
     alpha = rgb.dimension_values(5, flat=False)
-    picture = draw(Cells(plane, None), view, Canvas(*alpha.shape[::-1], 2), Style(), dots=False)
+    picture = draw(ColoredCells(plane, None), view, Canvas(*alpha.shape[::-1], 2), Style(), dots=False)
     np.testing.assert_array_equal(alpha, picture.alpha)
 
 

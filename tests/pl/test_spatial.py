@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import anndata as ad
@@ -130,7 +131,7 @@ def test_a_grey_picture_is_that_of_scanpy(tissue):
 
 
 def test_a_large_picture_is_shrunk_to_the_means_of_its_pixels(tissue, monkeypatch):
-    monkeypatch.setattr("cellasso.pl.spatial.MOST_SIDE", 30)
+    monkeypatch.setattr(sys.modules["cellasso.pl.spatial"], "MOST_SIDE", 30)
     dataset, adata = tissue
     rgb = element(spatial(dataset, color="score"), hv.RGB)
     assert max(pixels(rgb).shape[:2]) <= 30

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import holoviews as hv
+
 from cellasso.core.errors import ElementError
 from cellasso.pl.cell_picture import cell_element, is_categorical
 from cellasso.pl.legends import ON_DATA, color_bar, legend, legend_options, legend_rows, names_on_data
@@ -81,6 +83,8 @@ def cell_plot(plane: Plane, colors: CellColors, drawing: Drawing, dress: Dress, 
         whole = whole if rows is None else whole * rows
         for library, chosen in options.items():
             frame[library] |= chosen
+        if isinstance(whole, hv.Overlay):
+            frame["common"]["legend_limit"] = n_rows + 10  # beyond 25 HoloViews shows none
     bar = color_bar(plane, colors) if dress.colorbar_loc else None
     whole = whole if bar is None else whole * bar
     return styled(whole, frame["common"], bokeh=frame["bokeh"], matplotlib=frame["matplotlib"])

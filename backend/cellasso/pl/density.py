@@ -9,11 +9,11 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 
+import cellasso.pl.datashading  # noqa: F401 - teaches datashader what cells are
 from cellasso.core.errors import ElementError
 from cellasso.core.text import nearest
 from cellasso.dataset import Dataset
 from cellasso.model.vector import Vector
-from cellasso.pl import datashading  # noqa: F401 - teaches datashader what cells are
 from cellasso.pl.cell_colors import map_colors
 from cellasso.pl.cell_plot import Dress, frame_options
 from cellasso.pl.embedding import in_rows

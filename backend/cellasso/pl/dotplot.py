@@ -232,9 +232,9 @@ def draw_dots(
     area.pad(0.3 * CELL_PIXELS[0], 0.5 * CELL_PIXELS[1])
     area.add(_dots(values, scale, sizes, titles[1], swap_axes=swap_axes))
     area.add_box()
-    surround(area, values, tree, swap_axes=swap_axes, rotation=rotation)
+    surround(area, values.groups, values.features, tree, swap_axes=swap_axes, rotation=rotation)
     _add_key(area, sizes, titles[2])
-    return grid_overlay(area, values, titles[0], swap_axes=swap_axes)
+    return grid_overlay(area, values.groups, values.features, titles[0], swap_axes=swap_axes)
 
 
 def _dots(values: GroupValues, scale: ColorScale, sizes: DotSizes, title: str, *, swap_axes: bool) -> Any:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import holoviews as hv
     from numpy.typing import NDArray
 
+    from cellasso.pl.features import Features
     from cellasso.pl.group_values import GroupValues
+    from cellasso.pl.groups import Groups
     from cellasso.stats.dendrogram import Dendrogram
 
 CELL_PIXELS = (26.0, 25.0)
@@ -42,7 +44,13 @@ def grid_area(n_groups: int, n_features: int, *, swap_axes: bool) -> PlotArea:
 
 
 def surround(
-    area: PlotArea, values: GroupValues, tree: Dendrogram | None, *, swap_axes: bool, rotation: float | None
+    area: PlotArea,
+    groups: Groups,
+    features: Features,
+    tree: Dendrogram | None,
+    *,
+    swap_axes: bool,
+    rotation: float | None,
 ) -> None:
     """Add the brackets over features and the tree of the groups.
 
@@ -50,7 +58,7 @@ def surround(
     ----------
     area
         Of `grid_area`.
-    values
+    groups, features
         What is shown.
     tree
         Of the groups, in their order.
@@ -60,8 +68,8 @@ def surround(
         Of the labels of brackets above, 0 or 90 degrees.
     """
     if tree is not None:
-        area.add_tree(tree, np.arange(len(values.groups)) + 0.5, on_right=not swap_axes)
-    area.add_brackets(values.features.groups, on_right=swap_axes, rotation=rotation)
+        area.add_tree(tree, np.arange(len(groups)) + 0.5, on_right=not swap_axes)
+    area.add_brackets(features.groups, on_right=swap_axes, rotation=rotation)
 
 
 def long_form(values: GroupValues, *, swap_axes: bool) -> dict[str, NDArray[Any]]:
@@ -88,19 +96,21 @@ def long_form(values: GroupValues, *, swap_axes: bool) -> dict[str, NDArray[Any]
     }
 
 
-def grid_overlay(area: PlotArea, values: GroupValues, title: str | None, *, swap_axes: bool) -> hv.Overlay:
+def grid_overlay(
+    area: PlotArea, groups: Groups, features: Features, title: str | None, *, swap_axes: bool
+) -> hv.Overlay:
     """Return a plot of features by groups with their names along the axes.
 
     Parameters
     ----------
     area
         Of `grid_area`, with all that is drawn.
-    values, swap_axes
+    groups, features, swap_axes
         As of `surround`.
     title
         Above the plot.
     """
-    rows, columns = values.groups.labels, values.features.names
+    rows, columns = groups.labels, features.names
     if swap_axes:
         rows, columns = columns, rows
     return area.overlay(xticks=cell_ticks(columns), yticks=row_ticks(rows), title=title, more=70)

@@ -115,7 +115,7 @@ class _OfColumns:
         codes, n_groups = self.groups.codes, len(self.groups)
         mean, fraction = np.zeros((2, n_groups, len(features)))
         for slot, column in read_columns(dataset, features, log=log):
-            found = count_expressed(column, codes, n_groups, self.cutoff)
+            found = count_expressed(column, codes, n_groups, self.cutoff, n_cells=self.groups.n_cells)
             fraction[:, slot] = found.fraction
             of_all = None if self.mean_only_expressed else summarise_groups([column], codes, n_groups)
             mean[:, slot] = found.mean if of_all is None else of_all.mean[:, 0]

@@ -111,8 +111,7 @@ def legend_options(loc: str, n_rows: int, fontsize: float | None) -> dict[str, d
         raise ElementError(f"There is no legend_loc {loc!r}{nearest(loc, [ON_DATA, *POSITIONS])}")
     n_columns = 1 if n_rows <= 14 else 2 if n_rows <= 30 else 3  # as scanpy's
     size = fontsize if fontsize is not None else 9 if n_rows <= 30 else 7.5
-    # beyond 25 HoloViews shows none
-    common = {"show_legend": True, "legend_position": POSITIONS[loc], "legend_limit": n_rows + 10}
+    common = {"show_legend": True, "legend_position": POSITIONS[loc]}
     in_margin = POSITIONS[loc] in {"right", "left"}
     narrow = {"glyph_height": 14, "glyph_width": 14, "label_height": 14, "label_standoff": 3, "spacing": 2}
     bokeh: dict[str, Any] = {"ncols": n_columns, "padding": 4, "margin": 4, **narrow}

@@ -151,5 +151,5 @@ def draw_squares(
         )
     )
     area.add_box(line_width=1.5)
-    surround(area, values, tree, swap_axes=swap_axes, rotation=rotation)
-    return grid_overlay(area, values, titles[0], swap_axes=swap_axes)
+    surround(area, values.groups, values.features, tree, swap_axes=swap_axes, rotation=rotation)
+    return grid_overlay(area, values.groups, values.features, titles[0], swap_axes=swap_axes)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import holoviews as hv
 import numpy as np
 
-from cellasso.pl.styling import FONT_PIXELS, INK, LINE, plain, plain_title, styled, text_width
+from cellasso.pl.styling import FONT_PIXELS, INK, LINE, labels_of, styled, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,9 +107,7 @@ class PlotArea:
         """Draw texts at points; `align` and `baseline` are of the text as it reads, before it is turned by `angle`."""
         if not texts:
             return
-        element = hv.Labels(
-            ([x for x, _ in at], [y for _, y in at], [plain(text) for text in texts]), [X, Y], group=group
-        )
+        element = hv.Labels(([x for x, _ in at], [y for _, y in at], list(texts)), [X, Y], group=group)
         turned = {"left": "bottom", "right": "top", "center": "center"}
         upright = {"top": "top", "bottom": "bottom", "middle": "center"}
         across = {"top": "left", "bottom": "right", "middle": "center"}
@@ -225,6 +223,7 @@ class PlotArea:
         width = self.left + self.pixels[0] + self.right + 2 * EDGE_PIXELS
         height = self.bottom + self.pixels[1] + self.top + 2 * EDGE_PIXELS
         inches = ((width + more) / INCH_PIXELS / 0.78, height / INCH_PIXELS / 0.76)
+        bokeh, matplotlib = labels_of(xticks=xticks, yticks=yticks, xlabel=xlabel, ylabel=ylabel, title=title or "")
         overlay = hv.Overlay(self.elements)
         return styled(
             overlay,
@@ -232,18 +231,14 @@ class PlotArea:
             ylim=(-self.up(self.bottom + EDGE_PIXELS), self.height + self.up(self.top + EDGE_PIXELS)),
             xaxis=sides[0] if xticks else None,
             yaxis=sides[1] if yticks else None,
-            xlabel=plain(xlabel),
-            ylabel=plain(ylabel),
             xrotation=turned,
             show_frame=False,
             show_grid=False,
             show_legend=False,
-            title=plain_title(title or ""),
             bokeh={
                 "frame_width": round(width),
                 "frame_height": round(height),
-                "xticks": list(xticks) or None,
-                "yticks": list(yticks) or None,
+                **bokeh,
                 "fontsize": {"ticks": f"{FONT_PIXELS}px", "title": "13px", "labels": f"{FONT_PIXELS + 1}px"},
                 "toolbar": "above",
                 "active_tools": [],
@@ -253,8 +248,7 @@ class PlotArea:
             matplotlib={
                 "fig_inches": inches,
                 "aspect": width / height,
-                "xticks": [(at, plain(text)) for at, text in xticks] or None,
-                "yticks": [(at, plain(text)) for at, text in yticks] or None,
+                **matplotlib,
                 "fontsize": {"ticks": FONT_PIXELS * 0.9, "title": 12, "labels": FONT_PIXELS},
                 "hooks": [_bare_matplotlib],
             },
@@ -285,6 +279,8 @@ def _bare_matplotlib(plot: Any, _element: Any) -> None:
     for spine in axis.spines.values():
         spine.set_visible(False)
     axis.tick_params(length=0)
+    for text in axis.texts:
+        text.set_parse_math(False)  # a name between dollars is no formula
     for artist in (*axis.collections, *axis.images):
         if getattr(artist, "colorbar", None) is not None:
             artist.colorbar.ax.set_axes_locator(_Beside(axis))

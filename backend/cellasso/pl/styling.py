@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import holoviews as hv
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Shown = TypeVar("Shown")
 
@@ -65,11 +65,37 @@ def text_width(text: str) -> float:
     return 0.62 * FONT_PIXELS * len(text)
 
 
-def plain(text: str) -> str:
-    """Return a text that matplotlib draws as it is: between two dollars it would read a formula."""
-    return text.replace("$", "\N{FULLWIDTH DOLLAR SIGN}") if text.count("$") > 1 else text
+def verbatim(text: str) -> str:
+    """Return what matplotlib writes as this text: between two dollars it would read a formula."""
+    return text.replace("$", r"\$")
 
 
-def plain_title(title: str) -> str:
+def no_fields(title: str) -> str:
     """Return a title in which HoloViews finds nothing to fill in."""
-    return plain(title).replace("{", "{{").replace("}", "}}")
+    return title.replace("{", "{{").replace("}", "}}")
+
+
+def labels_of(
+    *,
+    xticks: Sequence[tuple[float, str]] | None = None,
+    yticks: Sequence[tuple[float, str]] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options for texts around a plot, for Bokeh and for matplotlib; what stands in them is drawn as it is.
+
+    Parameters
+    ----------
+    xticks, yticks
+        Where labels stand along the axes; `None`: where the backend puts numbers.
+    xlabel, ylabel, title
+        Along the axes and above.
+    """
+    bokeh: dict[str, Any] = {"xlabel": xlabel, "ylabel": ylabel, "title": no_fields(title)}
+    matplotlib: dict[str, Any] = {name: verbatim(text) for name, text in bokeh.items()}
+    for name, ticks in (("xticks", xticks), ("yticks", yticks)):
+        if ticks:
+            bokeh[name] = list(ticks)
+            matplotlib[name] = [(at, verbatim(text)) for at, text in ticks]
+    return bokeh, matplotlib

@@ -43,7 +43,14 @@ class Expressed(NamedTuple):
             return np.where(self.n_above > 0, self.sums / self.n_above, 0.0)
 
 
-def count_expressed(values: NDArray[Any], codes: NDArray[np.integer], n_groups: int, cutoff: float = 0.0) -> Expressed:
+def count_expressed(
+    values: NDArray[Any],
+    codes: NDArray[np.integer],
+    n_groups: int,
+    cutoff: float = 0.0,
+    *,
+    n_cells: NDArray[np.int64] | None = None,
+) -> Expressed:
     """Count and add up the values of a feature that are above a cutoff.
 
     Parameters
@@ -56,11 +63,15 @@ def count_expressed(values: NDArray[Any], codes: NDArray[np.integer], n_groups: 
         How many groups there are.
     cutoff
         In the unit of the values.
+    n_cells
+        Cells of each group `(n_groups,)`, where they are known: they are counted otherwise.
     """
-    n_known = count_groups(codes, n_groups, ~np.isnan(values) if values.dtype.kind == "f" else None)
+    n_known = count_groups(codes, n_groups) if n_cells is None else n_cells
+    missing = np.flatnonzero(np.isnan(values)) if values.dtype.kind == "f" else ()
+    if len(missing):
+        n_known = n_known - count_groups(codes[missing], n_groups)
     above = np.flatnonzero(values > cutoff)  # few cells in most genes
     groups = codes[above].astype(np.intp) + 1  # 0: no group
     n_above = np.bincount(groups, minlength=n_groups + 1)[1:]
-    weights = values[above].astype(np.float64)
-    sums = np.bincount(groups, weights=weights, minlength=n_groups + 1)[1:].astype(np.float64, copy=False)
+    sums: Any = np.bincount(groups, weights=values[above].astype(np.float64), minlength=n_groups + 1)[1:]
     return Expressed(n_known, n_above, sums)
