@@ -17,6 +17,8 @@ from cellasso.pl.plot_area import X, Y
 from cellasso.pl.tracksplot import FILLED, tracksplot
 from pl_files import GENES
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 
 def scanpys(adata, groupby, **options):
     """Return the frame that scanpy's heatmap sorts by group; here cells keep their order in each group."""

@@ -15,6 +15,8 @@ from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.pl.composition import composition
 from pl.plotted import options_of, rendered, write_cells, write_mudata
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):

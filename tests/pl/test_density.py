@@ -15,6 +15,8 @@ from cellasso.pl.cell_colors import map_colors
 from cellasso.pl.density import density
 from pl.plotted import element, options_of, rendered, write_cells, write_mudata
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):

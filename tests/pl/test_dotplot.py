@@ -18,6 +18,8 @@ from cellasso.pl.groups import read_groups
 from cellasso.pl.matrixplot import matrixplot
 from pl_files import GENES, MARKERS
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 
 def scanpys_dots(adata, **options):
     """Return the places, areas and colours of the dots that scanpy draws."""

@@ -18,6 +18,8 @@ from cellasso.raster.draw import draw
 from cellasso.raster.style import Canvas, Style
 from pl.plotted import N, drawn_by_scanpy, element, options_of, rendered, write_cells, write_mudata
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 GREY = mpl.colors.to_hex("lightgray")
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 import cellasso.pl
 from cellasso.pl.registry import PLOTS
 from contracts.plot_contract import PlotContract
+
+pytestmark = pytest.mark.more  # run with the newest versions alone
 
 
 class TestDendrogram(PlotContract):

@@ -16,6 +16,8 @@ from cellasso.raster.draw import draw
 from cellasso.raster.style import Canvas, Style
 from pl.plotted import element, options_of, rendered, write_cells, write_mudata
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):

@@ -17,6 +17,8 @@ from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.pl.spatial import spatial
 from pl.plotted import element, options_of, rendered
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 SCALE = 0.5
 
 

@@ -21,6 +21,8 @@ from cellasso.pl.violin import violin
 from cellasso.pl.violins import HALF_WIDTH, joined, read_densities
 from pl_files import GENES
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 
 def scanpys(adata, **options):
     """Return the values that scanpy's stacked violin draws, and its groups."""

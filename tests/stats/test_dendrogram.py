@@ -15,6 +15,8 @@ from cellasso.core.errors import ElementError
 from cellasso.stats.dendrogram import CORRELATIONS, LINKAGES, cluster_groups, dendrogram_of
 from cellasso.stats.principal_components import components
 
+pytestmark = pytest.mark.more  # run with the newest versions alone
+
 
 def means(n_groups: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n_groups, 12)).round(2)
