@@ -501,8 +501,8 @@ def test_options_of_drawing_are_taken_over(dataset, screen):
 @pytest.mark.parametrize("shading", SHADINGS)
 def test_picture_colour_bar_and_status_line_speak_of_the_same_shading(dataset, screen, shading):
     view = drawn(show(dataset), screen)
-    view.receive({"type": "color", "column": "depth"})
-    until(lambda: view.bar.color == "depth" and not view.bar.busy)
+    after(screen, view, {"type": "color", "column": "depth"})
+    until(lambda: view.bar.color == "depth" and not view.bar.busy and view.is_at_rest)
     if shading != "linear":
         after(screen, view, {"type": "drawing", "choice": {"shading": shading}})
     ramp = view.loaded.cells.ramp

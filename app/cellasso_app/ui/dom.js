@@ -147,7 +147,7 @@ function popover(name, label, keys = "") {
   });
   return { panel, button };
 }
-const download = ({ name, bytes }) => {
+const download = (name, bytes) => {
   const url = URL.createObjectURL(new Blob([bytes]));
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60000);

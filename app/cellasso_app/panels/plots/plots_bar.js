@@ -32,7 +32,7 @@ export function render({ model, el }) {
     kind.replaceChildren(...model.plots.map(({ value, label }) => h("option", { value, selected: value === model.plot }, label)));
     part.setAttribute("aria-label", model.label);
   });
-  model.on("msg:custom", (message) => { if (message.type === "file") download(message); });
+  model.on("msg:custom", (message) => { if (message.type === "file") download(message.name, message.bytes); });
 
   const told = new WeakSet();
   const attach = () => {

@@ -319,7 +319,7 @@ export function render({ model, el }) {
     else if (message.type === "tip") describe(message);
     else if (message.type === "ground") lay_ground(message);
     else if (message.type === "no_ground") { grounds++; ground = null; delete canvas.dataset.ground; paint(); }
-    else if (message.type === "file") download(message);
+    else if (message.type === "file") download(message.name, message.bytes);
   });
   listen(model, el, "cellasso-paint", (event) => {
     const { column, code, color: text, hidden } = event.detail;
