@@ -77,3 +77,24 @@ def test_what_is_left_out_is_said(tmp_path):
             assert "short" not in dataset.to_memory().obsm
         with pytest.warns(UserWarning, match="does not fit obs"):
             assert "short" not in dataset.root.to_memory().obsm
+
+
+def test_categories_that_are_referred_to_are_kept(tmp_path):
+    """Before anndata 0.8 a column named its categories by a reference, which leads to a place in the whole file."""
+    import h5py
+    import mudata as md
+    import pandas as pd
+
+    path = tmp_path / "old.h5mu"
+    obs = pd.DataFrame({"k": pd.Categorical(["b", "a", "b"])}, index=["x", "y", "z"])
+    md.MuData({"rna": ad.AnnData(np.eye(3, dtype="f4"), obs=obs)}).write(path)
+    with h5py.File(path, "a") as file:
+        frame = file["mod/rna/obs"]
+        codes, categories = frame["k/codes"][:], frame["k/categories"][:]
+        del frame["k"]
+        frame.create_group("__categories")["k"] = categories
+        frame["k"] = codes
+        frame["k"].attrs["categories"] = frame["__categories/k"].ref
+        frame.attrs["encoding-version"] = "0.1.0"
+    with cellasso.open(path, index=False) as dataset:
+        assert list(dataset["rna"].to_memory().obs["k"]) == ["b", "a", "b"]

@@ -88,7 +88,7 @@ class Copy:
         """
         self._new.copy_attributes(source, target)
         self._annotated(source, target, path, as_in_root=False)
-        self._new.refer_alike(source)
+        self._new.refer_alike(self._context.handle.root())
 
     def _put_encoding_right(self, target: Group, kind: str) -> None:
         """Give a group the encoding of what it holds: R's MuData writes "AnnData", which anndata refuses."""

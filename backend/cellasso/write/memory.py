@@ -98,24 +98,39 @@ def read_modality_into_memory(
     UserWarning
         A sentence for each element that had to be left out.
     """
-    from anndata import read_h5ad  # noqa: PLC0415 - takes a second
-
     handle = modality.handle
     chosen = np.ones(modality.n_obs, dtype=np.bool_) if mask is None else mask
     check_mask(chosen, modality.n_obs, handle.place(modality.path or "/obs"))
     job = Job(handle.path, handle.path, handle.fingerprint, {modality.path: np.flatnonzero(chosen)}, {})
     source = handle.group(modality.path) if modality.path else handle.root()
-    if "mod" in source:
-        raise ElementError(f"{handle.place(modality.path or '/')} holds further modalities; ask one of these.")
+    if "mod" in source or modality.path.count("/mod/") > 1:
+        raise ElementError(
+            f"{handle.place(modality.path or '/')} is or holds a MuData within another; read the whole file."
+        )
     with create_file(None, handle) as new:
         context = Context(handle, new, progress or (lambda _: None), {"dataframe": write_inner})
         try:
-            Copy(context, job).modality(source, new.root(), modality.path)
+            target = new.root()
+            for part in filter(None, modality.path.split("/")):  # references within it name places by their whole path
+                target = new.group(target, part)
+            Copy(context, job).modality(source, target, modality.path)
         except ElementError as error:
             raise ElementError(context.sentence(error)) from error
         handle.check()
         image = new.image()
     _warn(context.left_out)
+    return _read(image, modality.path)
+
+
+def _read(image: bytes, path: str) -> ad.AnnData:
+    """Read the AnnData at an HDF5 path of a file in memory, as anndata and mudata do."""
+    *_, name = path.split("/")
+    if path == f"/mod/{name}":
+        from mudata import read_h5ad as read_modality  # noqa: PLC0415 - takes a second
+
+        return read_modality(BytesIO(image), name)
+    from anndata import read_h5ad  # noqa: PLC0415 - takes a second
+
     return read_h5ad(BytesIO(image))
 
 
