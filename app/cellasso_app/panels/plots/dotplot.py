@@ -38,7 +38,7 @@ class Dotplot(Plot):
     label = "Dotplot"
 
     def __init__(self, *, dark: bool) -> None:
-        self.key = PlotKey(sizing_mode="stretch_width", height=32, margin=0, visible=False)
+        self.key = PlotKey(sizing_mode="stretch_width", height=24, margin=0, visible=False)
         self._mapper = LinearColorMapper()
         self._dots = ColumnDataSource({name: [] for name in COLUMNS})
         self.figure = make_figure("cellasso-dotplot", self.label)

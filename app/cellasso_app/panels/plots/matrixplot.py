@@ -24,7 +24,7 @@ class Matrixplot(Plot):
     label = "Matrixplot"
 
     def __init__(self, *, dark: bool) -> None:
-        self.key = PlotKey(sizing_mode="stretch_width", height=32, margin=0, visible=False)
+        self.key = PlotKey(sizing_mode="stretch_width", height=24, margin=0, visible=False)
         self._mapper = LinearColorMapper()
         self._fields = ColumnDataSource({name: [] for name in COLUMNS})
         self.figure = make_figure("cellasso-matrixplot", self.label)

@@ -27,7 +27,7 @@ export function render({ model, el }) {
       h("h3", {}, "Numbers"), h("button", { type: "button", class: "row", onclick: () => { panel.hidePopover(); model.send_msg({ type: "csv" }); } }, "Save as CSV")]);
   });
   const part = h("section", { class: "part own" },
-    h("div", { class: "head" }, kind, h("label", { class: "field", style: { marginLeft: "auto" } }, "by", choice), button), bar, note, panel);
+    h("div", { class: "head low" }, kind, h("label", { class: "field", style: { marginLeft: "auto" } }, "by", choice), button), bar, note, panel);
   watch(model, ["label", "plots", "plot"], () => {
     kind.replaceChildren(...model.plots.map(({ value, label }) => h("option", { value, selected: value === model.plot }, label)));
     part.setAttribute("aria-label", model.label);
