@@ -5,27 +5,23 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import anndata as ad
 import datashader as ds
-import numpy as np
-import pandas as pd
-from measuring import machine
+from clusters import N_CATEGORIES, X, Y, view_of, write
+from measuring import cpu, machine
 
 import cellasso
 import cellasso.pl
-from cellasso.points.point_index import Viewport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import pandas as pd
 
-N_CATEGORIES = 30
+    from cellasso.points.point_index import Viewport
+
 SIZE = (800, 700)
-X, Y = "X_umap:0", "X_umap:1"
 REDUCTIONS = {
     "count": ds.count(),
     "max": ds.max("score"),
@@ -54,40 +50,6 @@ cells; 8 on the view of 10%.
 python tests/benchmarks/datashading.py --cells {n} --repeats {repeats} --write
 ```
 """
-
-
-def write(path: Path, n: int) -> None:
-    """Write a file of clustered points with one column of categories and one of numbers."""
-    rng = np.random.default_rng(0)
-    middles = rng.normal(size=(N_CATEGORIES, 2)) * 6
-    codes = rng.integers(0, N_CATEGORIES, n)
-    labels = [f"c{i}" for i in range(N_CATEGORIES)]
-    obs = pd.DataFrame(
-        {"cluster": pd.Categorical.from_codes(codes, labels), "score": rng.gamma(2, size=n).astype("f4")},
-        index=pd.RangeIndex(n).astype(str),
-    )
-    adata = ad.AnnData(obs=obs)
-    adata.obsm["X_umap"] = (middles[codes] + rng.normal(size=(n, 2)) * 0.8).astype("f4")
-    adata.write_h5ad(path)
-
-
-def cpu(run: Callable[[], Any]) -> float:
-    """Return the milliseconds of CPU that a call takes."""
-    start = time.process_time()
-    run()
-    return 1e3 * (time.process_time() - start)
-
-
-def view_of(points: Any, part: float) -> Viewport:
-    """Return a view with a part of the cells around one of them."""
-    x, y = map(float, points.points[len(points) // 3])
-    low, high, bounds = 0.0, 1.0, points.bounds
-    for _ in range(30):
-        half = (low + high) / 2
-        width, height = half * (bounds.x_high - bounds.x_low), half * (bounds.y_high - bounds.y_low)
-        view = Viewport(x - width, x + width, y - height, y + height)
-        low, high = (half, high) if points.count(view) < part * len(points) else (low, half)
-    return view
 
 
 def compare(cells: Any, frame: pd.DataFrame, view: Viewport, name: str, repeats: int) -> list[str]:

@@ -16,6 +16,7 @@ import datashader as ds
 import datashader.transfer_functions as tf
 import numpy as np
 import pandas as pd
+from clusters import N_CATEGORIES, view_of
 
 from cellasso.color.coloring import Categories, Values, palette
 from cellasso.points.point_index import PointIndex, Viewport
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-N_CATEGORIES = 30
 CANVAS = Canvas(800, 700)
 PACKAGES = ("numpy", "numba", "datashader")
 ABOUT = f"""
@@ -45,21 +45,6 @@ def points_of(n: int) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
     middles = rng.normal(size=(N_CATEGORIES, 2)) * 6
     codes = rng.integers(0, N_CATEGORIES, n).astype(np.int16)
     return (middles[codes] + rng.normal(size=(n, 2)) * 0.8).astype(np.float32), codes
-
-
-def view_of(plane: PointIndex, part: float) -> Viewport:
-    """Return the view around one cell that has a part of all of them."""
-    x, y = map(float, plane.points[len(plane) // 3])
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        half = (low + high) / 2
-        width, height = (
-            half * (plane.bounds.x_high - plane.bounds.x_low),
-            half * (plane.bounds.y_high - plane.bounds.y_low),
-        )
-        view = Viewport(x - width, x + width, y - height, y + height)
-        low, high = (half, high) if plane.count(view) < part * len(plane) else (low, half)
-    return view
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:

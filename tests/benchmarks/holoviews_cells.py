@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import anndata as ad
 import datashader as ds
 import holoviews as hv
 import numpy as np
-import pandas as pd
+from clusters import N_CATEGORIES, X, Y, view_of, write
 from holoviews.operation.datashader import rasterize
-from measuring import machine, number
-from scipy import sparse
+from measuring import cpu, machine, number
 
 import cellasso
 import cellasso.pl
-from cellasso.points.point_index import Viewport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import pandas as pd
+
     from cellasso.dataset import Dataset
 
-N_CATEGORIES = 30
 N_GENES = 20
 SIZE = (800, 700)
-X, Y = "X_umap:0", "X_umap:1"
 GENES = [f"g{i}" for i in range(N_GENES)]
 
 TABLE = """\
@@ -53,44 +48,6 @@ fifth of the cells: `cellasso.pl.selected` beside HoloViews, which evaluates the
 python tests/benchmarks/holoviews_cells.py --cells {n} --repeats {repeats} --write
 ```
 """
-
-
-def write(path: Path, n: int) -> None:
-    """Write a file of clustered points, a column of categories, one of numbers, and a sparse matrix of some genes."""
-    rng = np.random.default_rng(0)
-    middles = rng.normal(size=(N_CATEGORIES, 2)) * 6
-    codes = rng.integers(0, N_CATEGORIES, n)
-    obs = pd.DataFrame(
-        {
-            "cluster": pd.Categorical.from_codes(codes, [f"c{i}" for i in range(N_CATEGORIES)]),
-            "score": rng.gamma(2, size=n).astype("f4"),
-        },
-        index=pd.RangeIndex(n).astype(str),
-    )
-    matrix = sparse.random(n, N_GENES, density=0.1, format="csr", random_state=rng, dtype="f4")
-    adata = ad.AnnData(matrix, obs=obs, var=pd.DataFrame(index=GENES))
-    adata.obsm["X_umap"] = (middles[codes] + rng.normal(size=(n, 2)) * 0.8).astype("f4")
-    adata.write_h5ad(path)
-
-
-def view_of(points: Any, part: float) -> Viewport:
-    """Return a view with a part of the cells around one of them."""
-    x, y = map(float, points.points[len(points) // 3])
-    low, high, bounds = 0.0, 1.0, points.bounds
-    for _ in range(30):
-        half = (low + high) / 2
-        width, height = half * (bounds.x_high - bounds.x_low), half * (bounds.y_high - bounds.y_low)
-        view = Viewport(x - width, x + width, y - height, y + height)
-        low, high = (half, high) if points.count(view) < part * len(points) else (low, half)
-    return view
-
-
-def cpu(run: Callable[[], Any]) -> float:
-    """Return the milliseconds of CPU that a call takes."""
-    gc.collect()  # elements are circles of references: neither is to clear away those of the other
-    start = time.process_time()
-    run()
-    return 1e3 * (time.process_time() - start)
 
 
 def compare(ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> str:
@@ -155,7 +112,7 @@ def main() -> None:
     load, rows = os.getloadavg()[0], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"
-        write(path, options.cells)
+        write(path, options.cells, N_GENES)
         with cellasso.open(path, index=False) as dataset:
             frame = dataset.cells[[X, Y, "cluster", "score", *GENES]].copy()
             pairs = [(name, lambda c=c: c(dataset), lambda c=c: c(frame)) for name, c in drawings(dataset, frame)]

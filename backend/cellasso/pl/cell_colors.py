@@ -103,7 +103,7 @@ def read_colors(dataset: Dataset | Modality, color: str | None, options: ColorOp
         return CellColors("", None, (missing,) * 256)
     vector = find_vector(dataset, color, use_raw=options.use_raw, layer=options.layer, normalised=options.normalised)
     name = vector_name(vector)
-    stated = dataset.read_colors(name) if vector.kind == "obs" else None
+    stated = dataset.vectors.read_colors(vector) if vector.kind == "obs" else None
     coloring = CellValues(name, read_values(dataset, vector), colors=stated).coloring
     if isinstance(coloring, Categories):
         coloring = _of_groups(coloring, options)

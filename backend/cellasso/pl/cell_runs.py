@@ -9,8 +9,7 @@ import numpy as np
 
 from cellasso.core.errors import ElementError
 from cellasso.pl.columns import read_columns
-from cellasso.pl.group_values import unit_scaled
-from cellasso.stats.group_summary import summarise_groups
+from cellasso.stats.group_summary import summarise_groups, unit_scaled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

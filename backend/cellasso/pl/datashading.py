@@ -70,7 +70,7 @@ def aggregate_cells(
     canvas.y_range = canvas.y_range or glyph.compute_y_bounds(cells)
     canvas.validate_ranges(canvas.x_range, canvas.y_range)
     if isinstance(summary, PictureReduction):
-        view = Viewport(*map(float, (*canvas.x_range, *canvas.y_range)))
+        view = _view_of(canvas)
         return _with_axes(summary.picture(cells, columns, view, (canvas.plot_height, canvas.plot_width)), canvas, glyph)
     found = _by_our_loops(cells, columns, _Asked(schema, canvas, glyph, summary))
     if found is not None:
@@ -100,13 +100,18 @@ def _by_our_loops(cells: Cells, columns: SortedColumns, asked: _Asked) -> Any:
     shape = (canvas.plot_height, canvas.plot_width)
     x_mapping = canvas.x_axis.compute_scale_and_translate(canvas.x_range, canvas.plot_width)
     y_mapping = canvas.y_axis.compute_scale_and_translate(canvas.y_range, canvas.plot_height)
-    viewport = Viewport(*map(float, (*canvas.x_range, *canvas.y_range)))
+    viewport = _view_of(canvas)
     (x_scale, x_shift), (y_scale, y_shift) = x_mapping, y_mapping
     grid = Grid(shape, viewport, (float(x_scale), float(x_shift), float(y_scale), float(y_shift)))
     arrays = create(shape)
     if not fill(bases_of(summary), arrays, cells, columns, grid):
         return None
     return finalize(arrays, cuda=False, **_axes_of(canvas, glyph))
+
+
+def _view_of(canvas: Any) -> Viewport:
+    """Return the part of the plane that a canvas with ranges shows."""
+    return Viewport(*map(float, (*canvas.x_range, *canvas.y_range)))
 
 
 def _axes_of(canvas: Any, glyph: Any) -> dict[str, Any]:
@@ -131,7 +136,7 @@ def _with_axes(picture: Any, canvas: Any, glyph: Any) -> xr.DataArray:
 def _in_view(cells: Cells, columns: SortedColumns, canvas: Any, glyph: Any, *, ordered: bool) -> pd.DataFrame:
     """Return the cells of the blocks in view; in the order of obs, or of the points, which takes less."""
     points = columns.points
-    seen = _seen(points, Viewport(*map(float, (*canvas.x_range, *canvas.y_range))))
+    seen = _seen(points, _view_of(canvas))
     if ordered:
         rows = np.sort(points.order[seen])
         return pd.DataFrame({name: cells[name].array[rows] for name in cells.columns}, copy=False)

@@ -10,13 +10,11 @@ import numpy as np
 
 from cellasso.core.errors import ElementError
 from cellasso.pl.color_scale import color_scale
-from cellasso.pl.features import choose_features
 from cellasso.pl.grid import CELL_PIXELS, HOVER, grid_area, grid_overlay, long_form, surround
 from cellasso.pl.group_values import read_group_values
-from cellasso.pl.groups import read_groups
+from cellasso.pl.layout import read_layout
 from cellasso.pl.plot_area import GAP_PIXELS, X, Y
 from cellasso.pl.styling import COLORBAR, styled, text_width
-from cellasso.pl.tree import in_order_of, plot_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,18 +169,19 @@ def dotplot(
     ElementError
         Arguments contradict each other, or an element is damaged.
     """
-    groups = read_groups(dataset, groupby, categories_order=categories_order, num_categories=num_categories)
-    features = choose_features(
+    groups, features, tree = read_layout(
         dataset,
         var_names,
+        groupby,
+        categories_order=categories_order,
+        num_categories=num_categories,
+        dendrogram=dendrogram,
         use_raw=use_raw,
         layer=layer,
         normalised=normalised,
         var_group_labels=var_group_labels,
         var_group_positions=var_group_positions,
     )
-    tree = plot_tree(dataset, groupby, groups, dendrogram)
-    groups, features = in_order_of(tree, groups, features)
     values = read_group_values(
         dataset,
         features,

@@ -11,7 +11,7 @@ import pandas as pd
 from cellasso.core.errors import ElementError
 from cellasso.pl.columns import read_columns
 from cellasso.stats.expressed import count_expressed
-from cellasso.stats.group_summary import summarise_groups
+from cellasso.stats.group_summary import summarise_groups, unit_scaled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,21 +143,3 @@ def standardised(values: GroupValues, standard_scale: StandardScale) -> GroupVal
     if axis is None:
         raise ElementError(f"standard_scale={standard_scale!r} is not known; it is 'var', 'group' or None.")
     return replace(values, mean=unit_scaled(values.mean, axis))
-
-
-def unit_scaled(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Return values from 0 to 1 along an axis; 0 where all are the same, or missing.
-
-    Parameters
-    ----------
-    values
-        Of two dimensions.
-    axis
-        Along which the lowest becomes 0 and the highest 1.
-    """
-    known = np.where(np.isfinite(values), values, np.nan)
-    low = np.fmin.reduce(known, axis=axis, keepdims=True)
-    span = np.fmax.reduce(known, axis=axis, keepdims=True) - low
-    with np.errstate(invalid="ignore", divide="ignore"):  # all the same
-        scaled: NDArray[np.float64] = np.nan_to_num((values - low) / span, nan=0.0)
-    return scaled

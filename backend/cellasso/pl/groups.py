@@ -107,7 +107,7 @@ def read_groups(
             f"{', '.join(names)} has {len(labels):,} different values; at most {MAX_GROUPS:,} groups can be shown."
         )
     codes = joined.cat.codes.to_numpy().astype(np.int32)
-    stated = _stated_colors(dataset, vectors[0]) if len(names) == 1 else None
+    stated = dataset.vectors.read_colors(vectors[0]) if len(names) == 1 else None
     n_cells = count_groups(codes, len(labels))
     groups = Groups("_".join(names), codes, tuple(labels), category_colors(stated, len(labels)), n_cells)
     if categories_order is None:
@@ -178,8 +178,3 @@ def _joined(columns: list[pd.Series]) -> pd.Series:
 
 def _first_twin(labels: list[str]) -> str:
     return next(label for i, label in enumerate(labels) if label in labels[:i])
-
-
-def _stated_colors(dataset: Dataset | Modality, vector: Vector) -> list[str] | None:
-    """Return the colours that `uns` gives the categories of a column."""
-    return dataset.read_colors(f"{vector.modality}:{vector.name}" if vector.modality else vector.name)

@@ -9,11 +9,9 @@ import holoviews as hv
 from cellasso.pl.cell_axis import add_lines, add_strip
 from cellasso.pl.cell_runs import read_cell_runs
 from cellasso.pl.color_scale import color_scale
-from cellasso.pl.features import choose_features
-from cellasso.pl.groups import read_groups
+from cellasso.pl.layout import read_layout
 from cellasso.pl.plot_area import PlotArea, X, Y, cell_ticks, row_ticks
 from cellasso.pl.styling import COLORBAR, styled
-from cellasso.pl.tree import in_order_of, plot_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,18 +93,19 @@ def heatmap(
     NotFoundError, ElementError
         As `dotplot`.
     """
-    groups = read_groups(dataset, groupby, categories_order=categories_order, num_categories=num_categories)
-    features = choose_features(
+    groups, features, tree = read_layout(
         dataset,
         var_names,
+        groupby,
+        categories_order=categories_order,
+        num_categories=num_categories,
+        dendrogram=dendrogram,
         use_raw=use_raw,
         layer=layer,
         normalised=normalised,
         var_group_labels=var_group_labels,
         var_group_positions=var_group_positions,
     )
-    tree = plot_tree(dataset, groupby, groups, dendrogram)
-    groups, features = in_order_of(tree, groups, features)
     runs = read_cell_runs(dataset, features, groups, log=log, standard_scale=standard_scale)
     return draw_heatmap(
         runs,

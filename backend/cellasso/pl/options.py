@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import holoviews as hv
 
+from cellasso.pl.styling import no_fields, verbatim
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -58,5 +60,5 @@ def titled(text: str) -> dict[str, dict[str, str]]:
 
     Braces are doubled, as HoloViews fills them in, and dollars kept from matplotlib, which reads formulas between them.
     """
-    plain = text.replace("{", "{{").replace("}", "}}")
-    return {"bokeh": {"title": plain}, "matplotlib": {"title": plain.replace("$", r"\$")}}
+    plain = no_fields(text)
+    return {"bokeh": {"title": plain}, "matplotlib": {"title": verbatim(plain)}}

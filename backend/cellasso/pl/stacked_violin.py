@@ -8,12 +8,10 @@ import holoviews as hv
 import numpy as np
 
 from cellasso.pl.color_scale import color_scale
-from cellasso.pl.features import choose_features
 from cellasso.pl.grid import CELL_PIXELS, grid_area, grid_overlay, surround
-from cellasso.pl.groups import read_groups
+from cellasso.pl.layout import read_layout
 from cellasso.pl.plot_area import X, Y
 from cellasso.pl.styling import COLORBAR, INK, styled
-from cellasso.pl.tree import in_order_of, plot_tree
 from cellasso.pl.violins import check_density_norm, joined, outline, read_densities
 
 if TYPE_CHECKING:
@@ -94,18 +92,19 @@ def stacked_violin(
         As `dotplot`.
     """
     check_density_norm(density_norm)
-    groups = read_groups(dataset, groupby, categories_order=categories_order, num_categories=num_categories)
-    features = choose_features(
+    groups, features, tree = read_layout(
         dataset,
         var_names,
+        groupby,
+        categories_order=categories_order,
+        num_categories=num_categories,
+        dendrogram=dendrogram,
         use_raw=use_raw,
         layer=layer,
         normalised=normalised,
         var_group_labels=var_group_labels,
         var_group_positions=var_group_positions,
     )
-    tree = plot_tree(dataset, groupby, groups, dendrogram)
-    groups, features = in_order_of(tree, groups, features)
     densities = read_densities(dataset, features, groups, log=log, standard_scale=standard_scale)
     medians = np.stack([each.median for each in densities], axis=1)
     return draw_stacked(

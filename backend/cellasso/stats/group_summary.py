@@ -103,6 +103,24 @@ class GroupSummary:
         )
 
 
+def unit_scaled(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Return values from 0 to 1 along an axis; 0 where all are the same, or missing.
+
+    Parameters
+    ----------
+    values
+        Of two dimensions.
+    axis
+        Along which the lowest becomes 0 and the highest 1.
+    """
+    known = np.where(np.isfinite(values), values, np.nan)
+    low = np.fmin.reduce(known, axis=axis, keepdims=True)
+    span = np.fmax.reduce(known, axis=axis, keepdims=True) - low
+    with np.errstate(invalid="ignore", divide="ignore"):  # all the same
+        scaled: NDArray[np.float64] = np.nan_to_num((values - low) / span, nan=0.0)
+    return scaled
+
+
 def summarise_groups(columns: Iterable[NDArray[Any]], codes: NDArray[np.integer], n_groups: int) -> GroupSummary:
     """Summarise features over groups, as `scanpy.pl.dotplot` does with its defaults.
 

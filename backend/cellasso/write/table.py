@@ -143,14 +143,15 @@ def _write(table: pd.DataFrame, path: Path, suffix: str) -> None:
         except (ValueError, TypeError, NotImplementedError) as error:  # what pyarrow's errors are
             raise ExportError(f"obs cannot be written as Parquet ({error}); choose .csv.") from error
         return
-    safe = table.rename(index=_safe, columns=_safe)
+    safe = table.rename(index=no_formula, columns=no_formula)
     for position, column in enumerate(safe):
         values = safe.iloc[:, position]
         if values.dtype.kind not in "biufM":
-            safe[column] = values.astype(object).map(_safe)
+            safe[column] = values.astype(object).map(no_formula)
     safe.index.name = "obs_names"
     safe.to_csv(path, encoding="utf-8")
 
 
-def _safe(value: object) -> object:
+def no_formula(value: object) -> object:
+    """Return a value as CSV has it: text that a spreadsheet would run has an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

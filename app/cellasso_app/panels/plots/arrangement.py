@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cellasso.stats.group_summary import unit_scaled
+from cellasso.write.table import no_formula
 from cellasso_app.render.labels import short_names
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class Arranged:
         for row, group in enumerate(self.groups):
             for column, gene in enumerate(self.genes):
                 numbers = (repr(float(self.mean[row, column])), repr(float(self.fraction[row, column])))
-                writer.writerow([_plain(group), _plain(gene), *numbers, int(self.n_cells[row])])
+                writer.writerow([no_formula(group), no_formula(gene), *numbers, int(self.n_cells[row])])
         return lines.getvalue()
 
 
@@ -179,14 +181,5 @@ def color_limits(mean: NDArray[np.float64]) -> tuple[float, float]:
 def _scaled(mean: NDArray[np.float64], scale: str) -> NDArray[np.float64]:
     if not scale:
         return mean
-    axis = 0 if scale == "var" else 1
-    known = np.where(np.isfinite(mean), mean, np.nan)
-    low: NDArray[np.float64] = np.fmin.reduce(known, axis=axis, keepdims=True)
-    span = np.fmax.reduce(known, axis=axis, keepdims=True) - low
-    with np.errstate(invalid="ignore", divide="ignore"):  # all the same, or none known
-        scaled: NDArray[np.float64] = np.where(np.isnan(mean), np.nan, np.nan_to_num((mean - low) / span))
+    scaled: NDArray[np.float64] = np.where(np.isnan(mean), np.nan, unit_scaled(mean, 0 if scale == "var" else 1))
     return scaled
-
-
-def _plain(name: str) -> str:
-    return f"'{name}" if name[:1] in {"=", "+", "-", "@", "\t", "\r"} else name

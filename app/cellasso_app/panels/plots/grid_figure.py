@@ -1,15 +1,22 @@
-"""A Bokeh figure of genes by groups that is kept for the life of a session: what dotplot and matrixplot share."""
+"""A Bokeh figure of genes by groups that is kept for the life of a session, with marks coloured by their means."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bokeh.models import FactorRange, HoverTool
+from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LinearColorMapper
 from bokeh.plotting import figure
 
+from cellasso.color.palettes import COLOR_MAPS
+from cellasso_app.panels.plots.base import Plot
+from cellasso_app.panels.plots.component import PlotKey
 from cellasso_app.ui.theme import FONT, INKS, NO_OUTLINE
 
 if TYPE_CHECKING:
+    from bokeh.models.renderers import GlyphRenderer
+    from numpy.typing import NDArray
+
     from cellasso_app.panels.plots.arrangement import Arranged
 
 TOOLTIPS = [
@@ -21,6 +28,57 @@ TOOLTIPS = [
 
 MIN_ROW, MAX_ROW = 15, 24
 """Height of a row in pixels; below the smaller the panel scrolls."""
+
+
+class GridPlot(Plot):
+    """Marks in a grid of genes by groups; a subclass says which, and what of them changes with the numbers.
+
+    Attributes
+    ----------
+    name
+        By which the page's script finds the figure.
+    columns
+        Of the marks' data.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]] = ("gene", "group", "x", "y", "name", "mean", "fraction", "cells")
+
+    def __init__(self, *, dark: bool) -> None:
+        self.key = PlotKey(sizing_mode="stretch_width", height=24, margin=0, visible=False)
+        self._mapper = LinearColorMapper()
+        self._marks = ColumnDataSource({column: [] for column in self.columns})
+        self.figure = make_figure(self.name, self.label)
+        self._renderer = self._draw_marks()
+        self.set_theme(dark=dark)
+
+    @abstractmethod
+    def _draw_marks(self) -> GlyphRenderer[Any]:
+        """Add the marks of `self._marks` to the figure, coloured by `self._mapper`."""
+
+    def set_theme(self, *, dark: bool) -> None:
+        """Draw in the inks and colours of the light or the dark page."""
+        self.key.colors = list(COLOR_MAPS[dark][::12])
+        self._mapper.palette = list(COLOR_MAPS[dark])
+        self._renderer.glyph.line_color = INKS[dark].line
+        set_inks(self.figure, dark=dark)
+
+    def _show(self, shown: Arranged, *, largest: float, **more: NDArray[Any]) -> None:
+        """Show genes by groups.
+
+        Parameters
+        ----------
+        shown
+            As they are laid out.
+        largest
+            Diameter of the dot of all cells; 0 where there are no dots.
+        **more
+            Further columns of the marks' data.
+        """
+        self._mapper.low, self._mapper.high = shown.limits
+        set_axes(self.figure, shown)
+        self._marks.data = {**shown.marks(), **more}
+        self.key.param.update(low=shown.limits[0], high=shown.limits[1], largest=largest)
 
 
 def make_figure(name: str, label: str) -> figure:
