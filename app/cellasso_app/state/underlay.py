@@ -1,4 +1,4 @@
-"""What may lie under the cells: the edges of a graph, the connections of groups, the image of a tissue."""
+"""What may lie under the cells: the edges of a graph, or the connections of groups."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from cellasso.dataset import Dataset
 from cellasso.model.vector import Vector
 from cellasso.pl.cell_colors import map_colors
 from cellasso.pl.cell_plot import Dress, frame_options
-from cellasso.pl.embedding import in_rows
 from cellasso.pl.groups import read_groups
 from cellasso.pl.legends import BAR_OPTIONS
 from cellasso.pl.options import styled, titled
 from cellasso.pl.plane import basis_key, embedding_plane
+from cellasso.pl.side_by_side import in_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

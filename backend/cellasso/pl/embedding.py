@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import holoviews as hv
-
 from cellasso.core.errors import ElementError
 from cellasso.pl.cell_colors import ColorOptions, read_colors
 from cellasso.pl.cell_picture import Drawing
 from cellasso.pl.cell_plot import Dress, cell_plot
-from cellasso.pl.options import styled
 from cellasso.pl.plane import embedding_plane
+from cellasso.pl.side_by_side import each_of, of_each_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,9 +123,8 @@ def embedding(
         raise ElementError("color_map and cmap are two names for one argument; leave one of them out.")
     plane = embedding_plane(dataset, basis, dimensions)
     drawing = Drawing(size=size, sort_order=sort_order, rasterize=rasterize, interactive=interactive)
-    names = [color] if color is None or isinstance(color, str) else list(color)
-    plots = []
-    for i, name in enumerate(names):
+
+    def draw(name: str | None, i: int, n: int) -> Any:
         options = ColorOptions(
             use_raw=use_raw,
             layer=layer,
@@ -135,66 +132,22 @@ def embedding(
             groups=groups,
             palette=palette,
             cmap=color_map if cmap is None else cmap,
-            vmin=each_of(vmin, i, len(names), "vmin"),
-            vmax=each_of(vmax, i, len(names), "vmax"),
-            vcenter=each_of(vcenter, i, len(names), "vcenter"),
+            vmin=each_of(vmin, i, n, "vmin"),
+            vmax=each_of(vmax, i, n, "vmax"),
+            vcenter=each_of(vcenter, i, n, "vcenter"),
             na_color=na_color,
         )
         dress = Dress(
-            title=each_of(title, i, len(names), "title"),
+            title=each_of(title, i, n, "title"),
             legend_loc=legend_loc,
             legend_fontsize=legend_fontsize,
             colorbar_loc=colorbar_loc,
             na_in_legend=na_in_legend,
             frameon=frameon,
         )
-        plots.append(cell_plot(plane, read_colors(dataset, name, options), drawing, dress))
-    return plots[0] if color is None or isinstance(color, str) else in_rows(plots, ncols)
+        return cell_plot(plane, read_colors(dataset, name, options), drawing, dress)
 
-
-def each_of(value: Any, i: int, n: int, name: str) -> Any:
-    """Return what an argument says of one of several plots: a list has something for each, all else goes for all.
-
-    Parameters
-    ----------
-    value
-        The argument.
-    i, n
-        Which plot, of how many.
-    name
-        Of the argument, for messages.
-
-    Raises
-    ------
-    ElementError
-        A list is of another length.
-    """
-    if not isinstance(value, list | tuple):
-        return value
-    if len(value) != n:
-        raise ElementError(f"{name} has {len(value)} entries for {n} plots; give one for each, or one for all.")
-    return value[i]
-
-
-def in_rows(plots: Sequence[Any], ncols: int) -> Any:
-    """Return plots as a layout with so many in a row.
-
-    Parameters
-    ----------
-    plots
-        One at least.
-    ncols
-        How many stand in a row.
-
-    Raises
-    ------
-    ElementError
-        There is none, or none in a row.
-    """
-    if not plots or ncols < 1:
-        raise ElementError("A list of plots needs one entry at least, and ncols of 1 or more.")
-    layout = hv.Layout(list(plots)).cols(min(ncols, len(plots)))
-    return styled(layout, matplotlib={"sublabel_format": "", "fig_size": 110, "hspace": 0.3, "vspace": 0.3})
+    return of_each_color(color, ncols, draw)
 
 
 def umap(dataset: Dataset | Modality, **options: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cellasso.pl.cell_colors import ColorOptions, read_colors
 from cellasso.pl.cell_picture import Drawing
 from cellasso.pl.cell_plot import Dress, cell_plot
-from cellasso.pl.embedding import each_of, in_rows
 from cellasso.pl.plane import vector_plane
+from cellasso.pl.side_by_side import each_of, of_each_color
 from cellasso.pl.vectors import find_vector
 
 if TYPE_CHECKING:
@@ -84,15 +84,15 @@ def scatter(
         vcenter=vcenter,
         na_color=na_color,
     )
-    names = [color] if color is None or isinstance(color, str) else list(color)
-    plots = []
-    for i, name in enumerate(names):
+
+    def draw(name: str | None, i: int, n: int) -> Any:
         dress = Dress(
-            title=each_of(title, i, len(names), "title"),
+            title=each_of(title, i, n, "title"),
             legend_loc=legend_loc,
             legend_fontsize=legend_fontsize,
             na_in_legend=na_in_legend,
             ticks=True,
         )
-        plots.append(cell_plot(plane, read_colors(dataset, name, options), drawing, dress))
-    return plots[0] if color is None or isinstance(color, str) else in_rows(plots, ncols)
+        return cell_plot(plane, read_colors(dataset, name, options), drawing, dress)
+
+    return of_each_color(color, ncols, draw)

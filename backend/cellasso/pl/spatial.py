@@ -13,9 +13,9 @@ from cellasso.model.spatial import libraries, read_spot_diameter, read_tissue
 from cellasso.pl.cell_colors import ColorOptions, read_colors
 from cellasso.pl.cell_picture import Drawing
 from cellasso.pl.cell_plot import Dress, cell_plot
-from cellasso.pl.embedding import each_of, in_rows
 from cellasso.pl.options import styled
 from cellasso.pl.plane import basis_key, embedding_plane, equal_plane
+from cellasso.pl.side_by_side import each_of, of_each_color
 from cellasso.points.point_index import Viewport
 
 if TYPE_CHECKING:
@@ -142,19 +142,19 @@ def spatial(
         vcenter=vcenter,
         na_color="lightgray" if na_color is None else na_color,
     )
-    names = [color] if color is None or isinstance(color, str) else list(color)
-    plots = []
-    for i, name in enumerate(names):
+
+    def draw(name: str | None, i: int, n: int) -> Any:
         dress = Dress(
-            title=each_of(title, i, len(names), "title"),
+            title=each_of(title, i, n, "title"),
             legend_loc=legend_loc,
             legend_fontsize=legend_fontsize,
             na_in_legend=na_in_legend and not hides_missing,
             frameon=frameon,
             invert_yaxis=True,
         )
-        plots.append(cell_plot(plane, read_colors(dataset, name, options), drawing, dress, below))
-    return plots[0] if color is None or isinstance(color, str) else in_rows(plots, ncols)
+        return cell_plot(plane, read_colors(dataset, name, options), drawing, dress, below)
+
+    return of_each_color(color, ncols, draw)
 
 
 def _owner(dataset: Dataset | Modality, basis: str) -> Modality:
