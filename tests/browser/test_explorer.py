@@ -54,11 +54,12 @@ def view(page: Page) -> dict[str, float]:
     return {**ranges, "x": box["x"] + ranges["left"], "y": box["y"] + ranges["top"]}
 
 
-def stroke(page: Page, points: list[tuple[float, float]]) -> np.ndarray:
-    """Drag along points of the screen; return them in data units, by the plot's ranges."""
+def stroke(page: Page, points: list[tuple[float, float]], rest: float = 0.0) -> np.ndarray:
+    """Drag along points of the screen, after a rest of some ms; return them in data units, by the plot's ranges."""
     now = view(page)
     page.mouse.move(*points[0])
     page.mouse.down()
+    page.wait_for_timeout(rest)
     for point in points[1:]:
         page.mouse.move(*point)
     page.mouse.up()
@@ -121,6 +122,14 @@ def test_lassoed_cells_are_exactly_those_in_the_exported_h5ad(page: Page, server
     assert exported.raw.shape == (inside.sum(), source.raw.n_vars)
     recipe = json.loads(exported.uns["cellasso"]["recipe"])
     np.testing.assert_allclose(recipe["lasso"]["polygon"], polygon, rtol=1e-6)
+
+
+def test_a_lasso_may_begin_with_a_rest(page: Page, server: str) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="Lasso").click()
+    stroke(page, circle(page, (0.5, 0.5), 180), rest=600)
+    cells(page).filter(has_text="selected").wait_for()
+    assert selected(page) > 0
 
 
 def test_lassoed_cells_are_exactly_those_in_the_exported_h5mu(page: Page, server: str, folder: Path) -> None:

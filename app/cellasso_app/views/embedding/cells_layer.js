@@ -40,6 +40,9 @@ export function render({ model, el }) {
       figure.on_event("selectiongeometry", (event) => { if (event.final) figure.told(event.geometry); });
       figure.document.event_manager.subscribed_models.add(figure);
     }
+    // Bokeh takes a pointer that rests 300 ms before it moves for a long press, which would draw and select nothing
+    const gestures = view.canvas_view?.ui_event_bus?.ui_gestures;
+    if (gestures) gestures._start_timeout = () => {};
     figure.told = ({ type, x, y, sx, sy, x0, x1, y0, y1 }) =>
       type === "rect" ? tellStroke([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) : tellStroke(thin(sx, sy).map((i) => [x[i], y[i]]));
     resize();
@@ -50,7 +53,7 @@ export function render({ model, el }) {
     const { width, height } = view.layout?.bbox ?? {};
     if (Math.abs(view.el.clientWidth - width) >= 1 || Math.abs(view.el.clientHeight - height) >= 1) view.compute_layout();
   };
-  // a double click ends a polygon by clicks (Bokeh itself knows Enter and a long press), or clears the selection
+  // a double click ends a polygon by clicks (Bokeh itself knows Enter), or clears the selection
   const close = () => {
     const tool = window.Bokeh.documents.map((doc) => doc.get_model_by_name(`${model.figure}-tool-polygon`)).find((found) => found);
     if (!tool?.active) return model.send_msg({ type: "clear" });
