@@ -74,13 +74,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_tissue(path: Path) -> None:
-    """Places in an image, more than come as dots: blue near its upper edge, red near the lower one."""
+    """Places in an image, more than come as dots: blue near its upper edge, red near the lower one.
+
+    The image ends beyond them at the right and below, green above and yellow below, transparent in a corner.
+    """
     points = np.random.default_rng(0).random((60_000, 2)) * [2000, 1000]
     zones = pd.Categorical(np.where(points[:, 1] < 500, "upper", "lower"), categories=["upper", "lower"])
     obs = pd.DataFrame({"zone": zones}, index=[f"spot-{i}" for i in range(len(points))])
     tissue = ad.AnnData(np.ones((len(points), 1), dtype=np.float32), obs=obs)
     tissue.obsm["spatial"] = points
     tissue.uns["zone_colors"] = ["#0000ff", "#ff0000"]
+    image = np.full((120, 240, 4), (10, 200, 10, 255), dtype=np.uint8)
+    image[50:, :, 0] = 200
+    image[-1, -1, 3] = 0
+    tissue.uns["spatial"] = {"one": {"images": {"hires": image}, "scalefactors": {"tissue_hires_scalef": 0.1}}}
     tissue.write_h5ad(path)
 
 

@@ -835,6 +835,20 @@ def test_a_tissue_lies_as_in_its_image_until_the_user_turns_it(page: Page, serve
     assert not upper_is_above()
 
 
+def test_the_image_of_a_tissue_lies_under_its_cells_and_can_be_taken_away(page: Page, server: str) -> None:
+    open_page(page, server, "tissue.h5ad")
+    green, yellow = (10, 200, 10), (200, 200, 10)
+    for color in (green, yellow):
+        until_pixels(page, color, some=True)
+    upper, lower = (page.evaluate(CANVAS, list(color))["from_top"] for color in (green, yellow))
+    assert upper < lower - 0.2
+    page.get_by_role("button", name="How cells are drawn").click()
+    page.get_by_role("combobox", name="Tissue").select_option("none")
+    until_pixels(page, green, some=False)
+    page.get_by_role("combobox", name="Tissue").select_option("one: hires")
+    until_pixels(page, green, some=True)
+
+
 def test_a_polygon_by_clicks_selects_what_is_inside(page: Page, server: str, folder: Path) -> None:
     open_page(page, server)
     page.get_by_role("button", name="Polygon by clicks").click()

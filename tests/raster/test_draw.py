@@ -598,6 +598,18 @@ def test_a_chosen_size_is_a_diameter_in_pixels_of_the_screen(size, ratio):
     assert dots.radius == size / 2
 
 
+@pytest.mark.parametrize("ratio", [1.0, 2.0])
+def test_a_spot_is_as_wide_as_in_the_data_until_it_hides_what_is_around_it(ratio):
+    side, cells, style = int(100 * ratio), sort_cells([[0.5, 0.5]]), Style(spot=0.1)
+    drawn = picture(cells, style, canvas=Canvas(side, side, ratio))
+    assert area(drawn) == pytest.approx(np.pi * (0.05 * side) ** 2, rel=0.15)
+    canvas = Canvas(side, side, ratio)
+    assert draw(cells, UNIT, canvas, style).radius == pytest.approx(5.0)
+    assert draw(cells, Viewport(0.45, 0.55, 0.45, 0.55), canvas, style).radius == raster.MAX_SPOT
+    assert draw(cells, Viewport(-500, 500, -500, 500), canvas, style).radius == 0.5  # a pixel
+    assert draw(cells, UNIT, canvas, Style(size=3.0, spot=0.1)).radius == 1.5  # what is chosen goes first
+
+
 def test_the_size_one_is_a_pixel_on_every_screen():
     for ratio in (1.0, 2.0):
         drawn = picture(sort_cells([[0.5, 0.5]]), PIXEL, canvas=Canvas(100, 100, ratio))

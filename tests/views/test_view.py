@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 import zlib
@@ -11,6 +12,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import cellasso
 from cellasso.color.palettes import named_colors, rgb
@@ -560,6 +562,50 @@ def test_a_tissue_lies_as_in_its_image_and_an_embedding_does_not(tmp_path, scree
         assert view.bar.drawing["downward"] is None
         view.receive({"type": "drawing", "choice": {"downward": False}})
         assert screen.last("view")["view"] == [x_low, x_high, lower, upper]
+
+
+@pytest.fixture
+def slide(tmp_path):
+    """Two spots far apart, on a tissue that is all green."""
+    adata = ad.AnnData(np.ones((2, 1), dtype="f4"))
+    adata.obsm["spatial"] = np.array([[100.0, 100.0], [300.0, 200.0]])
+    adata.obsm["X_pca"] = np.array([[0.0, 0.0], [1.0, 1.0]])
+    image = np.zeros((30, 40, 3), dtype=np.uint8)
+    image[..., 1] = 255
+    factors = {"tissue_hires_scalef": 0.1, "spot_diameter_fullres": 20.0}
+    adata.uns["spatial"] = {"one": {"images": {"hires": image}, "scalefactors": factors}}
+    with cellasso.open(write(adata, tmp_path / "slide.h5ad")) as dataset:
+        yield dataset
+
+
+def test_a_tissue_lies_under_its_cells_which_are_as_wide_as_its_spots(slide, screen):
+    view = drawn(show(slide), screen)
+    until(lambda: bool(screen.last("tissue")) and view.is_at_rest)
+    message = screen.last("tissue")
+    assert (message["extent"], message["mime"]) == ([400.0, 300.0], "image/jpeg")
+    viewport = view.plot.viewport
+    pixels_to_a_unit = 200 / (viewport.x_high - viewport.x_low)
+    until(lambda: screen.last("dots")["radius"] == pytest.approx(10 * pixels_to_a_unit))
+    choices = {"tissue//one/hires": "one: hires"}
+    assert {each["value"]: each["label"] for each in view.bar.drawing["tissues"]} == choices
+    assert view.bar.drawing["tissue"] == "tissue//one/hires"
+    after(screen, view, {"type": "drawing", "choice": {"tissue": "none"}})
+    assert screen.last("tissue", "no_tissue")["type"] == "no_tissue"
+    assert view.bar.drawing["tissue"] == "none"
+    after(screen, view, {"type": "drawing", "choice": {"tissue": "tissue//one/hires"}})
+    assert screen.last("tissue", "no_tissue")["type"] == "tissue"
+    after(screen, view, {"type": "embedding", "value": "X_pca"})
+    assert screen.last("tissue", "no_tissue")["type"] == "no_tissue"
+    assert view.bar.drawing["tissues"] == []
+
+
+def test_a_figure_shows_what_lies_under_the_cells(slide, screen):
+    view = drawn(show(slide), screen)
+    until(lambda: bool(screen.last("tissue")) and view.is_at_rest)
+    view.receive({"type": "figure", "format": "png", "dpi": 150})
+    until(lambda: bool(screen.last("file")))
+    pixels = np.asarray(Image.open(io.BytesIO(screen.last("file")["bytes"])).convert("RGB")).reshape(-1, 3)
+    assert (pixels == [0, 255, 0]).all(axis=1).mean() > 0.3
 
 
 def test_options_of_one_colour_are_not_those_of_another(dataset, screen):

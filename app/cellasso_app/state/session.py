@@ -12,14 +12,7 @@ import param
 
 from cellasso.core.errors import CellassoError
 from cellasso.model.vector import Vector
-from cellasso_app.render.cell_values import (
-    CELL_SUMS,
-    ColoringKey,
-    gene_vector,
-    obs_vector,
-    page_name,
-    sum_vector,
-)
+from cellasso_app.render.cell_values import CELL_SUMS, ColoringKey, gene_vector, obs_vector, page_name, sum_vector
 from cellasso_app.runtime.priority import Urgency
 from cellasso_app.state.gene_list import find_genes
 from cellasso_app.state.selection import History, step
@@ -94,6 +87,7 @@ class Session(param.Parameterized):
     crowds = param.Parameter("log", doc="How opacity rises with the cells of a pixel, a `ramp.Shading`.")
     downward = param.Boolean(True, doc="Whether y runs down where places in a tissue are shown, as in its image.")
     underlay = param.Parameter(Underlay(), doc="What lies under the cells, an `Underlay`.")
+    tissue = param.String(doc="Which picture of a tissue lies under its cells, as `tissue_under` takes it.")
     labelled = param.Boolean(True, doc="Whether categories are named in the picture.")
     hover_columns = param.Parameter((), doc="Columns of obs that are told of the cell under the pointer.")
     dark = param.Boolean()

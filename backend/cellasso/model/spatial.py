@@ -72,6 +72,28 @@ def libraries(modality: Modality) -> tuple[str, ...]:
     return tuple(name for name in members(node) if isinstance(handle.child(node, name), Group))
 
 
+def image_keys(modality: Modality, library_id: str) -> tuple[str, ...]:
+    """Return what the images of a library are called that `read_tissue` can be asked for, the best one first.
+
+    Reads headers.
+
+    Parameters
+    ----------
+    modality, library_id
+        As of `read_tissue`.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such library.
+    """
+    library, _ = _library(modality, library_id)
+    if "images" not in library:
+        return ()
+    keys = members(modality.handle.child_group(library, "images"))
+    return (*(key for key in IMAGE_KEYS if key in keys), *(key for key in keys if key not in IMAGE_KEYS))
+
+
 def read_tissue(modality: Modality, library_id: str | None = None, img_key: str | None = None) -> Tissue:
     """Read the picture of a tissue.
 
@@ -98,7 +120,7 @@ def read_tissue(modality: Modality, library_id: str | None = None, img_key: str 
     images = handle.child_group(library, "images")
     keys = members(images)
     if img_key is None:
-        img_key = next((key for key in (*IMAGE_KEYS, *keys) if key in keys), None)
+        img_key = next(iter(image_keys(modality, name)), None)
     if img_key is None or img_key not in keys:
         raise NotFoundError(f"{handle.place(images.name)} has no image {img_key!r}{nearest(str(img_key), keys)}")
     array = handle.child_array(images, img_key)

@@ -34,6 +34,9 @@ DOT_FILL = 0.22
 """Radius of a dot as a part of the mean distance of the visible cells: dots touch where cells crowd."""
 
 MAX_RADIUS, MIN_RADIUS = 4.0, 1.2  # pixels of the screen
+MAX_SPOT = 48.0
+"""Radius of the largest spot in pixels of the screen: closer up it hides what is around it."""
+
 DENSE = 400_000
 """From this many visible cells on a cell is one pixel: larger dots would hide each other."""
 
@@ -137,7 +140,7 @@ def draw(
     drawing = Drawing(cells, viewport, canvas, style, states if states is not None else NONE, strips)
     with scratch.lend(canvas.height, canvas.width) as words:
         n_visible, mixture = reducer(drawing, words)
-        radius = _radius(n_visible, canvas, style)
+        radius = _radius(n_visible, viewport, canvas, style)
         if not radius:
             codes, alpha = _shade(drawing, words, _opacity_by_count(drawing, words))
         else:
@@ -148,10 +151,13 @@ def draw(
     return Picture(viewport, codes if mixture is None else np.zeros_like(codes), alpha, n_visible, mixture)
 
 
-def _radius(n_visible: int, canvas: Canvas, style: Style) -> float:
+def _radius(n_visible: int, viewport: Viewport, canvas: Canvas, style: Style) -> float:
     """Radius of a dot in physical pixels; 0 for one pixel."""
     if style.size is not None:
         return style.size / 2 * canvas.pixel_ratio if style.size > 1 else 0.0
+    if style.spot is not None:
+        radius = style.spot / 2 * canvas.width / (viewport.x_high - viewport.x_low)
+        return min(radius, MAX_SPOT * canvas.pixel_ratio) if radius > 0.5 else 0.0
     if n_visible >= DENSE:
         return 0.0
     spacing = np.sqrt(canvas.width * canvas.height / max(n_visible, 1))
@@ -223,7 +229,7 @@ def _collect(
             (x >= viewport.x_low) & (x <= viewport.x_high) & (y >= viewport.y_low) & (y <= viewport.y_high)
         )
     )
-    radius = _radius(n_visible, canvas, style) / canvas.pixel_ratio or 0.5
+    radius = _radius(n_visible, viewport, canvas, style) / canvas.pixel_ratio or 0.5
     return Dots(area, points, (words & 0xFF).astype(np.uint8), faded, radius, n_visible)
 
 

@@ -43,7 +43,7 @@ class Style:
     Attributes
     ----------
     size
-        Diameter of a dot in pixels of the screen; `None` goes by how many are in view.
+        Diameter of a dot in pixels of the screen; `None`: `spot`, or else by how many are in view.
     order
         One of `ORDERS`; the usual one where the colouring does not have it.
     hidden
@@ -54,6 +54,8 @@ class Style:
         Colours by label in place of a category's own; only mixed colours have to know them.
     crowds
         How opacity rises with the number of cells in a pixel, where a cell is one pixel; see `opacity.opacities`.
+    spot
+        Diameter of a dot in data units, where cells are places of a known width; at most `draw.MAX_SPOT` on the screen.
     """
 
     size: float | None = None
@@ -62,3 +64,4 @@ class Style:
     fade: bool = False
     chosen: Mapping[str, str] = field(default_factory=dict)
     crowds: Shading = "log"
+    spot: float | None = None

@@ -13,7 +13,8 @@ export function render({ model, el }) {
   let figure = null;
   let view = null;
   let shown = null; // the picture or the dots
-  let ground = null; // what lies under them
+  let ground = null; // lines that lie under them
+  let tissue = null; // and the picture of a tissue, whole, at the bottom
   let labels = [];
   let newest = 0;
   let lit = null; // codes that a pointer on the legend brings out
@@ -94,6 +95,7 @@ export function render({ model, el }) {
     ink.beginPath();
     ink.rect(box.left, box.top, box.width, box.height);
     ink.clip();
+    if (tissue) lay(tissue.image, tissue, at, box, scale);
     if (ground) lay(ground.image, ground, at, box, scale);
     if (shown.kind === "picture") lay(image, shown, at, box, scale);
     else dots(shown, at, box, scale);
@@ -108,6 +110,7 @@ export function render({ model, el }) {
     const exact = Math.abs((right - left) * scale - width) < 1.5;
     const down = high > low ? -1 : 1; // in a tissue y runs down
     ink.imageSmoothingEnabled = !exact;
+    ink.imageSmoothingQuality = "medium"; // where it is drawn smaller, the mean of what a pixel covers
     ink.save();
     ink.scale(1, down);
     ink.drawImage(image, left, down * high, right - left, Math.abs(high - low));
@@ -291,6 +294,14 @@ export function render({ model, el }) {
     canvas.dataset.ground = String(number);
     paint();
   };
+  let tissues = 0;
+  const lay_tissue = async ({ extent: [width, height], mime, bytes }) => {
+    const number = ++tissues, image = await createImageBitmap(new Blob([bytes], { type: mime }));
+    if (number !== tissues) return;
+    tissue = { viewport: [0, width, height, 0], width: image.width, image }; // its first row is at y = 0
+    canvas.dataset.tissue = String(number);
+    paint();
+  };
   watch(model, ["scale"], () => {
     const { title, colors, ticks } = model.scale;
     bar.hidden = !colors;
@@ -322,6 +333,8 @@ export function render({ model, el }) {
     else if (message.type === "tip") describe(message);
     else if (message.type === "ground") lay_ground(message);
     else if (message.type === "no_ground") { grounds++; ground = null; delete canvas.dataset.ground; paint(); }
+    else if (message.type === "tissue") lay_tissue(message);
+    else if (message.type === "no_tissue") { tissues++; tissue = null; delete canvas.dataset.tissue; paint(); }
     else if (message.type === "file") download(message.name, message.bytes);
   });
   listen(model, el, "cellasso-paint", (event) => {

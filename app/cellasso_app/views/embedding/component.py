@@ -31,6 +31,7 @@ DRAWING = OneOf(
         "reverse": Flag(),
         "centre": Flag(),
         "underlay": Text(),
+        "tissue": Text(),
     },
     may_be_none=frozenset({"size"}),
 )
@@ -94,6 +95,8 @@ class CellsLayer(Component):
         "tip": ("number", "name?", "rows?", "x?", "y?"),
         "ground": ("viewport", "width", "height", "color", "bytes"),
         "no_ground": (),
+        "tissue": ("extent", "mime", "bytes"),
+        "no_tissue": (),
         "file": ("name", "bytes"),
     }
 

@@ -113,7 +113,7 @@ function drawingOptions(model, el) {
     const now = model.drawing;
     if (!now.sizes) return;
     const parts = [h("h3", {}, "Cells"),
-      pick("Size", [{ value: null, label: "by how crowded it is" }, ...now.sizes.map((size) => ({ value: size, label: `${size} px` }))], now.size, (size) => choose({ size })),
+      pick("Size", [{ value: null, label: "automatic" }, ...now.sizes.map((size) => ({ value: size, label: `${size} px` }))], now.size, (size) => choose({ size })),
       ...(now.orders.length ? [pick("Drawn", now.orders, now.order, (order) => choose({ order }))] : []),
       ...(now.crowds ? [pick("Crowds", now.shadings, now.crowds, (crowds) => choose({ crowds })),
         h("p", { class: "hint" }, "Crowds: how opacity rises with the cells in a pixel, where a cell is one pixel.")] : [])];
@@ -124,7 +124,9 @@ function drawingOptions(model, el) {
       tick("Reversed", now.scale.reverse, (reverse) => choose({ reverse })),
       tick("0 in the middle", now.scale.centre, (centre) => choose({ centre })));
     else parts.push(h("h3", {}, "Names"), tick("Name categories in the picture", now.labelled, (labelled) => choose({ labelled })));
-    if (now.underlays.length) parts.push(h("h3", {}, "Under the cells"), pick("Lines", [{ value: "", label: "none" }, ...now.underlays],
+    if (now.tissues.length || now.underlays.length) parts.push(h("h3", {}, "Under the cells"));
+    if (now.tissues.length) parts.push(pick("Tissue", [{ value: "none", label: "none" }, ...now.tissues], now.tissue, (tissue) => choose({ tissue })));
+    if (now.underlays.length) parts.push(pick("Lines", [{ value: "", label: "none" }, ...now.underlays],
       now.underlays.some(({ value }) => value === now.underlay) ? now.underlay : "", (underlay) => choose({ underlay })));
     if (now.downward !== null) parts.push(h("h3", {}, "Axes"), tick("y runs down, as in an image", now.downward, (downward) => choose({ downward })));
     if (now.columns.length) parts.push(h("h3", {}, "Under the pointer"),

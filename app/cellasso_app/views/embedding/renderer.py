@@ -80,6 +80,8 @@ class Renderer:
         Called with what was drawn and sent.
     drawn
         The newest picture.
+    spot
+        Diameter of the places that cells are, in data units; `None`: not known.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Renderer:
         self._drawing: LatestJob[Drawn] = LatestJob(self._show, on_failed, finishes=True, urgency=session.urgency)
         self._naming: LatestJob[None] = LatestJob(lambda _: self.draw(), on_failed)
         self.drawn: Drawn | None = None
+        self.spot: float | None = None
 
     @property
     def loaded(self) -> Loaded | None:
@@ -137,7 +140,7 @@ class Renderer:
         codes = codes_of(coloring, hidden) if isinstance(coloring, Categories) else frozenset()
         order = session.order.get(type(coloring).__name__, "random" if isinstance(coloring, Categories) else "high")
         fade, chosen = session.selection is not None, session.recolored.get(column, {})
-        return Style(session.dot_size, order, codes, fade, chosen, session.crowds)
+        return Style(session.dot_size, order, codes, fade, chosen, session.crowds, self.spot)
 
     def order(self, loaded: Loaded) -> str:
         """Return which of its cells lie on top."""

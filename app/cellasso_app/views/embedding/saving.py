@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cellasso.color.coloring import MISSING_CODE, Categories, Values
 from cellasso.raster.draw import Dots, draw
@@ -10,12 +10,17 @@ from cellasso.raster.style import Canvas
 from cellasso_app.figures.design import ColorBar, Design, Label, Legend, Row
 from cellasso_app.figures.figure import render
 from cellasso_app.render.legend import missing_label
+from cellasso_app.render.tissue_image import over
 from cellasso_app.runtime.jobs import LatestJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from cellasso.core.progress import Progress
+    from cellasso.points.point_index import Viewport
     from cellasso.raster.style import Style
     from cellasso_app.state.session import Session
     from cellasso_app.views.embedding.component import PlotBar
@@ -34,6 +39,13 @@ NOT_EXACT = "The picture is not exact yet; save it in a moment."
 TOO_NARROW = "This view is too narrow for a figure; make it wider."
 
 
+class UnderThem(Protocol):
+    """Something that lies under the cells."""
+
+    def painter(self) -> Callable[[Viewport, Canvas, Progress], NDArray[np.uint8]] | None:
+        """Return what draws it as it is chosen now, `(height, width, 4)` RGBA; `None`: there is nothing."""
+
+
 class FigureSaver:
     """Makes a file of a view's picture and hands it to the browser.
 
@@ -43,6 +55,8 @@ class FigureSaver:
         Whose picture it is.
     bar
         Shows that it is being made.
+    under
+        What lies under the cells, the lowest first.
     send
         Called with the message that hands the file over.
     on_refused
@@ -58,6 +72,7 @@ class FigureSaver:
         renderer: Renderer,
         bar: PlotBar,
         *,
+        under: Sequence[UnderThem],
         send: Callable[[dict[str, Any]], None],
         on_refused: Callable[[str], None],
         on_failed: Callable[[str], None],
@@ -66,6 +81,7 @@ class FigureSaver:
         self._plot = plot
         self._renderer = renderer
         self._bar = bar
+        self._under = under
         self._send = send
         self._on_refused = on_refused
         self._saving: LatestJob[dict[str, Any]] = LatestJob(self._hand_over, on_failed)
@@ -93,6 +109,7 @@ class FigureSaver:
         renderer = self._renderer
         viewport, ends, names = self._plot.viewport, self._plot.ends, axis_names(self._session, loaded)
         style, colors = renderer.style(loaded.cells), renderer.colors(loaded.cells)["colors"]
+        painters = [paint for each in self._under if (paint := each.painter()) is not None]
         look, labelled, file_name = renderer.looker(loaded), self._session.labelled, self._file_name(loaded, names)
 
         def job(progress: Progress) -> dict[str, Any]:
@@ -104,6 +121,8 @@ class FigureSaver:
             if isinstance(picture, Dots):
                 raise TypeError("a figure is a picture")
             pixels = picture.rgba(colors)
+            for paint in reversed(painters):
+                pixels = over(pixels, paint(viewport, canvas, progress))
             content = render(pixels if ends == viewport else pixels[::-1], ends, design, file_format)
             return {"type": "file", "name": f"{file_name}.{file_format}", "bytes": content}
 

@@ -113,6 +113,24 @@ class UnderCells:
             lambda progress: draw_under(dataset, chosen, plane, viewport, canvas, progress=progress), long=True
         )
 
+    def painter(self) -> Callable[[Viewport, Canvas, Progress], NDArray[np.uint8]] | None:
+        """Return what draws the same lines for a figure, `(height, width, 4)` RGBA; `None`: there are none."""
+        chosen, loaded = self._session.underlay, self._loader.shown
+        if loaded is None or chosen not in underlays(self._session.dataset, loaded.asked.axes):
+            return None
+        dataset, plane, color = self._session.dataset, loaded.plane, self._color
+
+        def paint(viewport: Viewport, canvas: Canvas, progress: Progress) -> NDArray[np.uint8]:
+            alpha = draw_under(dataset, chosen, plane, viewport, canvas, progress=progress).alpha
+            return np.dstack([np.broadcast_to(np.array(color, dtype=np.uint8), (*alpha.shape, 3)), alpha])
+
+        return paint
+
+    @property
+    def _color(self) -> list[int]:
+        color: list[int] = rgb([INKS[self._session.dark].text])[0].tolist()
+        return color
+
     def clear(self) -> None:
         """Show nothing under the cells."""
         self._drawing.cancel()
@@ -127,9 +145,8 @@ class UnderCells:
 
     def _show(self, ground: Ground) -> None:
         height, width = ground.alpha.shape
-        color = rgb([INKS[self._session.dark].text])[0].tolist()
         packed = bytes(deflate.zlib_compress(np.ascontiguousarray(ground.alpha).tobytes(), LEVEL))
-        about = {"viewport": list(map(float, ground.viewport)), "width": width, "height": height, "color": color}
+        about = {"viewport": list(map(float, ground.viewport)), "width": width, "height": height, "color": self._color}
         self._is_shown = True
         self._send({"type": "ground", **about, "bytes": packed})
         self._on_note(ground.note)

@@ -18,6 +18,7 @@ from cellasso_app.views.embedding.renderer import Renderer
 from cellasso_app.views.embedding.router import Router
 from cellasso_app.views.embedding.saving import FigureSaver, axis_names
 from cellasso_app.views.embedding.status import awaited
+from cellasso_app.views.embedding.tissue import TissueLayer
 from cellasso_app.views.embedding.under_cells import UnderCells
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cellasso_app.views.embedding.renderer import Drawn
 
 
-DRAWING = ("order", "dot_size", "crowds", "labelled", "downward", "hover_columns", "underlay")
+DRAWING = ("order", "dot_size", "crowds", "labelled", "downward", "hover_columns", "underlay", "tissue")
 """What of the session says how cells are drawn, whatever their colours."""
 
 
@@ -75,10 +76,18 @@ class EmbeddingView:
         self._renderer = Renderer(session, self.plot, self._loader, send=send, on_failed=self._fail)
         self._captions = Captions(session, number, self._loader, self._renderer, parts=parts, cells_panel=cells_panel)
         self._hover = Hover(session, self._renderer, send=send, on_failed=self.say)
-        self._saver = FigureSaver(
-            session, self.plot, self._renderer, self.bar, send=send, on_refused=self.say, on_failed=self._fail
-        )
         self._under = UnderCells(session, self.plot, self._loader, send=send, on_note=self.say)
+        self._tissue = TissueLayer(session, self._loader, send=send, on_spot=self._resize, on_note=self.say)
+        self._saver = FigureSaver(
+            session,
+            self.plot,
+            self._renderer,
+            self.bar,
+            under=(self._tissue, self._under),
+            send=send,
+            on_refused=self.say,
+            on_failed=self._fail,
+        )
         self._renderer.on_drawn = self._show_drawn
         self._router = Router(
             self.plot,
@@ -106,6 +115,7 @@ class EmbeddingView:
             watch(self._change_theme, ["dark"]),
             watch(self._turn, ["downward"]),
             watch(lambda _: self._draw_under(), ["underlay"]),
+            watch(lambda _: self._tissue.show(), ["tissue"]),
             watch(
                 captions.show_options,
                 [*DRAWING, "scales"],
@@ -148,7 +158,7 @@ class EmbeddingView:
         """Stop following the session: the view was taken off the page."""
         for watcher in self._watched:
             self.session.param.unwatch(watcher)
-        for part in (self._loader, self._renderer, self._hover, self._saver, self._under):
+        for part in (self._loader, self._renderer, self._hover, self._saver, self._under, self._tissue):
             part.close()
 
     # -- what is read ---------------------------------------------------------------------------------
@@ -183,15 +193,23 @@ class EmbeddingView:
         if moved:
             self._renderer.clear()
             self._under.clear()
+            self._tissue.take_away()
             names = axis_names(self.session, loaded)
             self.plot.set_bounds(loaded.plane.bounds, axes, names, downward=self._is_downward)
 
     def _show_drawn(self, loaded: Loaded, drawn: Drawn) -> None:
         self._captions.show_drawn(loaded, drawn)
+        self._tissue.show()
         self._draw_under()
 
     def _draw_under(self) -> None:
         self._under.draw(self._renderer.pixel_ratio)
+
+    def _resize(self, spot: float | None) -> None:
+        """Draw cells as wide as the spots of the tissue below them."""
+        if spot != self._renderer.spot:
+            self._renderer.spot = spot
+            self._renderer.draw()
 
     def _looks_new(self, before: Loaded, loaded: Loaded) -> bool:
         """Whether the picture changes, and not the legend alone."""
