@@ -68,6 +68,6 @@ def test_what_is_no_graph_of_the_cells(dataset, tmp_path):
     path = tmp_path / "odd.h5ad"
     ad.AnnData(obs=pd.DataFrame(index=["a", "b"])).write_h5ad(path)
     with h5py.File(path, "a") as file:
-        ad.io.write_elem(file, "obsp/short", np.zeros((2, 3)))
+        ad.io.write_elem(file["obsp"], "short", np.zeros((2, 3)))
     with cellasso.open(path) as odd, pytest.raises(ElementError, match="shape"):
         read_edges(odd.root, "short")

@@ -17,11 +17,13 @@ import cellasso
 from cellasso.color.palettes import COLOR_MAPS
 from cellasso.model.vector import Vector
 from cellasso.stats.group_summary import summarise_groups
-from cellasso_app.panels.plots.arrangement import Arrangement, arrange, color_limits, similar_first
-from cellasso_app.panels.plots.controller import PlotsView, _axis_names, _summarise
+from cellasso_app.panels.plots.arrangement import Arrangement, arrange, color_limits, tree_of
+from cellasso_app.panels.plots.controller import PlotsView
 from cellasso_app.panels.plots.dotplot import Dotplot, dot_size, largest_dot
 from cellasso_app.panels.plots.grid_figure import MIN_ROW
 from cellasso_app.panels.plots.matrixplot import Matrixplot
+from cellasso_app.panels.plots.summing import axis_names as names_along
+from cellasso_app.panels.plots.summing import summarise
 from cellasso_app.runtime.jobs import SerialQueue
 from cellasso_app.state.session import Session
 from cellasso_app.views.embedding.picking import Picking
@@ -84,7 +86,7 @@ def dotplot(summary: GroupSummary, genes: Sequence[str], groups: Sequence[str], 
 
 def drawn(figure: figure) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Means and fractions, groups by genes, as the browser gets them."""
-    (renderer,) = figure.renderers
+    renderer, _ = figure.renderers
     data = renderer.data_source.data
     at = {name: np.asarray(data[name]).tolist() for name in ("gene", "group")}
     genes, groups = list(figure.x_range.factors), rows(figure)
@@ -101,7 +103,7 @@ def drawn(figure: figure) -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.mark.parametrize("genes", [GENES, GENES[::-1][:3], GENES[1:2]], ids=["all", "some", "one"])
 def test_dots_are_scanpys(adata, path, layer, genes):
     with cellasso.open(path) as dataset:
-        summed = _summarise(
+        summed = summarise(
             dataset, [Vector("gene", gene, layer=layer) for gene in genes], "kind", known={}, progress=lambda _: None
         )
     color, size = scanpys(adata, genes, layer=layer)
@@ -116,7 +118,7 @@ def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
     import scanpy as sc
 
     with cellasso.open(path) as dataset:
-        summed = _summarise(
+        summed = summarise(
             dataset,
             [Vector("gene", gene, normalised=True) for gene in GENES],
             "kind",
@@ -135,7 +137,7 @@ def test_dots_of_log_normalised_counts_are_scanpys(adata, path):
 
 def test_genes_of_different_matrices_come_from_their_own(adata, path):
     with cellasso.open(path) as dataset:
-        summed = _summarise(
+        summed = summarise(
             dataset,
             [Vector("gene", gene, layer=layer) for gene, layer in zip(GENES, [None, "other", None], strict=False)],
             "kind",
@@ -148,9 +150,9 @@ def test_genes_of_different_matrices_come_from_their_own(adata, path):
 
 
 def test_groups_beyond_what_fits_are_counted_and_their_cells_in_no_row(path, adata, monkeypatch):
-    monkeypatch.setattr("cellasso_app.panels.plots.controller.MAX_GROUPS", 2)
+    monkeypatch.setattr("cellasso_app.panels.plots.summing.MAX_GROUPS", 2)
     with cellasso.open(path) as dataset:
-        summed = _summarise(
+        summed = summarise(
             dataset, [Vector("gene", gene) for gene in GENES[:2]], "kind", known={}, progress=lambda _: None
         )
     assert summed.groups == (HOSTILE, "T")
@@ -163,7 +165,7 @@ def test_the_figure_stays_and_shows_what_was_summed_last():
     plot.show(arrange(summary(3, 4), ["a", "b", "c", "d"], ["x", "y", "z"]))
     found, before = summary(2, 1, seed=1), plot.figure.renderers[0]
     plot.show(arrange(found, ["e"], ["v", "w"]))
-    assert plot.figure.renderers == [before]
+    assert plot.figure.renderers[0] is before
     mean, fraction = drawn(plot.figure)
     assert (list(mean.columns), list(mean.index)) == (["e"], ["v", "w"])
     np.testing.assert_array_equal(mean, found.mean)
@@ -181,7 +183,7 @@ def test_it_renders_with_area_in_proportion_to_the_fraction(dark):
     values[0, :30] = 1  # half of the cells
     values[1] = 2  # all
     figure = dotplot(summarise_groups(list(values), np.zeros(60, dtype=int), 1), ["a", "b"], ["x"], dark=dark)
-    (renderer,) = figure.renderers
+    renderer, _ = figure.renderers
     assert isinstance(renderer.glyph, Scatter)
     half, whole = np.asarray(renderer.data_source.data["size"])
     assert (half / whole) ** 2 == pytest.approx(0.5)
@@ -253,7 +255,7 @@ def axis_names(path, genes: list[tuple[str, str]]) -> list[str]:
         session = Session(dataset)
         for gene, label in genes:
             session.add_gene(gene, label)
-        return _axis_names(session, tuple(session.genes))
+        return names_along(session, tuple(session.genes))
 
 
 @pytest.fixture(scope="module")
@@ -280,12 +282,12 @@ def test_genes_of_one_symbol_are_told_apart_by_name(path):
     assert axis_names(path, genes) == ["zeta", "alpha", "OTHER"]
 
 
-def pane(view: PlotsView) -> pn.pane.Bokeh:
-    """Return what shows the plot that is chosen."""
-    panes = pn.Column(*view.parts).select(pn.pane.Bokeh)
-    (found,) = [each for each in panes if each.object is view.plot.figure]
-    assert not any(each.visible for each in panes if each is not found)
-    return found
+def shown(view: PlotsView) -> figure:
+    """Return the figure of the plot that is chosen; no other one is seen."""
+    figures = [pane.object for pane in view.panel.select(pn.pane.Bokeh)]
+    assert view.plot.figure in figures
+    assert not any(each.visible for each in figures if each is not view.plot.figure)
+    return view.plot.figure
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -296,13 +298,13 @@ def test_choosing_genes_shows_their_dots_and_removing_them_the_hint(path, adata)
         view = PlotsView(session)
         session.add_gene("alpha")
         session.add_gene("mid")
-        until(lambda: not view.bar.busy and pane(view).visible)
-        mean, _ = drawn(pane(view).object)
+        until(lambda: not view.bar.busy and shown(view).visible)
+        mean, _ = drawn(shown(view))
         np.testing.assert_allclose(mean, scanpys(adata, ["alpha", "mid"])[0], rtol=1e-6)
         assert view.plot.key.visible
         session.remove_gene("alpha")
         session.remove_gene("mid")
-        assert not pane(view).visible
+        assert not shown(view).visible
         assert not view.plot.key.visible
         assert view.bar.message
 
@@ -318,9 +320,9 @@ def test_dots_wait_for_the_picture_of_the_cells(path):
         time.sleep(0.3)
         run_steps()
         assert view.bar.busy
-        assert not pane(view).visible
+        assert not shown(view).visible
         session.urgency.end(picture)
-        until(lambda: pane(view).visible)
+        until(lambda: shown(view).visible)
         assert not view.bar.busy
 
 
@@ -355,8 +357,48 @@ def test_like_groups_stand_side_by_side_as_in_scanpys_dendrogram(adata):
     assert list(shown.groups) == list(more.uns["dendrogram_kind"]["categories_ordered"])
     np.testing.assert_array_equal(shown.mean, summary.mean[[groups.index(group) for group in shown.groups]])
     np.testing.assert_array_equal(shown.n_cells, summary.n_cells[[groups.index(group) for group in shown.groups]])
-    assert list(similar_first(np.ones((2, 5)))) == [0, 1]
-    assert sorted(similar_first(np.array([[1.0, 1], [np.nan, 2], [3, 1]]))) == [0, 1, 2]
+    np.testing.assert_allclose(shown.tree.linkage, more.uns["dendrogram_kind"]["linkage"], rtol=1e-5, atol=1e-7)
+    assert tree_of(np.ones((2, 5))) is None
+    assert tree_of(np.ones((5, 1))) is None
+    assert sorted(tree_of(np.array([[1.0, 1], [np.nan, 2], [3, 1]])).order) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_tree_stands_beside_its_groups(swapped):
+    plot = Dotplot(dark=False)
+    shown = arrange(summary(4, 5), list("abcde"), list("wxyz"), Arrangement(similar=True, swapped=swapped))
+    plot.show(shown)
+    x, y = plot.figure.x_range.factors, plot.figure.y_range.factors
+    along, away, free = (x, "ys", y[5:]) if swapped else (y, "xs", x[5:])
+    assert len(free) >= 1
+    assert not any(name.strip("\u2063") for name in free)
+    lines = plot.figure.renderers[1].data_source.data
+    assert len(lines["xs"]) == 3
+    assert all(5 < place < 5 + len(free) for line in lines[away] for place in line)
+    leaves = {
+        place for line, other in zip(lines["xs"], lines["ys"], strict=True) for place in (line if swapped else other)
+    }
+    assert {0.5, 1.5, 2.5, 3.5} <= leaves
+    assert list(along) == list(shown.short if swapped else shown.short[::-1])
+    plot.show(arrange(summary(4, 5), list("abcde"), list("wxyz")))
+    assert lines is not plot.figure.renderers[1].data_source.data
+    assert not plot.figure.renderers[1].data_source.data["xs"]
+
+
+def test_a_cutoff_is_scanpys(adata, path):
+    known: dict = {}
+    with cellasso.open(path) as dataset:
+        genes = [Vector("gene", gene, layer=layer) for gene, layer in zip(GENES, [None, "other"] * 3, strict=False)]
+        found = [
+            summarise(dataset, genes, "kind", known=known, progress=lambda _: None, cutoff=cutoff).summary
+            for cutoff in (1.0, 0.0, 1.0)
+        ]
+    sizes = [scanpys(adata, GENES, layer=layer, expression_cutoff=1.0)[1] for layer in (None, "other")]
+    expected = np.stack([sizes[at % 2].iloc[:, at] for at in range(5)], axis=1)
+    np.testing.assert_allclose(found[0].fraction, expected, rtol=1e-6)
+    np.testing.assert_array_equal(found[2].fraction, found[0].fraction)
+    assert (found[1].fraction >= found[0].fraction).all()
+    np.testing.assert_array_equal(found[1].mean, found[0].mean)
 
 
 def test_genes_can_be_the_rows(adata):
@@ -374,11 +416,11 @@ def test_numbers_are_saved_as_a_table_without_formulas(adata):
     import io
 
     shown = arrange(summed(adata), ["=1+1", *GENES[1:]], [HOSTILE, "T", "B"])
-    table = pd.read_csv(io.StringIO(shown.to_csv()), float_precision="round_trip")
+    table = pd.read_csv(io.StringIO(shown.to_csv()), dtype=str)
     assert table["gene"][0] == "'=1+1"
-    np.testing.assert_array_equal(table["mean"], shown.mean.ravel())
-    np.testing.assert_array_equal(table["fraction_above_0"], shown.fraction.ravel())
-    assert list(table["cells_in_group"][::5]) == list(shown.n_cells)
+    np.testing.assert_array_equal(table["mean"].astype(float), shown.mean.ravel())
+    np.testing.assert_array_equal(table["fraction_above_0"].astype(float), shown.fraction.ravel())
+    assert [int(n) for n in table["cells_in_group"][::5]] == list(shown.n_cells)
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -388,32 +430,32 @@ def test_a_click_on_a_group_selects_its_cells(path, adata, monkeypatch):
         sent = []
         view = PlotsView(session, Picking(session, SerialQueue(pytest.fail)))
         monkeypatch.setattr(view.bar, "send", sent.append)
-        view.receive({"type": "csv"})
-        view.receive({"type": "pick", "row": "T", "column": "", "add": False})
+        view.receive({"type": "save", "format": "csv"})
+        view.receive({"type": "pick", "x": 0.5, "y": 1.5, "add": False})
         assert session.selection is None
         session.add_gene("alpha")
         session.add_gene("mid")
-        until(lambda: pane(view).visible)
+        until(lambda: shown(view).visible)
         kind = adata.obs["kind"]
-        view.receive({"type": "pick", "row": "T", "column": "alpha", "add": False})
+        view.receive({"type": "pick", "x": 0.5, "y": 1.5, "add": False})  # T, the second row of three
         until(lambda: session.selection is not None)
         np.testing.assert_array_equal(session.selection.mask, kind == "T")
-        view.receive({"type": "pick", "row": "B", "column": "", "add": True})
+        view.receive({"type": "pick", "x": -3.0, "y": 0.2, "add": True})  # left of the row of B: its name
         until(lambda: session.selection.n == kind.isin(["T", "B"]).sum())
-        view.receive({"type": "pick", "row": "nothing", "column": "", "add": False})
+        view.receive({"type": "pick", "x": 0.5, "y": 7.0, "add": False})
         view.receive({"type": "plot", "value": "matrixplot"})
         assert view.bar.label == "Matrixplot"
-        assert pane(view).visible
+        assert shown(view).visible
         assert view.plot.key.visible
         view.receive({"type": "plot", "value": "pie"})
         view.receive({"type": "arrange", "choice": {"swapped": True}})
         view.receive({"type": "arrange", "choice": {"scale": "nonsense"}})
         assert view.bar.arrangement["swapped"]
         assert view.bar.arrangement["scale"] == ""
-        assert rows(pane(view).object) == ["alpha", "mid"]
-        view.receive({"type": "pick", "row": "mid", "column": "T", "add": False})
+        assert rows(shown(view)) == ["alpha", "mid"]
+        view.receive({"type": "pick", "x": 1.5, "y": 0.5, "add": False})  # T, the second column
         until(lambda: session.selection.n == (kind == "T").sum())
-        view.receive({"type": "csv"})
+        view.receive({"type": "save", "format": "csv"})
         (message,) = sent
-        assert message["name"] == "kind.csv"
+        assert message["name"] == "matrixplot_kind.csv"
         assert message["bytes"].decode().count("\n") == 1 + 2 * 3

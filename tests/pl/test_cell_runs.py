@@ -71,10 +71,10 @@ def test_scaling_is_that_of_scanpy(pbmc, adata, scale):
     frame = scanpys(adata, "bulk_labels", layer="counts")
     axis = 0 if scale == "var" else 1
     if scale == "var":
-        expected = (frame - frame.min(axis)) / (frame - frame.min(axis)).max(axis)
+        expected = (frame - frame.min(axis=axis)) / (frame - frame.min(axis=axis)).max(axis=axis)
     else:
-        expected = frame.sub(frame.min(axis), axis=0)
-        expected = expected.div(expected.max(axis), axis=0)
+        expected = frame.sub(frame.min(axis=axis), axis=0)
+        expected = expected.div(expected.max(axis=axis), axis=0)
     found = runs_of(pbmc, "bulk_labels", layer="counts", standard_scale=scale)
     np.testing.assert_allclose(found.values, expected.fillna(0), rtol=1e-6)
 

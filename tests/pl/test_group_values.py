@@ -37,6 +37,12 @@ OPTIONS = {
 GROUPBY = {"one": "bulk_labels", "two": ["phase", "bulk_labels"], "numbers": "score", "with gaps": "gaps"}
 
 
+def column(adata, name: str) -> np.ndarray:
+    """Values of a feature, `(n_obs,)`."""
+    X = adata[:, name].X
+    return np.asarray(X.todense() if hasattr(X, "todense") else X).ravel()
+
+
 def ours(dataset, groupby, use_raw=None, layer=None, **options):
     features = choose_features(dataset, GENES, use_raw=use_raw, layer=layer)
     return read_group_values(dataset, features, read_groups(dataset, groupby), **options)
@@ -106,10 +112,10 @@ def test_features_of_two_modalities(pbmc_mu, pbmc_mudata):
     labels = pbmc_mudata.oracle["rna"].obs["bulk_labels"]
     protein, rna = pbmc_mudata.oracle["protein"], pbmc_mudata.oracle["rna"]
     frame = pd.DataFrame({
-        "protein:P1": protein.obs_vector("P1").astype("f8"),
-        "P4": protein.obs_vector("P4").astype("f8"),
+        "protein:P1": column(protein, "P1").astype("f8"),
+        "P4": column(protein, "P4").astype("f8"),
     }, index=protein.obs_names).reindex(rna.obs_names)  # fmt: skip
-    frame["rna:CD3D"] = rna.obs_vector("CD3D").astype("f8")
+    frame["rna:CD3D"] = column(rna, "CD3D").astype("f8")
     frame = frame[["protein:P1", "rna:CD3D", "P4"]]
     expected = frame.groupby(labels, observed=True)
     for options in ({}, {"expression_cutoff": 1e-9}):

@@ -71,7 +71,7 @@ def test_what_is_left_out_is_said(tmp_path):
     path = tmp_path / "cells.h5ad"
     ad.AnnData(np.eye(4, dtype="f4")).write_h5ad(path)
     with h5py.File(path, "a") as file:
-        ad.io.write_elem(file, "obsm/short", np.zeros((3, 2)))
+        ad.io.write_elem(file["obsm"], "short", np.zeros((3, 2)))
     with cellasso.open(path, index=False) as dataset:
         with pytest.warns(UserWarning, match="does not fit obs"):
             assert "short" not in dataset.to_memory().obsm

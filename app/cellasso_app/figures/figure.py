@@ -6,6 +6,7 @@ import io
 import re
 import threading
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from cellasso_app.figures.sheet import INKS, LINE, TEXT, Sheet, clean, fitted, n
 from cellasso_app.render.labels import place_labels, short_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.typing import RcKeyType
     from numpy.typing import NDArray
@@ -43,6 +44,24 @@ _LOCK = threading.Lock()
 """matplotlib's settings are those of the process: one figure at a time."""
 
 
+@contextmanager
+def drawing_alone(settings: Mapping[RcKeyType, Any]) -> Iterator[None]:
+    """Let no one else draw with matplotlib meanwhile; its settings are its own and these.
+
+    Parameters
+    ----------
+    settings
+        By the names of matplotlib's `rcParams`.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - half a second that the start of a server need not take
+
+    with _LOCK, mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a letter that no font has is shown as a box
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings)
+        yield
+
+
 def render(
     picture: NDArray[np.uint8], viewport: Viewport, design: Design, file_format: Literal["png", "svg"] = "png"
 ) -> bytes:
@@ -64,14 +83,9 @@ def render(
     """
     if picture.shape != (*design.pixels[::-1], 4):
         raise ValueError(f"The picture is {picture.shape}, but {(*design.pixels[::-1], 4)} was expected.")
-    import matplotlib as mpl  # noqa: PLC0415 - half a second that the start of a server need not take
-
     file = io.BytesIO()
     metadata = {"Date": None} if file_format == "svg" else None
-    with _LOCK, mpl.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a letter that no font has is shown as a box
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+    with drawing_alone(STYLE):
         sheet = Sheet(design, vector=file_format == "svg")
         _compose(sheet, picture, viewport, design)
         sheet.figure.savefig(file, format=file_format, dpi=design.dpi, metadata=metadata)

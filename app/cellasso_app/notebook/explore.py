@@ -197,7 +197,7 @@ def explore(
     if isinstance(source, str | os.PathLike):
         return _of_file(source, folder, height)
     if getattr(source, "isbacked", False):
-        return _of_file(Path(source.filename), folder, height)
+        return _of_file(Path(str(source.filename)), folder, height)
     if not hasattr(source, "write_h5ad") and not hasattr(source, "mod"):
         raise TypeError(f"{type(source).__name__} cannot be explored; a path, Dataset, AnnData or MuData can.")
     return _of_memory(source, folder, height)

@@ -120,7 +120,7 @@ class Explorer(pn.viewable.Viewer):
     def _at_the_right(self) -> pn.Column:
         # never less than its parts: in a low window the whole side scrolls
         styles = {"flex": "1 0 auto", "height": "auto"}
-        return pn.Column(self.genes.panel, *self.plots.parts, sizing_mode="stretch_both", margin=0, styles=styles)
+        return pn.Column(self.genes.panel, self.plots.panel, sizing_mode="stretch_both", margin=0, styles=styles)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout

@@ -95,7 +95,7 @@ def read_cell_runs(
     """
     if standard_scale not in {None, "var", "obs"}:
         raise ElementError(f"standard_scale={standard_scale!r} is not known; it is 'var', 'obs' or None.")
-    codes, n_runs, most = _runs(groups, max_runs)
+    codes, n_runs, most = sorted_runs(groups, max_runs)
     total = int(n_runs.sum())
     if log:
         values = np.full((total, len(features)), np.nan)
@@ -111,8 +111,14 @@ def read_cell_runs(
     return replace(found, values=unit_scaled(values, 0 if standard_scale == "var" else 1))
 
 
-def _runs(groups: Groups, max_runs: int) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
-    """Return the run of each cell `(n_obs,)`, how many runs each group has, and the cells of a run at most."""
+def sorted_runs(groups: Groups, max_runs: int = MAX_RUNS) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
+    """Return the run of each cell `(n_obs,)`, how many runs each group has, and the cells of a run at most.
+
+    Parameters
+    ----------
+    groups, max_runs
+        As of `read_cell_runs`.
+    """
     n_cells = groups.n_cells
     size = -(-int(n_cells.sum()) // max_runs) or 1
     if (-(-n_cells // size)).sum() > max_runs:  # the last run of each group is shorter

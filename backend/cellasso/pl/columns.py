@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cellasso.core.progress import Progress
     from cellasso.dataset import Modality
     from cellasso.pl.features import Features
 
 
 def read_columns(
-    dataset: Dataset | Modality, features: Features, *, log: bool = False
+    dataset: Dataset | Modality, features: Features, *, log: bool = False, progress: Progress | None = None
 ) -> Iterator[tuple[int, NDArray[np.generic]]]:
     """Yield the slot of each feature and its values over all cells, `(n_obs,)`; those of one modality together.
 
@@ -35,6 +36,8 @@ def read_columns(
         Which ones; NaN for the cells that their modality lacks.
     log
         Whether of the values their `log1p` is taken.
+    progress
+        Told the fraction of the features of a modality that are read; may raise `Cancelled`.
 
     Raises
     ------
@@ -47,18 +50,20 @@ def read_columns(
         slots.setdefault(owner, {}).setdefault(inner, []).append(slot)
     for owner, by_name in slots.items():
         alignment = dataset.alignment(dataset.name_of(owner)) if isinstance(dataset, Dataset) else None
-        for name, column in zip(by_name, _read(owner, list(by_name), features), strict=True):
+        for name, column in zip(by_name, _read(owner, list(by_name), features, progress), strict=True):
             values = column if alignment is None else alignment.array(column)
             values = np.log1p(values) if log else values
             for slot in by_name[name]:
                 yield slot, values
 
 
-def _read(owner: Modality, names: list[str], features: Features) -> Iterator[NDArray[np.generic]]:
+def _read(
+    owner: Modality, names: list[str], features: Features, progress: Progress | None
+) -> Iterator[NDArray[np.generic]]:
     matrix = owner.fitting_matrix(features.layer)
     if len(names) * matrix.shape[0] * matrix.dtype.itemsize <= CACHED_BYTES:
-        yield from owner.read_features(names, features.layer, normalised=features.normalised)
+        yield from owner.read_features(names, features.layer, normalised=features.normalised, progress=progress)
         return
     known = owner.features(features.layer)
     factors = factors_of(owner.read_cell_sums(features.layer).totals) if features.normalised else None
-    yield from read_each_column(matrix, [known.position(name) for name in names], factors)
+    yield from read_each_column(matrix, [known.position(name) for name in names], factors, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import holoviews as hv
 import numpy as np
@@ -82,6 +82,64 @@ def composition(
         It is damaged, or has too many groups.
     """
     pieces, bars = read_groups(dataset, column), read_groups(dataset, by, categories_order=categories_order)
+    drawn = draw_composition(
+        bars,
+        pieces,
+        keep_empty=categories_order is not None,
+        normalise=normalise,
+        horizontal=horizontal,
+        sort=sort,
+        title=title,
+    )
+    return drawn.bars
+
+
+class Bars(NamedTuple):
+    """A plot of bars, and the numbers it shows.
+
+    Attributes
+    ----------
+    bars
+        `hv.Bars`.
+    groups, pieces
+        What the bars and their pieces are called, in their order.
+    shown, counts
+        Length of each piece and the cells it stands for, `(n_groups, n_pieces)`.
+    """
+
+    bars: Any
+    groups: tuple[str, ...]
+    pieces: tuple[str, ...]
+    shown: NDArray[Any]
+    counts: NDArray[np.int64]
+
+
+def draw_composition(
+    bars: Groups,
+    pieces: Groups,
+    *,
+    keep_empty: bool = False,
+    normalise: bool = True,
+    horizontal: bool = False,
+    sort: str | bool = False,
+    title: str | None = None,
+) -> Bars:
+    """Draw of which groups other groups are made.
+
+    Parameters
+    ----------
+    bars, pieces
+        Of the same cells.
+    keep_empty
+        Whether bars without a piece stay.
+    normalise, horizontal, sort, title
+        As of `composition`.
+
+    Raises
+    ------
+    NotFoundError, ElementError
+        As `composition`.
+    """
     if len(pieces) * len(bars) > MOST_PARTS:
         raise ElementError(
             f"{pieces.name} in {bars.name} has {len(pieces):,} by {len(bars):,} pieces; "
@@ -89,7 +147,7 @@ def composition(
         )
     counts = crosstab(bars, pieces)
     pieces = pieces.ordered(np.flatnonzero(counts.any(axis=0)).tolist())  # of cells that have a bar
-    if categories_order is None:
+    if not keep_empty:
         bars = bars.ordered(np.flatnonzero(counts.any(axis=1)).tolist())
     counts = crosstab(bars, pieces)
     shown = shares(counts) if normalise else counts
@@ -100,7 +158,9 @@ def composition(
     names = _apart([bars.name, pieces.name, "share" if normalise else "cells"])
     frame.columns = pd.Index([*names, "number of cells"])
     element = hv.Bars(frame, names[:2], [names[2], "number of cells"])
-    return _dressed(element, pieces, len(bars), horizontal=horizontal, title=pieces.name if title is None else title)
+    title = pieces.name if title is None else title
+    drawn = _dressed(element, pieces, len(bars), horizontal=horizontal, title=title)
+    return Bars(drawn, tuple(bars.labels[i] for i in order), pieces.labels, shown[order], counts[order])
 
 
 def crosstab(rows: Groups, columns: Groups) -> NDArray[np.int64]:

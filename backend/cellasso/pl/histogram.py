@@ -92,7 +92,7 @@ def histogram(
     options = _options(name if title is None else title, log=log)
     height = "density" if density else "cells"
     if by is None:
-        heights, _ = np.histogram(values[known], edges, density=density)
+        heights = _heights(values[known], edges, density=density)
         return _one((edges, heights), (name, height), PLAIN_COLOR, 1.0, options)
     groups = read_groups(dataset, by, categories_order=categories_order)
     if len(groups) > MOST_GROUPS:
@@ -103,7 +103,7 @@ def histogram(
     parts = {}
     for code, (label, color) in enumerate(zip(groups.labels, groups.colors, strict=True)):
         own = values[order[ends[code] : ends[code + 1]]]
-        heights, _ = np.histogram(own, edges, density=density and len(own) > 0)
+        heights = _heights(own, edges, density=density and len(own) > 0)
         parts[label] = _one((edges, heights), (name, height), color, 0.5, options)
     overlay = hv.NdOverlay(parts, kdims=[groups.name if groups.name != name else f"{name} "], sort=False)
     legend = legend_options(RIGHT, len(groups), None)
@@ -113,6 +113,13 @@ def histogram(
         bokeh={**options["bokeh"], **legend["bokeh"]},
         matplotlib={**options["matplotlib"], **legend["matplotlib"]},
     )
+
+
+def _heights(values: NDArray[np.float64], edges: NDArray[np.float64], *, density: bool) -> NDArray[Any]:
+    # NumPy's stubs know literal values of `density` alone
+    heights: NDArray[Any]
+    heights, _ = np.histogram(values, edges, density=True) if density else np.histogram(values, edges)
+    return heights
 
 
 def _edges(

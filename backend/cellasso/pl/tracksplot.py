@@ -87,7 +87,9 @@ def tracksplot(
     return draw_tracks(read_cell_runs(dataset, features, groups, log=log), tree=tree, title=title)
 
 
-def draw_tracks(runs: CellRuns, *, tree: Dendrogram | None = None, title: str | None = None) -> hv.Overlay:
+def draw_tracks(
+    runs: CellRuns, *, tree: Dendrogram | None = None, title: str | None = None, width: float = WIDTH_PIXELS
+) -> hv.Overlay:
     """Draw tracks.
 
     Parameters
@@ -98,9 +100,11 @@ def draw_tracks(runs: CellRuns, *, tree: Dendrogram | None = None, title: str | 
         Of the groups, in their order.
     title
         Above the plot.
+    width
+        Pixels of all cells.
     """
     n_runs, n_features = runs.values.shape
-    area = PlotArea(n_runs, n_features, (WIDTH_PIXELS, n_features * TRACK_PIXELS))
+    area = PlotArea(n_runs, n_features, (width, n_features * TRACK_PIXELS))
     known = np.where(np.isfinite(runs.values), runs.values, np.nan)
     lows = np.fmin(np.fmin.reduce(known, axis=0), 0.0)
     highs = np.fmax(np.fmax.reduce(known, axis=0), 0.0)

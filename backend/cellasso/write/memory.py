@@ -125,13 +125,15 @@ def read_modality_into_memory(
 def _read(image: bytes, path: str) -> ad.AnnData:
     """Read the AnnData at an HDF5 path of a file in memory, as anndata and mudata do."""
     *_, name = path.split("/")
+    file: Any = BytesIO(image)  # both say that they take paths
     if path == f"/mod/{name}":
         from mudata import read_h5ad as read_modality  # noqa: PLC0415 - takes a second
 
-        return read_modality(BytesIO(image), name)
+        found: ad.AnnData = read_modality(file, name)
+        return found
     from anndata import read_h5ad  # noqa: PLC0415 - takes a second
 
-    return read_h5ad(BytesIO(image))
+    return read_h5ad(file)
 
 
 def _warn(left_out: Any) -> None:

@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cellasso.stats.dendrogram import dendrogram_of
 from cellasso.stats.group_summary import unit_scaled
 from cellasso.write.table import no_formula
+from cellasso_app.panels.plots.spans import Spans
 from cellasso_app.render.labels import short_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from cellasso.stats.dendrogram import Dendrogram
     from cellasso.stats.group_summary import GroupSummary
 
 SCALES = {"": "as they are", "var": "each gene from 0 to 1", "group": "each group from 0 to 1"}
 """What the page calls the ways of scaling means, by scanpy's `standard_scale`."""
+
+
+SIZES = {"1": "fitted", "1.5": "large", "2": "larger"}
+"""What the page calls the heights of rows, by how often the usual one."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +40,20 @@ class Arrangement:
     scale
         One of `SCALES`.
     similar
-        Whether groups stand beside those that are most alike, by the means of the genes shown.
+        Whether groups stand beside those that are most alike, by the means of the genes shown, with their tree.
     swapped
         Whether genes are the rows.
+    cutoff
+        A cell expresses a gene whose value is above it.
+    size
+        One of `SIZES`.
     """
 
     scale: str = ""
     similar: bool = False
     swapped: bool = False
+    cutoff: float = 0.0
+    size: str = "1"
 
     def changed(self, choice: dict[str, Any]) -> Arrangement:
         """Return it with one choice taken over, if it is one of those that are offered."""
@@ -51,6 +64,10 @@ class Arrangement:
                 return replace(self, similar=similar)
             case {"swapped": bool(swapped)}:
                 return replace(self, swapped=swapped)
+            case {"cutoff": float() | int() as cutoff} if np.isfinite(cutoff) and cutoff >= 0:
+                return replace(self, cutoff=float(cutoff))
+            case {"size": str(size)} if size in SIZES:
+                return replace(self, size=size)
         return self
 
 
@@ -70,6 +87,10 @@ class Arranged:
         Cells of each group, `(n_groups,)`.
     limits
         Values at both ends of the colours.
+    swapped, cutoff, size
+        As of `Arrangement`.
+    tree
+        Of the groups, in their order; `None` where none is asked for.
     """
 
     genes: tuple[str, ...]
@@ -80,6 +101,14 @@ class Arranged:
     n_cells: NDArray[np.int64]
     limits: tuple[float, float]
     swapped: bool
+    cutoff: float = 0.0
+    size: float = 1.0
+    tree: Dendrogram | None = None
+
+    @property
+    def spans(self) -> Spans:
+        """Where the groups stand, a row or column of 1 each."""
+        return Spans.columns(len(self.groups)) if self.swapped else Spans.rows(len(self.groups))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -109,14 +138,32 @@ class Arranged:
 
     def to_csv(self) -> str:
         """Return the numbers as CSV, a row for each gene in each group; names cannot be formulas of a spreadsheet."""
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(["group", "gene", "mean", "fraction_above_0", "cells_in_group"])
-        for row, group in enumerate(self.groups):
-            for column, gene in enumerate(self.genes):
-                numbers = (repr(float(self.mean[row, column])), repr(float(self.fraction[row, column])))
-                writer.writerow([no_formula(group), no_formula(gene), *numbers, int(self.n_cells[row])])
-        return lines.getvalue()
+        header = ("group", "gene", "mean", f"fraction_above_{self.cutoff:g}", "cells_in_group")
+        return as_csv(
+            header,
+            [
+                (group, gene, float(self.mean[row, at]), float(self.fraction[row, at]), int(self.n_cells[row]))
+                for row, group in enumerate(self.groups)
+                for at, gene in enumerate(self.genes)
+            ],
+        )
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as CSV: numbers in full, and no name that a spreadsheet would take for a formula.
+
+    Parameters
+    ----------
+    header
+        Names of the columns.
+    rows
+        Texts and numbers.
+    """
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    for row in (header, *rows):
+        writer.writerow([no_formula(cell) if isinstance(cell, str) else repr(cell) for cell in row])
+    return lines.getvalue()
 
 
 def arrange(
@@ -135,21 +182,31 @@ def arrange(
     chosen
         How.
     """
-    order = similar_first(summary.mean) if chosen.similar else np.arange(len(groups))
+    tree = tree_of(summary.mean) if chosen.similar else None
+    order = list(tree.order) if tree is not None else list(range(len(groups)))
     names = tuple(groups[i] for i in order)
     mean = _scaled(summary.mean, chosen.scale)[order]
     limits = color_limits(mean) if not chosen.scale else (0.0, 1.0)
     short = tuple(short_names(names))
     return Arranged(
-        tuple(genes), names, short, mean, summary.fraction[order], summary.n_cells[order], limits, chosen.swapped
+        tuple(genes),
+        names,
+        short,
+        mean,
+        summary.fraction[order],
+        summary.n_cells[order],
+        limits,
+        chosen.swapped,
+        chosen.cutoff,
+        float(chosen.size),
+        tree,
     )
 
 
-def similar_first(mean: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return an order of groups in which those with like means are neighbours.
+def tree_of(mean: NDArray[np.float64]) -> Dendrogram | None:
+    """Return the tree in which groups with like means are neighbours; `None` of fewer than three, or than two genes.
 
-    The leaves of the tree that scanpy's dendrogram draws: correlation of the means, complete linkage. Fewer than three
-    groups, or two genes, stay as they are.
+    The tree that scanpy's dendrogram draws: correlation of the means, complete linkage.
 
     Parameters
     ----------
@@ -157,16 +214,15 @@ def similar_first(mean: NDArray[np.float64]) -> NDArray[np.int64]:
         `(n_groups, n_genes)`; a missing mean counts as 0.
     """
     if len(mean) < 3 or mean.shape[1] < 2:
-        return np.arange(len(mean))
-    from scipy.cluster.hierarchy import leaves_list, linkage  # noqa: PLC0415 - takes a third of a second
+        return None
+    from scipy.cluster.hierarchy import linkage  # noqa: PLC0415 - takes a third of a second
 
     known = np.nan_to_num(mean)
     with np.errstate(invalid="ignore", divide="ignore"):
         # a group in which all genes are alike is like none
         likeness: Any = np.nan_to_num(np.corrcoef(known))
     above = np.triu_indices(len(known), k=1)
-    order: NDArray[np.int64] = leaves_list(linkage(np.clip(1 - likeness[above], 0, 2), "complete")).astype(np.int64)
-    return order
+    return dendrogram_of(linkage(np.clip(1 - likeness[above], 0, 2), "complete"))
 
 
 def color_limits(mean: NDArray[np.float64]) -> tuple[float, float]:

@@ -44,5 +44,15 @@ class Plot(ABC):
         """
 
     @abstractmethod
+    def fill(self, *, whole: bool) -> None:
+        """Take all the height that there is, or again what rows need.
+
+        Parameters
+        ----------
+        whole
+            Whether the plot has the whole window.
+        """
+
+    @abstractmethod
     def set_theme(self, *, dark: bool) -> None:
         """Draw in the inks and colours of the light or the dark page."""

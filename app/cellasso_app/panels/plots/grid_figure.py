@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange, HoverTool, LinearColorMapper
 from bokeh.plotting import figure
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 TOOLTIPS = [
     ("", "@gene in @name"),
     ("mean", "@mean{0.000}"),
-    ("above 0", "@fraction{0.0%}"),
+    ("above", "@fraction{0.0%}"),
     ("cells", "@cells{0,0}"),
 ]
 
@@ -50,6 +51,11 @@ class GridPlot(Plot):
         self._marks = ColumnDataSource({column: [] for column in self.columns})
         self.figure = make_figure(self.name, self.label)
         self._renderer = self._draw_marks()
+        self._tree = ColumnDataSource({"xs": [], "ys": []})
+        self._branches = self.figure.multi_line("xs", "ys", source=self._tree, line_width=1)
+        self.figure.hover.renderers = [self._renderer]
+        self._shown: Arranged | None = None
+        self._is_whole = False
         self.set_theme(dark=dark)
 
     @abstractmethod
@@ -61,7 +67,14 @@ class GridPlot(Plot):
         self.key.colors = list(COLOR_MAPS[dark][::12])
         self._mapper.palette = list(COLOR_MAPS[dark])
         self._renderer.glyph.line_color = INKS[dark].line
+        self._branches.glyph.line_color = INKS[dark].line
         set_inks(self.figure, dark=dark)
+
+    def fill(self, *, whole: bool) -> None:
+        """Take all the height that there is, or again what rows need; parameters as of `Plot.fill`."""
+        self._is_whole = whole
+        if self._shown is not None:
+            set_axes(self.figure, self._shown, whole=whole)
 
     def _show(self, shown: Arranged, *, largest: float, **more: NDArray[Any]) -> None:
         """Show genes by groups.
@@ -76,9 +89,11 @@ class GridPlot(Plot):
             Further columns of the marks' data.
         """
         self._mapper.low, self._mapper.high = shown.limits
-        set_axes(self.figure, shown)
+        self._shown = shown
+        set_axes(self.figure, shown, whole=self._is_whole)
+        self._tree.data = branches(shown)
         self._marks.data = {**shown.marks(), **more}
-        self.key.param.update(low=shown.limits[0], high=shown.limits[1], largest=largest)
+        self.key.param.update(low=shown.limits[0], high=shown.limits[1], largest=largest, cutoff=shown.cutoff)
 
 
 def make_figure(name: str, label: str) -> figure:
@@ -99,6 +114,7 @@ def make_figure(name: str, label: str) -> figure:
         tools=[HoverTool(tooltips=TOOLTIPS)],
         toolbar_location=None,
         sizing_mode="stretch_both",
+        visible=False,
         stylesheets=[NO_OUTLINE],
         background_fill_alpha=0,
         border_fill_alpha=0,
@@ -127,13 +143,41 @@ def set_inks(made: figure, *, dark: bool) -> None:
         axis.major_label_text_color = INKS[dark].text
 
 
-def set_axes(made: figure, shown: Arranged) -> None:
-    """Name rows and columns, and make the figure as high as its rows need."""
-    made.x_range.update(factors=list(shown.columns))
-    made.y_range.update(factors=list(shown.rows)[::-1])  # Bokeh counts from the bottom
-    made.update(min_height=_height(shown, MIN_ROW), max_height=_height(shown, MAX_ROW))
+def set_axes(made: figure, shown: Arranged, *, whole: bool = False) -> None:
+    """Name rows and columns, and make the figure as high as its rows need.
+
+    Parameters
+    ----------
+    whole
+        Whether it may be as high as it is wanted.
+    """
+    free = list(_free(shown))  # where the tree stands: to the right of the rows, or above the columns
+    made.x_range.update(factors=[*shown.columns, *([] if shown.swapped else free)])
+    # Bokeh counts from the bottom
+    made.y_range.update(factors=[*list(shown.rows)[::-1], *(free if shown.swapped else [])])
+    made.update(min_height=_height(shown, MIN_ROW), max_height=None if whole else _height(shown, MAX_ROW))
+
+
+def branches(shown: Arranged) -> dict[str, Any]:
+    """Return the lines of the tree as Bokeh's sources have them, in the units of the axes."""
+    if shown.tree is None:
+        return {"xs": [], "ys": []}
+    n_columns, n_rows, wide = len(shown.columns), len(shown.rows), len(_free(shown)) - 0.5
+    along, away = np.moveaxis(shown.tree.branches, 2, 0)
+    away = 0.25 + wide * away / max(shown.tree.height, 1e-300)
+    xs, ys = (along, n_rows + away) if shown.swapped else (n_columns + away, n_rows - along)
+    return {"xs": xs.tolist(), "ys": ys.tolist()}
+
+
+def _free(shown: Arranged) -> tuple[str, ...]:
+    """Return names that show nothing for the columns, or rows, that the tree takes."""
+    if shown.tree is None:
+        return ()
+    n = 3 if shown.swapped else max(1, round(len(shown.columns) / 5))
+    return tuple("\u2063" * (at + 1) for at in range(n))
 
 
 def _height(shown: Arranged, row: int) -> int:
     """Return the height of the rows, and of the names above them."""
-    return row * len(shown.rows) + 8 * min(max(map(len, shown.columns), default=0), 20) + 14
+    n_rows = len(shown.rows) + (len(_free(shown)) if shown.swapped else 0)
+    return round(row * shown.size) * n_rows + 8 * min(max(map(len, shown.columns), default=0), 20) + 14

@@ -1,6 +1,6 @@
 const short = (n) => compact(+n.toPrecision(2));
 export function render({ model }) {
-  const dots = h("span", { class: "dots", role: "img", "aria-label": "Area of a dot: fraction of cells above 0" });
+  const dots = h("span", { class: "dots", role: "img", "aria-label": "Area of a dot" });
   const scale = h("span", { class: "scale" });
   const low = h("span");
   const high = h("span");
@@ -14,8 +14,12 @@ export function render({ model }) {
     low.textContent = short(model.low);
     high.textContent = short(model.high);
   });
-  const above = h("span", { class: "of" }, "above 0");
-  watch(model, ["largest"], () => { above.hidden = dots.hidden = !model.largest; });
+  const above = h("span", { class: "of" });
+  watch(model, ["largest", "cutoff"], () => {
+    above.hidden = dots.hidden = !model.largest;
+    above.textContent = `above ${short(model.cutoff)}`;
+    dots.setAttribute("aria-label", `Area of a dot: fraction of cells above ${short(model.cutoff)}`);
+  });
   return h("div", { class: "key" },
     above, dots, h("span", { class: "of", style: { marginLeft: "auto" } }, "mean"), low, scale, high);
 }
