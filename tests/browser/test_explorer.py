@@ -469,6 +469,79 @@ def test_a_selection_takes_no_room_from_the_dotplot_or_the_embedding(page: Page,
     assert seen(page, page.get_by_role("button", name="Download"))["height"] >= 20
 
 
+DRAWN = """() => {
+    const find = (root) => {
+        for (const node of root.querySelectorAll("*")) {
+            if (node.matches(".plotframe")) return node;
+            const inside = node.shadowRoot && find(node.shadowRoot);
+            if (inside) return inside;
+        }
+    };
+    return find(document)?.dataset.drawn ?? "";
+}"""
+
+
+def choose_plot(page: Page, name: str) -> None:
+    """Choose a plot that is drawn anew, and wait for it."""
+    before = page.evaluate(DRAWN)
+    page.get_by_role("combobox", name="Plot", exact=True).select_option(name)
+    page.wait_for_function(f'(before) => !["", before].includes(({DRAWN})())', arg=before)
+    page.wait_for_timeout(300)
+
+
+def test_every_plot_is_drawn_and_a_click_on_it_selects(page: Page, server: str, folder: Path) -> None:
+    open_page(page, server)
+    add_genes(page, "CD4, LYZ, NKG7", "NKG7")
+    kinds = ad.read_h5ad(folder / "cells.h5ad").obs["cell_type"].value_counts(sort=False)
+    for name, label in (("heatmap", "Heatmap"), ("stacked_violin", "Stacked violins"), ("violin", "Violins")):
+        choose_plot(page, name)
+        page.get_by_role("img", name=label).first.wait_for()
+    choose_plot(page, "composition")
+    bars = page.get_by_role("img", name="Composition").bounding_box()
+    seen_of = page.evaluate(
+        """() => {
+            const [figure] = Bokeh.documents.at(-1).roots()[0].children;
+            const {left, top, height} = Bokeh.index.find_one(figure).frame.bbox;
+            return {left, top, height, factors: figure.y_range.factors};
+        }"""
+    )
+    n = len(seen_of["factors"])
+    page.mouse.click(
+        bars["x"] + seen_of["left"] + 10, bars["y"] + seen_of["top"] + seen_of["height"] * (n - 0.5) / n
+    )  # the lowest bar
+    cells(page).filter(has_text="selected").wait_for()
+    assert selected(page) == kinds[seen_of["factors"][0]] > 0
+
+
+def test_a_plot_fills_the_window_and_comes_back_with_escape(page: Page, server: str) -> None:
+    open_page(page, server)
+    add_genes(page, "CD4, LYZ, NKG7", "NKG7")
+    lasso(page)
+    dots = page.get_by_role("img", name="Dotplot")
+    before = dots.bounding_box()
+    page.get_by_role("button", name="Fill the window").click()
+    page.wait_for_function("(node) => node.getBoundingClientRect().width > 1200", arg=dots.element_handle())
+    page.wait_for_timeout(300)
+    assert dots.bounding_box()["height"] > 600
+    page.keyboard.press("Escape")
+    page.wait_for_function("(node) => node.getBoundingClientRect().width < 400", arg=dots.element_handle())
+    page.wait_for_timeout(500)
+    assert dots.bounding_box() == before
+    assert selected(page) > 0  # which Escape clears otherwise
+
+
+def test_a_plot_is_saved_as_a_figure_and_a_table(page: Page, server: str, tmp_path: Path) -> None:
+    open_page(page, server)
+    add_genes(page, "CD4, LYZ, NKG7", "NKG7")
+    for label, name in (("PNG", "png"), ("SVG", "svg"), ("CSV", "csv")):
+        page.get_by_role("button", name="How the plot is laid out").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name=re.compile(label)).click()
+        assert download.value.suggested_filename == f"dotplot_cell_type.{name}"
+        download.value.save_as(tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 200
+
+
 def test_in_a_low_window_the_panels_at_the_right_are_scrolled_together(page: Page, server: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 480})
     open_page(page, server, "crowded.h5ad")

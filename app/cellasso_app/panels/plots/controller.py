@@ -313,7 +313,8 @@ class PlotsView:
     @property
     def _file_name(self) -> str:
         return "_".join(
-            "".join(c if c.isalnum() else "-" for c in part) for part in (self._name, self._session.group_by)
+            "".join(c if c.isalnum() or c in "_-" else "-" for c in part)
+            for part in (self._name, self._session.group_by)
         )
 
     def _hand_over(self, message: dict[str, Any]) -> None:
