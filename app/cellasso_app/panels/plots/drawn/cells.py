@@ -71,9 +71,4 @@ def _drawn(runs: CellRuns, overlay: Any, spans: Spans, heights: tuple[int, int])
     group = np.repeat(np.array(runs.groups.labels, dtype=object), runs.ends - runs.starts)
     header = ("group", *runs.features.names)
     rows = [(name, *map(float, values)) for name, values in zip(group, runs.values, strict=True)]
-    return Drawn([overlay], runs.groups.labels, spans, heights, header, rows, _sentence(runs))
-
-
-def _sentence(runs: CellRuns) -> str:
-    note = runs.note("step")
-    return f"{note[0].upper()}{note[1:]}." if note else ""
+    return Drawn([overlay], runs.groups.labels, spans, heights, header, rows)
