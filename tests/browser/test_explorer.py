@@ -866,6 +866,22 @@ def test_the_cell_under_the_pointer_is_named_with_what_was_asked_of_it(page: Pag
     tip.wait_for(state="hidden")
 
 
+def test_values_are_shaded_as_chosen_and_the_status_line_says_so(page: Page, server: str) -> None:
+    open_page(page, server)
+    page.get_by_role("button", name="Colour by n_counts").click()
+    status(page).filter(has_text="highest value on top").wait_for()
+    page.get_by_role("button", name="How cells are drawn").click()
+    options = page.get_by_role("group", name="How cells are drawn")
+    shading = options.get_by_label("Shading", exact=True)
+    assert shading.locator("option").all_inner_texts() == ["linear", "logarithm", "cube root", "equal areas"]
+    assert not options.get_by_label("Crowds", exact=True).count()  # so few cells are dots
+    shading.select_option("equal areas")
+    status(page).filter(has_text="histogram-equalised colours").wait_for()
+    options.get_by_text("each colour has as many cells as any other").wait_for()
+    shading.select_option("linear")
+    status(page).filter(has_not_text="histogram").filter(has_text="highest value on top").wait_for()
+
+
 BLUE, RED = (0, 0, 255), (255, 0, 0)
 
 

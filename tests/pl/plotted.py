@@ -114,4 +114,4 @@ def rendered(plot: Any, backend: str) -> bytes:
     model = hv.renderer("bokeh").get_plot(plot).state
     from bokeh.embed import file_html
 
-    return file_html(model, resources="inline").encode()
+    return file_html(model, resources="cdn").encode()

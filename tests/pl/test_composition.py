@@ -108,6 +108,16 @@ def test_pieces_have_the_colours_of_the_file(cells):
     assert options_of(plot, "plot")["invert_axes"]
 
 
+def test_a_legend_of_many_pieces_is_shown(cells):
+    shown = composition(cells[0], "many", by="kind")
+    labels = [label for label in cells[1].obs["many"].cat.categories if (cells[1].obs["many"] == label).any()]
+    (legend,) = hv.render(shown, backend="bokeh").legend  # one item, whose rows are the pieces
+    (renderer,) = legend.items[0].renderers
+    assert set(renderer.data_source.data[legend.items[0].label.field]) == set(labels)
+    found = hv.render(shown, backend="matplotlib").axes[0].get_legend()
+    assert [text.get_text() for text in found.get_texts()] == labels
+
+
 def test_too_many_pieces_are_refused(cells, monkeypatch):
     monkeypatch.setattr(sys.modules["cellasso.pl.composition"], "MOST_PARTS", 8)
     with pytest.raises(ElementError, match="3 by 3 pieces"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import holoviews as hv
 import matplotlib as mpl
 import numpy as np
@@ -11,12 +14,15 @@ import pytest
 import cellasso
 from cellasso.color.coloring import CellValues
 from cellasso.core.errors import AmbiguousNameError, ElementError, NotFoundError
+from cellasso.pl.composition import composition
+from cellasso.pl.density import density
 from cellasso.pl.embedding import embedding, pca, umap
-from cellasso.pl.options import backends, styled, titled
+from cellasso.pl.histogram import histogram
+from cellasso.pl.options import load_backends, styled, titled
 from cellasso.raster.cells import ColoredCells
 from cellasso.raster.draw import draw
 from cellasso.raster.style import Canvas, Style
-from pl.plotted import N, drawn_by_scanpy, element, options_of, rendered, write_cells, write_mudata
+from pl.plotted import N, drawn_by_scanpy, element, make_cells, options_of, rendered, write_cells, write_mudata
 
 pytestmark = pytest.mark.more  # run with the newest versions alone
 
@@ -264,6 +270,7 @@ def test_what_is_in_view_is_drawn_anew(cells):
     (stream,) = ranges(live)
     stream.event(x_range=(-1.0, 1.0), y_range=(-0.5, 1.5))
     part = element(live, hv.RGB)
+    assert "legend_position" not in options_of(part, "plot")  # those are the overlay's
     assert part.bounds.lbrt() == (-1.0, -0.5, 1.0, 1.5)
     plane = dataset.point_index("X_umap")
     picture = draw(
@@ -416,14 +423,42 @@ def test_plots_are_drawn_by_both_libraries(cells, backend):
         assert written.count(b'"type":"object","name":"LegendItem"') >= 4
 
 
-def test_options_are_those_of_the_loaded_libraries(monkeypatch):
-    assert set(backends()) == {"bokeh", "matplotlib"}
-    monkeypatch.setattr(hv.Store, "renderers", {"bokeh": hv.Store.renderers["bokeh"]})
+def test_options_are_set_for_both_libraries_whichever_is_in_use():
+    load_backends()
+    before = hv.Store.current_backend
     points = styled(hv.Points([]), {"color": "red"}, bokeh={"size": 7}, matplotlib={"s": 3})
-    monkeypatch.undo()
-    assert options_of(points, "style")["size"] == 7
-    assert "s" not in options_of(points, "style", "matplotlib")
+    assert hv.Store.current_backend == before
+    assert {"color": "red", "size": 7}.items() <= options_of(points, "style").items()
+    assert {"color": "red", "s": 3}.items() <= options_of(points, "style", "matplotlib").items()
     assert titled("a {b} $c$") == {"bokeh": {"title": "a {{b}} $c$"}, "matplotlib": {"title": r"a {{b}} \$c\$"}}
+
+
+def test_a_script_needs_no_extension():
+    script = (
+        "import holoviews as hv; from cellasso.pl.options import styled; "
+        "styled(hv.Points([]), bokeh={'size': 7}, matplotlib={'s': 3}); print(hv.Store.current_backend)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "bokeh"
+
+
+def test_names_in_the_file_are_text(tmp_path):
+    adata = make_cells()
+    names = ["$x_{$", "{y}", "<img src=x onerror=alert(1)>", "a\nb", "", "%", "\\frac", "$$z$$"]
+    adata.obs["odd $x_{"] = pd.Categorical(np.array(names)[np.arange(N) % len(names)], categories=names)
+    adata.write_h5ad(tmp_path / "odd.h5ad")
+    with cellasso.open(tmp_path / "odd.h5ad") as dataset:
+        plots = [
+            umap(dataset, color="odd $x_{"),
+            umap(dataset, color="odd $x_{", legend_loc="on data"),
+            umap(dataset, color="odd $x_{", rasterize=True),
+            composition(dataset, "odd $x_{", by="odd $x_{"),
+            histogram(dataset, "score", by="odd $x_{"),
+            density(dataset, "umap", groupby="odd $x_{"),
+        ]
+        for plot in plots:
+            assert rendered(plot, "matplotlib").startswith(b"\x89PNG")
+            assert b"<img src=x" not in rendered(plot, "bokeh")
 
 
 @pytest.mark.parametrize("rasterize", [True, False])

@@ -65,6 +65,14 @@ def test_groups_have_the_colours_of_the_file_in_its_order(cells):
     assert list(histogram(cells[0], "score", by="kind", categories_order=["a", "b"]).keys()) == ["a", "b"]
 
 
+def test_a_legend_of_many_groups_is_shown(cells):
+    shown = histogram(cells[0], "score", by="number", categories_order=None)
+    many = histogram(cells[0], "score", by=["kind", "number"])
+    for plot in (shown, many):
+        assert [len(each.items) for each in hv.render(plot, backend="bokeh").legend] == [len(plot)]
+    assert len(many) > 25
+
+
 def test_features_of_a_layer_or_normalised(cells):
     dataset, adata = cells
     same(histogram(dataset, "g1", layer="twice"), np.histogram(adata[:, "g1"].layers["twice"][:, 0].astype(float), 50))

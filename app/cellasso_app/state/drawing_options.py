@@ -31,7 +31,7 @@ SHADINGS: dict[Shading, str] = {
     "linear": "linear",
     "log": "logarithm",
     "cbrt": "cube root",
-    "eq_hist": "equal areas (histogram-equalised)",
+    "eq_hist": "equal areas",
 }
 """What the page calls the ways from numbers to shades."""
 

@@ -21,7 +21,7 @@ SHADINGS: tuple[Shading, ...] = get_args(Shading)
 N_STEPS = 255
 """Colours of values; the last of the 256 of a picture is for cells without one."""
 
-APART = 0.125
+APART = 0.1
 """Distance of two numbers beside the colours, as a part of these, at which both can be read."""
 
 
@@ -81,16 +81,13 @@ class Ramp(NamedTuple):
         """Return where round values stand between the ends of the colours, 0 to 1, and how they are written.
 
         Four or so at equal distances where the colours have equal steps; powers of ten (and their two- and fivefold) on
-        a logarithmic scale, if two of them lie within; else the roundest that stand far enough from each other.
+        a logarithmic scale, if four of them stand far enough from each other; else the roundest that do.
         """
-        match self.shading:
-            case "log":
-                values = _decades(self.low, self.high)
-                values = values if len(values) > 1 else _evenly(self.low, self.high)
-            case "linear":
-                values = _evenly(self.low, self.high)
-            case _:
-                values = self._roundest()
+        values = self._decades() if self.shading == "log" else []
+        if self.shading == "linear":
+            values = _evenly(self.low, self.high)
+        elif len(values) < 4:
+            values = self._roundest()
         return [(self.step(value), _written(value)) for value in values]
 
     @property
@@ -116,6 +113,15 @@ class Ramp(NamedTuple):
             case _:
                 return bent
 
+    def _decades(self) -> list[float]:
+        """Return powers of ten that stand `APART`, of those that are too close the ones nearer to 0 left out."""
+        found: dict[float, float] = {}  # value by place
+        for value in sorted(_decades(self.low, self.high), key=lambda value: -abs(value) if value else -math.inf):
+            place = self.step(value)
+            if all(abs(place - other) >= APART for other in found):
+                found[place] = value
+        return [found[place] for place in sorted(found)]
+
     def _roundest(self) -> list[float]:
         """Return round values that stand `APART`: the roundest of all, then those of the gaps that this leaves."""
         least = 1.0 if self.curve is not None and self.curve.whole else 0.0
@@ -124,7 +130,7 @@ class Ramp(NamedTuple):
         while gaps:
             left, right = gaps.pop()
             start, stop = max(left + APART, 0.0), min(right - APART, 1.0)
-            if stop - start < APART:  # all values there have many digits
+            if stop - start < 1.5 * APART:  # the values there have many digits
                 continue
             first, last = self.values(np.array([start, stop])).tolist()
             # no cell may lie at the very end

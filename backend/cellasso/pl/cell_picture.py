@@ -11,7 +11,8 @@ import pandas as pd
 
 from cellasso.color.coloring import MISSING_CODE, Categories, Values
 from cellasso.core.errors import ElementError
-from cellasso.pl.options import backends, styled
+from cellasso.pl.options import styled
+from cellasso.pl.styling import load_backends
 from cellasso.points.point_index import Viewport
 from cellasso.raster.cells import ColoredCells
 from cellasso.raster.draw import Picture, draw
@@ -193,7 +194,7 @@ def _picture(plane: Plane, colors: CellColors, drawing: Drawing, options: dict[s
     if not drawing.interactive:
         return painter.paint(plane.viewport, SHARP, options)
     own = {**options, "bokeh": {**options["bokeh"], "apply_ranges": False}}
-    backends()  # a stream needs one
+    load_backends()  # a stream needs one
 
     def redraw(x_range: tuple[float, float] | None, y_range: tuple[float, float] | None) -> Any:
         return painter.paint(_in_view(plane.viewport, x_range, y_range), LIVE_SHARP, own)

@@ -70,7 +70,8 @@ def cell_plot(plane: Plane, colors: CellColors, drawing: Drawing, dress: Dress, 
     name = colors.name if dress.title is None else dress.title
     for library, title in titled(name).items():
         frame[library] |= title
-    whole = cell_element(plane, colors, drawing, frame)
+    # a copy: a picture that is drawn anew has these options alone, not those of the legend
+    whole = cell_element(plane, colors, drawing, {library: dict(options) for library, options in frame.items()})
     if below is not None:
         whole = below * whole
     has_names = dress.legend_loc is not None and dress.legend_loc != "none" and is_categorical(colors)

@@ -12,7 +12,8 @@ from cellasso.core.errors import ElementError, NotFoundError
 from cellasso.core.text import nearest
 from cellasso.pl.groups import read_groups
 from cellasso.pl.legends import RIGHT, legend_options
-from cellasso.pl.options import backends, styled, titled
+from cellasso.pl.options import plain_texts, plain_ticks, styled, titled
+from cellasso.pl.styling import load_backends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,15 +216,16 @@ def _apart(names: Sequence[str]) -> list[str]:
 
 def _dressed(element: Any, pieces: Groups, n_bars: int, *, horizontal: bool, title: str) -> Any:
     """Set colours, legend and size of the bars."""
-    backends()
+    load_backends()
     bar, piece = (dim.name for dim in element.kdims)
     across = n_bars * BAR
     width, height = (LENGTH, across) if horizontal else (across, LENGTH)
     labels = {"xlabel": bar, "ylabel": element.vdims[0].name}  # of an inverted plot HoloViews exchanges them
     legend, named = legend_options(RIGHT, len(pieces), None), titled(title)
+    common = {name: value for name, value in legend["common"].items() if name != "legend_limit"}  # overlays have it
     return styled(
         element,
-        {"stacked": True, "invert_axes": horizontal, "invert_yaxis": horizontal, **labels, **legend["common"]},
+        {"stacked": True, "invert_axes": horizontal, "invert_yaxis": horizontal, **labels, **common},
         bokeh={
             "color": piece,
             "cmap": dict(zip(pieces.labels, pieces.colors, strict=True)),
@@ -241,5 +243,6 @@ def _dressed(element: Any, pieces: Groups, n_bars: int, *, horizontal: bool, tit
             "aspect": width / height,
             **legend["matplotlib"],
             **named["matplotlib"],
+            "hooks": [plain_texts, plain_ticks],
         },
     )

@@ -11,7 +11,8 @@ from cellasso.color.palettes import PLAIN_COLOR
 from cellasso.core.errors import ElementError
 from cellasso.pl.groups import read_groups
 from cellasso.pl.legends import RIGHT, legend_options
-from cellasso.pl.options import backends, styled, titled
+from cellasso.pl.options import styled, titled
+from cellasso.pl.styling import load_backends
 from cellasso.pl.vectors import find_vector, read_numbers, vector_name
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _one(
     options: dict[str, dict[str, Any]],
 ) -> Any:
     """Return one histogram."""
-    backends()
+    load_backends()
     x, y = names if names[0] != names[1] else (names[0], f"{names[1]} ")
     return styled(
         hv.Histogram(counted, kdims=[x], vdims=[y]),

@@ -11,7 +11,8 @@ import pandas as pd
 from cellasso.color.coloring import MISSING_CODE, Categories, Values
 from cellasso.core.errors import ElementError
 from cellasso.core.text import nearest
-from cellasso.pl.options import styled
+from cellasso.pl.options import plain_texts, styled
+from cellasso.pl.styling import load_backends
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +112,8 @@ def legend_options(loc: str, n_rows: int, fontsize: float | None) -> dict[str, d
         raise ElementError(f"There is no legend_loc {loc!r}{nearest(loc, [ON_DATA, *POSITIONS])}")
     n_columns = 1 if n_rows <= 14 else 2 if n_rows <= 30 else 3  # as scanpy's
     size = fontsize if fontsize is not None else 9 if n_rows <= 30 else 7.5
-    common = {"show_legend": True, "legend_position": POSITIONS[loc]}
+    # beyond 25 HoloViews shows none
+    common = {"show_legend": True, "legend_position": POSITIONS[loc], "legend_limit": n_rows + 10}
     in_margin = POSITIONS[loc] in {"right", "left"}
     narrow = {"glyph_height": 14, "glyph_width": 14, "label_height": 14, "label_standoff": 3, "spacing": 2}
     bokeh: dict[str, Any] = {"ncols": n_columns, "padding": 4, "margin": 4, **narrow}
@@ -122,7 +124,7 @@ def legend_options(loc: str, n_rows: int, fontsize: float | None) -> dict[str, d
     return {
         "common": common,
         "bokeh": {"legend_opts": bokeh, "fontsize": {"legend": f"{size:g}pt"}},
-        "matplotlib": {"legend_opts": matplotlib, "fontsize": {"legend": size}},
+        "matplotlib": {"legend_opts": matplotlib, "fontsize": {"legend": size}, "hooks": [plain_texts]},
     }
 
 
@@ -157,15 +159,16 @@ def names_on_data(plane: Plane, colors: CellColors, fontsize: float | None) -> A
 
 
 def _has_wide_outlines() -> bool:
-    """Whether the outlines of texts have a width, as from Bokeh 3.9 on; also where Bokeh draws nothing."""
-    options = hv.Store.options(backend="bokeh") if "bokeh" in hv.Store.renderers else None
-    return options is None or "text_outline_width" in options["Labels"].groups["style"].allowed_keywords
+    """Whether the outlines of texts have a width, as from Bokeh 3.9 on."""
+    load_backends()
+    return "text_outline_width" in hv.Store.options(backend="bokeh")["Labels"].groups["style"].allowed_keywords
 
 
 def _outline(plot: Any, _element: Any) -> None:
     """Give the texts of a plot of matplotlib a white outline."""
     from matplotlib.patheffects import withStroke  # noqa: PLC0415 - only where it draws
 
+    plain_texts(plot, None)
     for text in plot.handles["axis"].texts:
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 

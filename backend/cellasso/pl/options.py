@@ -1,32 +1,15 @@
-"""How plots look, said for each plotting library that HoloViews has loaded."""
+"""How plots look, said for both plotting libraries, whichever of them is in use when a plot is made."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import holoviews as hv
-
-from cellasso.pl.styling import no_fields, verbatim
+from cellasso.pl.styling import load_backends, no_fields, verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HOMES = {"bokeh": "holoviews.plotting.bokeh", "matplotlib": "holoviews.plotting.mpl"}
-"""The module of each library that plots are dressed for."""
-
 Shown = TypeVar("Shown", bound=Any)
-
-
-def backends() -> tuple[str, ...]:
-    """Return the plotting libraries that options are set for: those that `hv.extension` has loaded.
-
-    Where none is loaded, both are, with Bokeh the one that shows plots: so a script needs no `hv.extension`.
-    """
-    if not hv.Store.renderers:
-        for module in HOMES.values():  # the first one becomes the current one
-            import_module(module)
-    return tuple(name for name in HOMES if name in hv.Store.renderers)
 
 
 def styled(
@@ -36,20 +19,20 @@ def styled(
     bokeh: Mapping[str, Any] | None = None,
     matplotlib: Mapping[str, Any] | None = None,
 ) -> Shown:
-    """Set options of a HoloViews object for each loaded library, and return it.
+    """Set options of a HoloViews object for both libraries, and return it.
 
     Parameters
     ----------
     shown
         An element, an overlay, a layout or a dynamic map.
     common
-        Options that all libraries have.
+        Options that both have.
     bokeh, matplotlib
         Options of one of them.
     """
-    own = {"bokeh": bokeh, "matplotlib": matplotlib}
-    for backend in backends():
-        chosen = {**(common or {}), **(own[backend] or {})}
+    load_backends()
+    for backend, own in (("bokeh", bokeh), ("matplotlib", matplotlib)):
+        chosen = {**(common or {}), **(own or {})}
         if chosen:
             shown = shown.opts(**chosen, backend=backend)
     return shown
@@ -62,3 +45,21 @@ def titled(text: str) -> dict[str, dict[str, str]]:
     """
     plain = no_fields(text)
     return {"bokeh": {"title": plain}, "matplotlib": {"title": verbatim(plain)}}
+
+
+def plain_texts(plot: Any, _element: Any) -> None:
+    """Have matplotlib write names as they are, in a legend and among the cells; a hook of HoloViews.
+
+    Names come from files: between two dollars matplotlib would read a formula, or fail to.
+    """
+    axes = plot.handles["axis"]
+    legend = axes.get_legend()
+    for text in [*axes.texts, *(legend.get_texts() if legend is not None else ())]:
+        text.set_parse_math(False)
+
+
+def plain_ticks(plot: Any, _element: Any) -> None:
+    """Do the same for names that stand along the axes."""
+    axes = plot.handles["axis"]
+    for text in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
+        text.set_parse_math(False)

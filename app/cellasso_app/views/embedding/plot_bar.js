@@ -116,11 +116,14 @@ function drawingOptions(model, el) {
       pick("Size", [{ value: null, label: "automatic" }, ...now.sizes.map((size) => ({ value: size, label: `${size} px` }))], now.size, (size) => choose({ size })),
       ...(now.orders.length ? [pick("Drawn", now.orders, now.order, (order) => choose({ order }))] : []),
       ...(now.crowds ? [pick("Crowds", now.shadings, now.crowds, (crowds) => choose({ crowds })),
-        h("p", { class: "hint" }, "Crowds: how opacity rises with the cells in a pixel, where a cell is one pixel.")] : [])];
+        h("p", { class: "hint" }, now.crowds === "eq_hist"
+          ? "Histogram-equalised: each opacity has as many pixels as any other. It shows where a cell is one pixel."
+          : "How opacity rises with the cells in a pixel. It shows where a cell is one pixel.")] : [])];
     if (now.scale) parts.push(h("h3", {}, "Colours of values"),
       pick("Colour map", now.scale.color_maps.map((name) => ({ value: name, label: name === "cellasso" ? "with the page" : name })), now.scale.color_map, (name) => choose({ color_map: name })),
       pick("End at", now.scale.clips.map((clip) => ({ value: clip, label: clip === 100 ? "the highest value" : `the ${clip}th percentile` })), now.scale.clip, (clip) => choose({ clip })),
       pick("Shading", now.shadings, now.scale.shading, (shading) => choose({ shading })),
+      ...(now.scale.shading === "eq_hist" ? [h("p", { class: "hint" }, "Histogram-equalised: each colour has as many cells as any other.")] : []),
       tick("Reversed", now.scale.reverse, (reverse) => choose({ reverse })),
       tick("0 in the middle", now.scale.centre, (centre) => choose({ centre })));
     else parts.push(h("h3", {}, "Names"), tick("Name categories in the picture", now.labelled, (labelled) => choose({ labelled })));
