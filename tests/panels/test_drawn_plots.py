@@ -16,10 +16,10 @@ from PIL import Image
 import cellasso
 from cellasso.core.errors import Cancelled
 from cellasso.model.vector import Vector
-from cellasso_app.panels.plots.arrangement import Arrangement
+from cellasso_app.panels.plots.arrangement import Arrangement, arrange
 from cellasso_app.panels.plots.asked import Asked
 from cellasso_app.panels.plots.controller import PlotsView
-from cellasso_app.panels.plots.drawn.show import as_figures, as_file
+from cellasso_app.panels.plots.drawn.show import as_figures, as_file, picture_of
 from cellasso_app.panels.plots.registry import DRAWN
 from cellasso_app.panels.plots.spans import Spans
 from cellasso_app.panels.plots.summing import read_grouping, summarise
@@ -186,6 +186,20 @@ def test_a_figure_is_saved(dataset, name):
     svg = as_file(drawn.overlays, "svg").decode()
     assert "<img src=x" not in svg
     assert ">NK<" in svg
+
+
+@pytest.mark.parametrize("kind", ["dotplot", "matrixplot"])
+def test_a_saved_dotplot_shows_what_the_page_shows(dataset, kind):
+    asked = asked_of(dataset)
+    shown = arrange(asked.summed.summary, GENES, asked.summed.groups, Arrangement(similar=True, scale="var"))
+    (overlay,) = picture_of(asked, shown, kind)
+    found = overlay.get(0).dframe().set_index(["group", "feature"])
+    assert list(dict.fromkeys(found.index.get_level_values(0))) == [each for each in shown.groups if each != "empty"]
+    for row, group in enumerate(shown.groups):
+        for at, gene in enumerate(GENES):
+            if group != "empty":
+                assert found.loc[(group, gene), "mean"] == shown.mean[row, at]
+                assert found.loc[(group, gene), "fraction"] == shown.fraction[row, at]
 
 
 def test_spans_are_rows_from_the_top_or_columns_from_the_left():

@@ -94,7 +94,15 @@ def summarise_modality(modality: Modality) -> Summary:
 
 
 def text(summary: Summary, indent: str = "") -> str:
-    """Return a summary as lines of text, as anndata shows an object."""
+    """Return a summary as lines of text, as anndata shows an object.
+
+    Parameters
+    ----------
+    summary
+        What a file or a modality holds.
+    indent
+        Before every line.
+    """
     lines = [f"{indent}{summary.title}"]
     for part in summary.parts:
         shown = [f"'{printable(name)}'" for name in part.names[:MAX_NAMES]]

@@ -90,7 +90,15 @@ class CellsInterface(PandasInterface):  # type: ignore[misc] # HoloViews has no 
 
     @classmethod
     def validate(cls, dataset: Any, vdims: bool = True) -> None:
-        """Raise `NotFoundError`, with the nearest names, or `AmbiguousNameError` for what names no column."""
+        """Raise `NotFoundError`, with the nearest names, or `AmbiguousNameError` for what names no column.
+
+        Parameters
+        ----------
+        dataset
+            HoloViews' element over cells of a file, as in all methods here.
+        vdims
+            Whether its value dimensions are checked, too.
+        """
         cells = dataset.data
         if not isinstance(cells, Cells):
             super().validate(dataset, vdims)
@@ -104,7 +112,15 @@ class CellsInterface(PandasInterface):  # type: ignore[misc] # HoloViews has no 
 
     @classmethod
     def range(cls, dataset: Any, dimension: Any) -> tuple[Any, Any]:
-        """Return the least and the greatest value of a column; read once, then kept."""
+        """Return the least and the greatest value of a column; read once, then kept.
+
+        Parameters
+        ----------
+        dataset
+            The element.
+        dimension
+            A dimension, or its name or position.
+        """
         dimension, cells = dataset.get_dimension(dimension, strict=True), dataset.data
         if not isinstance(cells, Cells) or cls.isindex(dataset, dimension) or dimension.nodata is not None:
             return super().range(dataset, dimension)  # type: ignore[no-any-return]
@@ -114,7 +130,15 @@ class CellsInterface(PandasInterface):  # type: ignore[misc] # HoloViews has no 
 
     @classmethod
     def dframe(cls, dataset: Any, dimensions: list[str]) -> pd.DataFrame:
-        """Read the columns of some dimensions, or all, into a plain frame."""
+        """Read the columns of some dimensions, or all, into a plain frame.
+
+        Parameters
+        ----------
+        dataset
+            The element.
+        dimensions
+            Names; none: all.
+        """
         cells = dataset.data
         if not isinstance(cells, Cells) or any(cls.isindex(dataset, name) for name in dimensions):
             return super().dframe(_loaded(dataset), dimensions)  # type: ignore[no-any-return]
@@ -122,7 +146,15 @@ class CellsInterface(PandasInterface):  # type: ignore[misc] # HoloViews has no 
 
     @classmethod
     def redim(cls, dataset: Any, dimensions: dict[str, Dimension]) -> Any:
-        """Call columns otherwise; reads none."""
+        """Call columns otherwise; reads none.
+
+        Parameters
+        ----------
+        dataset
+            The element.
+        dimensions
+            New ones by the names of the old.
+        """
         cells = dataset.data
         if not isinstance(cells, Cells):
             return super().redim(dataset, dimensions)
@@ -147,7 +179,17 @@ class CellsInterface(PandasInterface):  # type: ignore[misc] # HoloViews has no 
 
     @classmethod
     def select(cls, dataset: Any, selection_mask: Any = None, **selection: Any) -> Any:
-        """Read the rows of a mask, or those that fit values by dimension: a plain frame, or one value."""
+        """Read the rows of a mask, or those that fit values by dimension: a plain frame, or one value.
+
+        Parameters
+        ----------
+        dataset
+            The element.
+        selection_mask
+            Which rows, `(n_obs,)` bool.
+        **selection
+            Values, lists or ranges by the name of a dimension.
+        """
         cells = dataset.data
         if not isinstance(cells, Cells) or any(cls.isindex(dataset, name) for name in selection):
             return super().select(_loaded(dataset), selection_mask, **selection)
@@ -172,17 +214,43 @@ class CellsInterface(PandasInterface):  # type: ignore[misc] # HoloViews has no 
 
     @classmethod
     def iloc(cls, dataset: Any, index: Any) -> Any:
-        """Return rows and columns by position."""
+        """Return rows and columns by position.
+
+        Parameters
+        ----------
+        dataset
+            The element.
+        index
+            Of rows, or of rows and columns.
+        """
         return super().iloc(_loaded(dataset), index)
 
     @classmethod
     def sample(cls, dataset: Any, samples: Any = None) -> Any:
-        """Return the rows with some values."""
+        """Return the rows with some values.
+
+        Parameters
+        ----------
+        dataset
+            The element.
+        samples
+            Values of the key dimensions, one tuple a row.
+        """
         return super().sample(_loaded(dataset), samples)
 
     @classmethod
     def sort(cls, dataset: Any, by: Any = None, reverse: bool = False) -> Any:
-        """Return the rows in the order of some columns."""
+        """Return the rows in the order of some columns.
+
+        Parameters
+        ----------
+        dataset
+            The element.
+        by
+            Names of dimensions; none: the key dimensions.
+        reverse
+            Whether the greatest comes first.
+        """
         return super().sort(_loaded(dataset), by, reverse)
 
     @classmethod
@@ -192,7 +260,17 @@ class CellsInterface(PandasInterface):  # type: ignore[misc] # HoloViews has no 
 
     @classmethod
     def cast(cls, datasets: Iterable[Any], datatype: str | None = None, cast_type: Any = None) -> list[Any]:
-        """Return elements over plain frames, to be put together: nothing else is made into cells of a file."""
+        """Return elements over plain frames, to be put together: nothing else is made into cells of a file.
+
+        Parameters
+        ----------
+        datasets
+            The elements.
+        datatype
+            What HoloViews asks for.
+        cast_type
+            Class of the elements that are returned; none: as they are.
+        """
         kind = PandasInterface.datatype if datatype in {None, DATATYPE} else datatype
         return super().cast(datasets, kind, cast_type)  # type: ignore[no-any-return]
 

@@ -51,6 +51,11 @@ def plain_texts(plot: Any, _element: Any) -> None:
     """Have matplotlib write names as they are, in a legend and among the cells; a hook of HoloViews.
 
     Names come from files: between two dollars matplotlib would read a formula, or fail to.
+
+    Parameters
+    ----------
+    plot
+        HoloViews' plot, with its handles.
     """
     axes = plot.handles["axis"]
     legend = axes.get_legend()
@@ -59,7 +64,13 @@ def plain_texts(plot: Any, _element: Any) -> None:
 
 
 def plain_ticks(plot: Any, _element: Any) -> None:
-    """Do the same for names that stand along the axes."""
+    """Do the same for names that stand along the axes.
+
+    Parameters
+    ----------
+    plot
+        HoloViews' plot, with its handles.
+    """
     axes = plot.handles["axis"]
     for text in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
         text.set_parse_math(False)

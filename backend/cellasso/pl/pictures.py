@@ -47,7 +47,19 @@ class PictureReduction(Reduction):  # type: ignore[misc] # datashader has no typ
         )
 
     def picture(self, cells: Cells, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]) -> NDArray[Any]:
-        """Draw the cells in a viewport, `(height, width, …)` of a shape."""
+        """Draw the cells in a viewport, `(height, width, …)` of a shape.
+
+        Parameters
+        ----------
+        cells
+            The file's cells.
+        columns
+            Reads their columns in the order of the points.
+        viewport
+            What is in view, in data units.
+        shape
+            Height and width in pixels.
+        """
         raise NotImplementedError
 
 
@@ -74,7 +86,19 @@ class top(PictureReduction):  # noqa: N801 - named as datashader names its reduc
         _check_categories(self.column, in_dshape)
 
     def picture(self, cells: Cells, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]) -> NDArray[Any]:
-        """Return the codes; see `PictureReduction.picture`."""
+        """Return the codes; see `PictureReduction.picture`.
+
+        Parameters
+        ----------
+        cells
+            The file's cells.
+        columns
+            Reads their columns in the order of the points.
+        viewport
+            What is in view, in data units.
+        shape
+            Height and width in pixels.
+        """
         words = np.empty(shape, dtype=np.int64)
         reduce_cells(_drawing_of(cells[[self.column]], self.order, columns, viewport, shape), words)
         codes = (words & 0xFF).astype(np.int16)
@@ -95,7 +119,19 @@ class mix(PictureReduction):  # noqa: N801 - as above
         _check_categories(self.column, in_dshape)
 
     def picture(self, cells: Cells, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]) -> NDArray[Any]:
-        """Return the colours; see `PictureReduction.picture`."""
+        """Return the colours; see `PictureReduction.picture`.
+
+        Parameters
+        ----------
+        cells
+            The file's cells.
+        columns
+            Reads their columns in the order of the points.
+        viewport
+            What is in view, in data units.
+        shape
+            Height and width in pixels.
+        """
         words = np.empty(shape, dtype=np.int64)
         _, mixture = reduce_cells(_drawing_of(cells[[self.column]], "mixed", columns, viewport, shape), words)
         if mixture is None:

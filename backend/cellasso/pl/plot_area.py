@@ -72,7 +72,15 @@ class PlotArea:
         return pixels * self.height / self.pixels[1]
 
     def pad(self, x: float, y: float) -> None:
-        """Leave so many pixels free on either side, and above and below."""
+        """Leave so many pixels free on either side, and above and below.
+
+        Parameters
+        ----------
+        x
+            On either side.
+        y
+            Above, and below.
+        """
         self.left, self.right = self.left + x, self.right + x
         self.bottom, self.top = self.bottom + y, self.top + y
 
@@ -90,7 +98,19 @@ class PlotArea:
     def add_lines(
         self, lines: Sequence[NDArray[Any]], group: str, *, line_width: float = 1.2, color: str = LINE
     ) -> None:
-        """Draw lines through points `(n, 2)` each."""
+        """Draw lines through points `(n, 2)` each.
+
+        Parameters
+        ----------
+        lines
+            Points of each, `(n, 2)`, in coordinates.
+        group
+            What HoloViews calls the element.
+        line_width
+            In pixels.
+        color
+            Of all lines.
+        """
         element = hv.Path([np.asarray(line) for line in lines], [X, Y], group=group)
         self.add(styled(element, color=color, bokeh={"line_width": line_width}, matplotlib={"linewidth": line_width}))
 
@@ -104,7 +124,21 @@ class PlotArea:
         baseline: str = "middle",
         angle: float = 0,
     ) -> None:
-        """Draw texts at points; `align` and `baseline` are of the text as it reads, before it is turned by `angle`."""
+        """Draw texts at points; `align` and `baseline` are of the text as it reads, before it is turned by `angle`.
+
+        Parameters
+        ----------
+        at
+            Where each stands, in coordinates.
+        texts
+            As they are written.
+        group
+            What HoloViews calls the element.
+        align, baseline
+            Which side, and which line, of a text is at its point.
+        angle
+            In degrees, against the clock.
+        """
         if not texts:
             return
         element = hv.Labels(([x for x, _ in at], [y for _, y in at], list(texts)), [X, Y], group=group)
@@ -135,7 +169,17 @@ class PlotArea:
     # -- brackets over features -------------------------------------------------------------------------
 
     def add_brackets(self, groups: Sequence[FeatureGroup], *, on_right: bool, rotation: float | None = None) -> None:
-        """Draw a bracket over the features of each label: above the columns, or to the right of the rows."""
+        """Draw a bracket over the features of each label: above the columns, or to the right of the rows.
+
+        Parameters
+        ----------
+        groups
+            Neighbouring features with a label.
+        on_right
+            Whether features are rows.
+        rotation
+            Of the labels above, 0 or 90 degrees; by default they are turned where they are long.
+        """
         if not groups:
             return
         labels = [group.label for group in groups]

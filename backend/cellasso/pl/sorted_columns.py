@@ -54,7 +54,15 @@ class SortedColumns:
         self._colored: SingleFlight[Vector, ColoredCells] = SingleFlight(LRUCache(N_COLORED))
 
     def column(self, cells: Cells, name: Hashable) -> pd.Series:
-        """Return a column in the order of the points, `(n_points,)`."""
+        """Return a column in the order of the points, `(n_points,)`.
+
+        Parameters
+        ----------
+        cells
+            The file's cells.
+        name
+            Of the column.
+        """
 
         def gather() -> pd.Series:
             column = cells[name]
@@ -70,6 +78,11 @@ class SortedColumns:
         """Return the numbers of a column in the order of the points, `(n_points,)`; `None` if these are no floats.
 
         float32 stays so; all other numbers become float64, as datashader's sums do.
+
+        Parameters
+        ----------
+        cells, name
+            As of `column`.
         """
 
         def gather() -> NDArray[np.floating] | None:
@@ -88,6 +101,11 @@ class SortedColumns:
     def colored(self, cells: Cells, name: Hashable) -> ColoredCells:
         """Return the points with the colours of a column of categories in obs.
 
+        Parameters
+        ----------
+        cells, name
+            As of `column`.
+
         Raises
         ------
         ElementError
@@ -105,7 +123,13 @@ class SortedColumns:
         return found
 
     def codes(self, cells: Cells, name: Hashable) -> NDArray[np.int16] | None:
-        """Return the category of each point, `(n_points,)`, -1 for none; `None` if it is no column of categories."""
+        """Return the category of each point, `(n_points,)`, -1 for none; `None` if it is no column of categories.
+
+        Parameters
+        ----------
+        cells, name
+            As of `column`.
+        """
 
         def gather() -> NDArray[np.int16] | None:
             column = cells[name]

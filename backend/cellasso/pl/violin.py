@@ -193,22 +193,18 @@ def draw_violins(
     found = violins.densities
     known = np.flatnonzero(found.n_known > 0)
     values = found.support[known]
-    low, high = (float(values.min()), float(values.max())) if len(known) else (0.0, 1.0)
-    if log:
-        low = min((float(row[row > 0].min()) for row in values if (row > 0).any()), default=high / 10)
+    low, high = _ends(values, log=log)
     elements = [_bodies(violins, known, density_norm, lowest=low if log else None)] if len(known) else []
-    shown = ""
-    if dot_size and len(violins.dots[0]):
+    has_dots = bool(dot_size and len(violins.dots[0]))
+    if has_dots:
         elements.append(_strip(violins, dot_size, jitter))
-        n_dots = len(violins.dots[0])
-        shown = f"dots: {n_dots:,} of {violins.n_cells:,} cells" if n_dots < violins.n_cells else ""
     n = len(violins.labels)
     width = max(MIN_PIXELS, n * SLOT_PIXELS)
     longest = max(map(text_width, violins.labels), default=0)
     turned = (90 if longest > width / n - 4 else 0) if rotation is None else rotation
     pad = 0.05 * (high - low) or 0.5
     ticks = [(at + 0.5, label) for at, label in enumerate(violins.labels)]
-    heading = " - ".join(part for part in (title, shown) if part)
+    heading = " - ".join(part for part in (title, _sampled(violins) if has_dots else "") if part)
     bokeh, matplotlib = labels_of(xticks=ticks, xlabel=labels[0], ylabel=labels[1], title=heading)
     return styled(
         hv.Overlay(elements),
@@ -233,6 +229,20 @@ def draw_violins(
             "fontsize": {"ticks": FONT_PIXELS * 0.9, "title": 10, "labels": FONT_PIXELS},
         },
     )
+
+
+def _sampled(violins: Violins) -> str:
+    """Return of how many cells the dots are a sample; nothing where they are all."""
+    n_dots = len(violins.dots[0])
+    return f"dots: {n_dots:,} of {violins.n_cells:,} cells" if n_dots < violins.n_cells else ""
+
+
+def _ends(values: NDArray[np.float64], *, log: bool) -> tuple[float, float]:
+    """Return the lowest and the highest value that the axis shows; of a logarithmic one the lowest above 0."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if log:
+        low = min((float(row[row > 0].min()) for row in values if (row > 0).any()), default=high / 10)
+    return low, high
 
 
 def _bodies(violins: Violins, known: NDArray[np.intp], density_norm: DensityNorm, *, lowest: float | None) -> Any:

@@ -127,6 +127,15 @@ def cut_strips(plane: PointIndex, viewport: Viewport, canvas: Canvas) -> list[sl
     """Cut the rows of a picture into strips with as many points each, for as many cores as the work is worth.
 
     A pixel is drawn by one core alone: so what is added up is the same however many there are.
+
+    Parameters
+    ----------
+    plane
+        The cells.
+    viewport
+        What is in view.
+    canvas
+        Size of the picture.
     """
     spans = plane.spans(viewport)
     n_points = int((spans[:, 1] - spans[:, 0]).sum())
@@ -152,7 +161,15 @@ def _around(viewport: Viewport, canvas: Canvas, rows: slice) -> Viewport:
 
 
 def run_strips(job: Callable[[slice], Result], strips: list[slice]) -> list[Result]:
-    """Run a job on all strips, each on a core of its own; on this one the first, and those that no other has begun."""
+    """Run a job on all strips, each on a core of its own; on this one the first, and those that no other has begun.
+
+    Parameters
+    ----------
+    job
+        Called with the rows of a strip.
+    strips
+        Of `cut_strips`.
+    """
     first, *others = strips
     running: list[Future[Result]] = []
     try:

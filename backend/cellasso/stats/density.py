@@ -63,7 +63,13 @@ class Densities:
         return self.support[:, -1]
 
     def scaled(self, low: float, high: float) -> Densities:
-        """Return the same of values that are scaled so that `low` is 0 and `high` 1; all are 0 where these are one."""
+        """Return the same of values that are scaled so that `low` is 0 and `high` 1; all are 0 where these are one.
+
+        Parameters
+        ----------
+        low, high
+            In the unit of the values.
+        """
         span = high - low
         if not span > 0:
             zeros = np.zeros_like(self.support)

@@ -141,6 +141,7 @@ class PlotsView:
                 self._save_figure(file_format)
             case {"type": "cancel"}:
                 self._summing.cancel()
+                self._saving.cancel()
                 self.bar.param.update(busy=False, message="Stopped; choose something else to draw it anew.")
 
     @property

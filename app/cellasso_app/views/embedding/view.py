@@ -78,16 +78,9 @@ class EmbeddingView:
         self._hover = Hover(session, self._renderer, send=send, on_failed=self.say)
         self._under = UnderCells(session, self.plot, self._loader, send=send, on_note=self.say)
         self._tissue = TissueLayer(session, self._loader, send=send, on_spot=self._resize, on_note=self.say)
-        self._saver = FigureSaver(
-            session,
-            self.plot,
-            self._renderer,
-            self.bar,
-            under=(self._tissue, self._under),
-            send=send,
-            on_refused=self.say,
-            on_failed=self._fail,
-        )
+        under = (self._tissue, self._under)
+        told: Any = {"send": send, "on_refused": self.say, "on_failed": self._fail}
+        self._saver = FigureSaver(session, self.plot, self._renderer, self.bar, under=under, **told)
         self._renderer.on_drawn = self._show_drawn
         self._router = Router(
             self.plot,

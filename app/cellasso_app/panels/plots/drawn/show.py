@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import holoviews as hv
 from bokeh.embed import json_item
 from bokeh.layouts import column
 from bokeh.models import Axis, Plot
@@ -17,8 +16,10 @@ from cellasso.pl.color_scale import color_scale
 from cellasso.pl.dotplot import DotSizes, draw_dots
 from cellasso.pl.group_values import GroupValues
 from cellasso.pl.matrixplot import draw_squares
-from cellasso.pl.styling import INK, LINE, load_backends, styled
+from cellasso.pl.rendering import in_columns, render
+from cellasso.pl.styling import INK, LINE
 from cellasso_app.figures.figure import drawing_alone
+from cellasso_app.panels.plots.arrangement import Arrangement
 from cellasso_app.panels.plots.drawn.groups import lay_out
 from cellasso_app.ui.theme import FONT, INKS, NO_OUTLINE
 
@@ -39,9 +40,6 @@ COLUMNS = 3
 DARK_INKS = frozenset({INK, LINE, "black", "#888888", "grey"})
 """What `cellasso.pl` draws lines and text in, on a white page."""
 
-_lock = threading.Lock()
-"""HoloViews' options are those of the process: one plot at a time."""
-
 
 def as_figures(drawn: Drawn, label: str, *, dark: bool, size: float) -> str:
     """Return the Bokeh figures of a plot, as wide as the panel, as the JSON that a browser embeds.
@@ -57,9 +55,7 @@ def as_figures(drawn: Drawn, label: str, *, dark: bool, size: float) -> str:
     size
         How often the usual height.
     """
-    load_backends()
-    with _lock:
-        figures = [hv.render(overlay, backend="bokeh") for overlay in drawn.overlays]
+    figures = [render(overlay, "bokeh") for overlay in drawn.overlays]
     least, most = drawn.heights
     for figure in figures:
         figure.update(
@@ -136,8 +132,9 @@ def _ink(figure: Plot, *, dark: bool) -> None:
 
 def picture_of(asked: Asked, shown: Arranged, kind: str) -> list[Any]:
     """Return a dotplot or matrixplot as `cellasso.pl` draws it, of the numbers that the page shows."""
-    groups, features, _ = lay_out(asked)
-    at = [shown.groups.index(label) for label in groups.labels]
+    groups, features, _ = lay_out(replace(asked, arranged=Arrangement()))  # it may be laid out otherwise since
+    at = [place for place, label in enumerate(shown.groups) if label in groups.labels]  # those that have cells
+    groups = groups.ordered([groups.labels.index(shown.groups[place]) for place in at])
     values = GroupValues(groups, features, shown.mean[at], shown.fraction[at])
     low, high = shown.limits
     scale = color_scale(values.mean, "Reds" if kind == "dotplot" else "viridis", vmin=low, vmax=high)
@@ -159,13 +156,8 @@ def as_file(overlays: Sequence[Any], file_format: FigureFormat) -> bytes:
     file_format
         An SVG has text that can be edited.
     """
-    load_backends()
-    shown = overlays[0]
-    if len(overlays) > 1:
-        layout = hv.Layout(list(overlays)).cols(COLUMNS)
-        shown = styled(layout, shared_axes=False, matplotlib={"sublabel_format": "", "fig_inches": 4})
     file = io.BytesIO()
-    with _lock, drawing_alone({"svg.fonttype": "none"}):
-        figure = hv.render(shown, backend="matplotlib")
+    with drawing_alone({"svg.fonttype": "none"}):
+        figure = render(in_columns(overlays, COLUMNS), "matplotlib")
         figure.savefig(file, format=file_format, dpi=DPI, bbox_inches="tight")
     return file.getvalue()
