@@ -65,6 +65,7 @@ def test_nothing_is_left_on_the_disk(tmp_path, monkeypatch):
     assert [each.name for each in Path(tmp_path).iterdir()] == ["cells.h5ad"]
 
 
+@pytest.mark.filterwarnings("ignore:The 'future.infer_string'")  # which anndata sets
 def test_what_is_left_out_is_said(tmp_path):
     import h5py
 

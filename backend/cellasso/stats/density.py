@@ -84,7 +84,7 @@ class Densities:
         density_norm
             `"width"`: all as wide; `"area"`: all of one area; `"count"`: in proportion to the values of the group.
         """
-        peak: NDArray[np.float64] = np.fmax.reduce(self.density, axis=1, keepdims=True)
+        peak: Any = np.fmax.reduce(self.density, axis=1, keepdims=True)  # NumPy's newest stubs say it is a number
         if density_norm == "area":
             peak = np.fmax.reduce(peak, axis=0)
         widths: NDArray[np.float64] = self.density / peak

@@ -51,6 +51,8 @@ class PlotFrame(Component):
     says: ClassVar[Says] = {"pick": {"x": Number(), "y": Number(), "add": Flag()}}
     hears: ClassVar[Hears] = {"plot": ("json",), "no_plot": ()}
 
+    label = param.String(doc="What the plot is called.")
+
 
 class PlotKey(Component):
     """Below the plot: what colours mean, and for a dotplot the size of dots."""

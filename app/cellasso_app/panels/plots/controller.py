@@ -171,8 +171,14 @@ class PlotsView:
             "of_genes": self._needs_genes,
             "has_cutoff": self._name == "dotplot",
         }
-        pieces = self._pieces or self._session.group_by if self.is_drawn and DRAWN[self._name].of_pieces else ""
-        self.bar.param.update(plot=self._name, label=label_of(self._name), arrangement=chosen, pieces=pieces)
+        self.bar.param.update(
+            plot=self._name, label=label_of(self._name), arrangement=chosen, pieces=self._pieces_shown
+        )
+
+    @property
+    def _pieces_shown(self) -> str:
+        """Which column the pieces of the plot are; empty where it has none."""
+        return self._pieces or self._session.group_by if self.is_drawn and DRAWN[self._name].of_pieces else ""
 
     @property
     def _needs_genes(self) -> bool:
@@ -219,7 +225,7 @@ class PlotsView:
         dataset, dark, recolored = session.dataset, session.dark, dict(session.recolored)
         genes = genes if self._needs_genes else ()
         vectors = tuple(session.resolve(gene_vector(dataset, gene)) for gene in genes)
-        names, pieces = tuple(axis_names(session, genes)), self.bar.pieces
+        names, pieces = tuple(axis_names(session, genes)), self._pieces_shown
         cutoff = chosen.cutoff if name == "dotplot" else 0.0
 
         def job(progress: Progress) -> _Shown:
@@ -254,6 +260,7 @@ class PlotsView:
             self._arranged = arrange(summed.summary, shown.asked.names, summed.groups, self._arrangement)
             self._plots[self._name].show(self._arranged)
         elif shown is not None and shown.drawn is not None:
+            self._frame.label = label_of(self._name)
             self._frame.send({"type": "plot", "json": shown.figures})
         if self._frame.visible and (shown is None or shown.drawn is None):
             self._frame.send({"type": "no_plot"})

@@ -1,8 +1,9 @@
 // A plot that is drawn anew each time: a document of Bokeh's of its own, which goes when the next one comes.
 export function render({ model, el }) {
-  const place = h("div", { class: "plotframe" });
+  const place = h("div", { class: "plotframe", role: "group" });
+  watch(model, ["label"], () => place.setAttribute("aria-label", model.label));
   let document = null, newest = 0, figures = [], filled = false;
-  const model_document = () => window.Bokeh.documents[0]; // of whose class a further one is made: Bokeh does not export it
+  const anyDocument = () => window.Bokeh.documents[0]; // of whose class a further one is made: Bokeh does not export it
   const clear = () => {
     const all = window.Bokeh?.documents ?? [];
     if (document) {
@@ -17,13 +18,14 @@ export function render({ model, el }) {
   };
   const show = async ({ json }) => {
     const number = ++newest, fresh = h("div", { class: "plots" });
-    const next = model_document().constructor.from_json(JSON.parse(json).doc);
+    const next = anyDocument().constructor.from_json(JSON.parse(json).doc);
     clear();
     document = next;
     place.append(fresh);
     const views = await window.Bokeh.embed.add_document_standalone(next, fresh);
     if (number !== newest) return;
-    figures = [...views.roots[0].model.references()].filter((each) => each.type === "Figure").map((figure) => ({ figure, most: figure.max_height }));
+    const [{ model: root }] = views.roots;
+    figures = [...root.references()].filter((each) => each.type === "Figure").map((figure) => ({ figure, most: figure.max_height }));
     for (const { figure } of figures) figure.on_event("tap", pick);
     fit();
     place.dataset.drawn = String(number);

@@ -64,7 +64,7 @@ def violin(asked: Asked, progress: Progress) -> Drawn:
     found: dict[int, Violins] = {}
     for slot, column in read_each(asked.dataset, genes, progress=progress):
         densities = group_densities(column, groups.codes, len(groups), n_cells=groups.n_cells)
-        dots = column[chosen]
+        dots = column[chosen].astype(np.float64)
         known = np.isfinite(dots)
         shown = (groups.codes[chosen][known], dots[known])
         n_known = int(densities.n_known.sum())
