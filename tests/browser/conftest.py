@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from served import Address
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests in the browser a second chance where something did not come in time.
+
+    Beside other work a page, a server and a pointer may take longer than any patience; what is broken fails twice.
+    """
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["TimeoutError"]))
+
+
 # of the module, not the session: Playwright keeps an event loop running, beside which a worker can start no server
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
