@@ -84,12 +84,13 @@ class Densities:
         density_norm
             `"width"`: all as wide; `"area"`: all of one area; `"count"`: in proportion to the values of the group.
         """
-        peak: Any = np.fmax.reduce(self.density, axis=1, keepdims=True)  # NumPy's newest stubs say it is a number
+        peak = np.fmax.reduce(self.density, axis=1, keepdims=True)
         if density_norm == "area":
             peak = np.fmax.reduce(peak, axis=0)
         widths: NDArray[np.float64] = self.density / peak
         if density_norm == "count":
-            widths = widths * (self.n_known / max(1, self.n_known.max(initial=1)))[:, None]
+            most: Any = self.n_known.max(initial=1)  # not known to be a number in NumPy's newest stubs
+            widths = widths * (self.n_known / most)[:, None]
         return widths
 
 
