@@ -38,7 +38,6 @@ LONG_FUNCTIONS = {
     "cellasso.pl.scatter:scatter": AS_SCANPY,
     "cellasso.pl.spatial:spatial": AS_SCANPY,
     "cellasso.pl.stacked_violin:stacked_violin": AS_SCANPY,
-    "cellasso.pl.violin:violin": AS_SCANPY,
 }
 """Functions of more than 50 lines without their docstring, and why."""
 

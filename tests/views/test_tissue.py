@@ -15,7 +15,7 @@ from cellasso.points.point_index import Viewport
 from cellasso.raster.style import Canvas
 from cellasso_app.render.tissue_image import cut
 from cellasso_app.state.axes import Axes
-from cellasso_app.state.underlay import ALONE, Underlay, find_underlays, tissue_under, tissues
+from cellasso_app.state.underlay import NO_TISSUE, Underlay, find_underlays, tissue_under, tissues
 from cellasso_app.views.embedding.tissue import read_packed, read_tissue_of
 from conftest import write
 
@@ -52,7 +52,7 @@ def test_the_best_picture_of_the_only_library_lies_under_its_cells(dataset):
     assert Underlay.parse(str(HIRES)) == HIRES
     assert tissue_under("", dataset, places) == HIRES
     assert tissue_under(str(LOWRES), dataset, places) == LOWRES
-    assert tissue_under(ALONE, dataset, places) is None
+    assert tissue_under(NO_TISSUE, dataset, places) is None
     assert tissue_under("tissue//one/none", dataset, places) is None
 
 

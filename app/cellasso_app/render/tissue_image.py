@@ -95,10 +95,6 @@ def _span(low: float, high: float, n: int, extent: float) -> tuple[int, int, tup
 
 def over(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Lay one RGBA picture over another of the same shape, neither premultiplied."""
-    front, back = above.astype(np.float32) / 255, below.astype(np.float32) / 255
-    covered = front[..., 3:]
-    beneath = back[..., 3:] * (1 - covered)
-    alpha = covered + beneath
-    color = (front[..., :3] * covered + back[..., :3] * beneath) / np.maximum(alpha, np.float32(1e-6))
-    laid: NDArray[np.uint8] = np.rint(np.concatenate([color, alpha], axis=2) * 255).astype(np.uint8)
-    return laid
+    from PIL import Image  # noqa: PLC0415
+
+    return np.asarray(Image.alpha_composite(Image.fromarray(below), Image.fromarray(above)))

@@ -8,7 +8,7 @@ from cellasso.color.coloring import CLIPS, Values
 from cellasso.color.palettes import NAMED, STANDARD, Scale
 from cellasso.raster import draw
 from cellasso.raster.style import ORDERS
-from cellasso_app.state.underlay import ALONE, Underlay, tissue_under, tissues, underlays
+from cellasso_app.state.underlay import NO_TISSUE, Underlay, tissue_under, tissues, underlays
 
 if TYPE_CHECKING:
     from cellasso.color.ramp import Shading
@@ -68,7 +68,7 @@ def offered(session: Session, kind: type | None, scale: Scale, order: str, *, ax
         "order": order,
         "underlay": str(session.underlay),
         "underlays": [{"value": str(each), "label": each.label} for each in underlays(session.dataset, axes)],
-        "tissue": str(tissue_under(session.tissue, session.dataset, axes) or ALONE),
+        "tissue": str(tissue_under(session.tissue, session.dataset, axes) or NO_TISSUE),
         "tissues": [{"value": str(each), "label": each.label} for each in tissues(session.dataset, axes)],
         "crowds": session.crowds if _has_crowds(session) else None,
         "shadings": [{"value": each, "label": label} for each, label in SHADINGS.items()],
@@ -106,7 +106,7 @@ def choose(session: Session, kind: type | None, color: Vector | None, choice: di
         case {"underlay": str(text)}:
             session.underlay = Underlay.parse(text)
         case {"tissue": str(text)}:
-            session.tissue = str(Underlay.parse(text)) or ALONE
+            session.tissue = str(Underlay.parse(text)) or NO_TISSUE
         case {"hover": list(names)}:
             known = [column["name"] for column in session.columns()]
             session.hover_columns = tuple(name for name in names if name in known)[:MAX_TOLD]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLACES = frozenset({"spatial", "X_spatial"})
 """Embeddings that are places in the picture of a tissue."""
 
-ALONE = "none"
+NO_TISSUE = "none"
 """What `Session.tissue` is where no picture is wanted."""
 
 
@@ -108,7 +108,7 @@ def tissue_under(chosen: str, dataset: Dataset, axes: Axes) -> Underlay | None:
     Parameters
     ----------
     chosen
-        An `Underlay` as text, or `ALONE`; `""`: the best picture, where all are of one library.
+        An `Underlay` as text, or `NO_TISSUE`; `""`: the best picture, where all are of one library.
     """
     offered = tissues(dataset, axes)
     if chosen:

@@ -134,6 +134,16 @@ const takeStoredTheme = (home) => {
   setTheme(home, dark);
   return dark;
 };
+// Lines of such a panel: a tick, and a choice of `{value, label}`, whose values may be anything.
+const tick = (label, checked, onchange) => {
+  const node = h("input", { type: "checkbox", "aria-label": label, checked, onchange: () => onchange(node.checked) });
+  return h("label", { class: "tick" }, node, h("span", {}, label));
+};
+const pick = (label, choices, value, onchange) => {
+  const node = h("select", { "aria-label": label, onchange: () => onchange(choices[node.selectedIndex].value) },
+    choices.map((choice) => h("option", { selected: choice.value === value }, choice.label)));
+  return h("label", { class: "option" }, h("span", {}, label), node);
+};
 // A panel that opens below its button and closes with the next click elsewhere.
 function popover(name, label, keys = "") {
   const panel = h("div", { class: "options", popover: "auto", role: "group", "aria-label": label });

@@ -27,7 +27,7 @@ MAX_GROUPS = 10_000
 
 @dataclass(frozen=True)
 class Groups:
-    """Groups of cells, each of at least one.
+    """Groups of cells; those of a plot have at least one each, see `having_cells`.
 
     Attributes
     ----------
@@ -49,6 +49,11 @@ class Groups:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def having_cells(self) -> Groups:
+        """Those of at least one cell."""
+        return self if self.n_cells.all() else self.ordered(np.flatnonzero(self.n_cells).tolist())
 
     def ordered(self, order: Sequence[int]) -> Groups:
         """Return those groups whose positions are given, in this order; the cells of the others are in none."""
@@ -111,7 +116,7 @@ def read_groups(
     n_cells = count_groups(codes, len(labels))
     groups = Groups("_".join(names), codes, tuple(labels), category_colors(stated, len(labels)), n_cells)
     if categories_order is None:
-        return groups if n_cells.all() else groups.ordered(np.flatnonzero(n_cells).tolist())
+        return groups.having_cells
     if len(set(categories_order)) < len(categories_order):
         raise ElementError(f"categories_order names {_first_twin(list(categories_order))!r} twice.")
     unknown = [label for label in categories_order if label not in labels]

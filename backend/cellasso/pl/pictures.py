@@ -86,18 +86,12 @@ class top(PictureReduction):  # noqa: N801 - named as datashader names its reduc
         _check_categories(self.column, in_dshape)
 
     def picture(self, cells: Cells, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]) -> NDArray[Any]:
-        """Return the codes; see `PictureReduction.picture`.
+        """Return the codes.
 
         Parameters
         ----------
-        cells
-            The file's cells.
-        columns
-            Reads their columns in the order of the points.
-        viewport
-            What is in view, in data units.
-        shape
-            Height and width in pixels.
+        cells, columns, viewport, shape
+            As of `PictureReduction.picture`.
         """
         words = np.empty(shape, dtype=np.int64)
         reduce_cells(_drawing_of(cells[[self.column]], self.order, columns, viewport, shape), words)
@@ -119,18 +113,12 @@ class mix(PictureReduction):  # noqa: N801 - as above
         _check_categories(self.column, in_dshape)
 
     def picture(self, cells: Cells, columns: SortedColumns, viewport: Viewport, shape: tuple[int, int]) -> NDArray[Any]:
-        """Return the colours; see `PictureReduction.picture`.
+        """Return the colours.
 
         Parameters
         ----------
-        cells
-            The file's cells.
-        columns
-            Reads their columns in the order of the points.
-        viewport
-            What is in view, in data units.
-        shape
-            Height and width in pixels.
+        cells, columns, viewport, shape
+            As of `PictureReduction.picture`.
         """
         words = np.empty(shape, dtype=np.int64)
         _, mixture = reduce_cells(_drawing_of(cells[[self.column]], "mixed", columns, viewport, shape), words)

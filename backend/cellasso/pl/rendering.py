@@ -12,6 +12,9 @@ from cellasso.pl.styling import load_backends, styled
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MAX_STYLED = 16
+"""Panels of a layout that has options of its own: HoloViews takes time with their square, 2 s for 50."""
+
 _lock = threading.Lock()
 """HoloViews' options are those of the process: one plot at a time."""
 
@@ -43,5 +46,7 @@ def in_columns(plots: Sequence[Any], n_columns: int) -> Any:
     """
     if len(plots) == 1:
         return plots[0]
-    layout = hv.Layout(list(plots)).cols(n_columns)
+    layout = hv.Layout(list(plots)).cols(min(n_columns, len(plots)))
+    if len(plots) > MAX_STYLED:
+        return layout
     return styled(layout, shared_axes=False, matplotlib={"sublabel_format": "", "fig_inches": 4})

@@ -14,6 +14,7 @@ from cellasso.core.errors import AmbiguousNameError, ElementError, NotFoundError
 from cellasso.pl.columns import read_columns
 from cellasso.pl.features import choose_features
 from cellasso.pl.groups import Groups, groupby_vector, read_groups
+from cellasso.pl.rendering import in_columns
 from cellasso.pl.styling import FONT_PIXELS, INK, labels_of, styled, text_width
 from cellasso.pl.violins import check_density_norm, outline
 from cellasso.stats.density import Densities, group_densities
@@ -36,8 +37,6 @@ SLOT_PIXELS = 38.0
 MIN_PIXELS = 200.0
 HEIGHT_PIXELS = 260.0
 PANELS_IN_A_ROW = 4
-MAX_STYLED = 16
-"""Panels of a layout that has options of its own: HoloViews takes time with their square, 2 s for 50."""
 
 
 @dataclass(frozen=True)
@@ -156,12 +155,43 @@ def violin(
         )
         for panel, label in zip(panels, labels, strict=True)
     ]
-    if len(drawn) == 1:
-        return drawn[0]
-    layout = hv.Layout(drawn).cols(min(PANELS_IN_A_ROW, len(drawn)))
-    if len(drawn) > MAX_STYLED:
-        return layout
-    return styled(layout, shared_axes=False, matplotlib={"sublabel_format": "", "fig_inches": 4})
+    return in_columns(drawn, PANELS_IN_A_ROW)
+
+
+def choose_dots(groups: Groups, n_dots: int = MAX_DOTS) -> NDArray[np.intp]:
+    """Return the positions of the cells that are shown as dots: all in a group, of more than `n_dots` a seeded sample.
+
+    Parameters
+    ----------
+    groups
+        What is shown.
+    n_dots
+        How many there are at most.
+    """
+    chosen = np.flatnonzero(groups.codes >= 0)
+    if len(chosen) <= n_dots:
+        return chosen
+    return np.sort(np.random.default_rng(0).choice(chosen, n_dots, replace=False))
+
+
+def violins_of(name: str, values: NDArray[Any], groups: Groups, dots: NDArray[np.intp]) -> Violins:
+    """Return what a panel shows of a column.
+
+    Parameters
+    ----------
+    name
+        What stands along y.
+    values
+        Of all cells, `(n_obs,)`.
+    groups
+        Those that have a violin.
+    dots
+        Cells that are shown as dots, of `choose_dots`.
+    """
+    densities = group_densities(values, groups.codes, len(groups), n_cells=groups.n_cells)
+    known = dots[np.isfinite(values[dots])]
+    n_known = int(densities.n_known.sum())
+    return Violins(name, groups.labels, groups.colors, densities, (groups.codes[known], values[known]), n_known)
 
 
 def draw_violins(
@@ -299,10 +329,7 @@ def _read(
 ) -> dict[str, Violins]:
     """Read columns of obs and features, one after the other."""
     features = [name for name in names if not _is_column(dataset, name)]
-    chosen = np.flatnonzero(groups.codes >= 0)
-    n_cells = len(chosen)
-    if n_cells > n_dots:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, n_dots, replace=False))
+    chosen = choose_dots(groups, n_dots)
 
     def columns() -> Iterator[tuple[str, NDArray[Any]]]:
         for name in names:
@@ -313,15 +340,7 @@ def _read(
             for slot, column in read_columns(dataset, wanted):
                 yield features[slot], column
 
-    found = {}
-    for name, values in columns():
-        dots = values[chosen]
-        known = np.isfinite(dots)
-        densities = group_densities(values, groups.codes, len(groups), n_cells=groups.n_cells)
-        shown = (groups.codes[chosen][known], dots[known])
-        n_known = int(densities.n_known.sum())
-        found[name] = Violins(name, groups.labels, groups.colors, densities, shown, n_known)
-    return found
+    return {name: violins_of(name, values, groups, chosen) for name, values in columns()}
 
 
 def _is_column(dataset: Dataset | Modality, name: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cellasso_app.panels.plots.arrangement import as_csv
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -71,3 +73,7 @@ class Drawn:
     header: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
     note: str = ""
+
+    def to_csv(self) -> str:
+        """Return the numbers as CSV, as of `as_csv`."""
+        return as_csv(self.header, self.rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 from cachetools import LRUCache
 
-from cellasso_app.panels.plots.arrangement import SCALES, SIZES, Arrangement, arrange, as_csv
+from cellasso_app.panels.plots.arrangement import SCALES, SIZES, Arrangement, arrange
 from cellasso_app.panels.plots.asked import Asked, Drawn
 from cellasso_app.panels.plots.component import PlotFrame, PlotsBar
 from cellasso_app.panels.plots.registry import DRAWN, KEPT, label_of, make_plot
@@ -277,41 +277,35 @@ class PlotsView:
 
     # -- clicks and files ----------------------------------------------------------------------------------
 
+    @property
+    def _plotted(self) -> Arranged | Drawn | None:
+        """What is on the screen; `None`: nothing."""
+        return None if self._shown is None else self._shown.drawn or self._arranged
+
     def _pick(self, x: float, y: float, *, add: bool) -> None:
         """Select the cells of the group that was clicked on."""
-        shown = self._shown
-        if shown is None or self._picking is None:
+        shown, plotted = self._shown, self._plotted
+        if shown is None or plotted is None or self._picking is None:
             return
-        of = shown.drawn or self._arranged
-        at = of.spans.at(x, y) if of is not None else None
-        if of is not None and at is not None:
-            self._picking.category(shown.asked.summed.grouping, of.groups[at], "add" if add else "replace")
+        at = plotted.spans.at(x, y)
+        if at is not None:
+            self._picking.category(shown.asked.summed.grouping, plotted.groups[at], "add" if add else "replace")
 
     def _save_table(self) -> None:
-        shown = self._shown
-        if shown is None:
-            return
-        table = self._arranged.to_csv() if self._arranged is not None and shown.drawn is None else None
-        if table is None and shown.drawn is not None:
-            table = as_csv(shown.drawn.header, shown.drawn.rows)
-        if table is not None:
-            self._hand_over({"type": "file", "name": f"{self._file_name}.csv", "bytes": table.encode()})
+        if self._plotted is not None:
+            table = self._plotted.to_csv().encode()
+            self._hand_over({"type": "file", "name": f"{self._file_name}.csv", "bytes": table})
 
     def _save_figure(self, file_format: FigureFormat) -> None:
-        shown, arranged, name, file_name = self._shown, self._arranged, self._name, self._file_name
-        if shown is None:
+        shown, plotted, name, file_name = self._shown, self._plotted, self._name, self._file_name
+        if shown is None or plotted is None:
             return
 
         def job(progress: Progress) -> dict[str, Any]:
             from cellasso_app.panels.plots.drawn.show import as_file, picture_of  # noqa: PLC0415 - imports HoloViews
 
             progress(0.0)
-            if shown.drawn is not None:
-                overlays = shown.drawn.overlays
-            elif arranged is not None:
-                overlays = picture_of(shown.asked, arranged, name)
-            else:
-                raise TypeError("a plot is shown only when it is laid out")
+            overlays = plotted.overlays if isinstance(plotted, Drawn) else picture_of(shown.asked, plotted, name)
             content = as_file(overlays, file_format)
             return {"type": "file", "name": f"{file_name}.{file_format}", "bytes": content}
 

@@ -26,12 +26,12 @@ export function render({ model, el }) {
     if (number !== newest) return;
     const [{ model: root }] = views.roots;
     figures = [...root.references()].filter((each) => each.type === "Figure").map((figure) => ({ figure, most: figure.max_height }));
-    for (const { figure } of figures) figure.on_event("tap", pick);
+    for (const { figure } of figures) figure.on_event("tap", tellTap);
     fit();
     place.dataset.drawn = String(number);
   };
   const fit = () => { for (const { figure, most } of figures) figure.max_height = filled ? null : most; };
-  const pick = ({ x, y, modifiers }) => {
+  const tellTap = ({ x, y, modifiers }) => {
     if (Number.isFinite(x) && Number.isFinite(y)) model.send_msg({ type: "pick", x, y, add: modifiers?.shift ?? false });
   };
   listen(model, el, "cellasso-fill", (event) => { filled = event.detail; fit(); });

@@ -22,15 +22,6 @@ export function render({ model, el }) {
     const now = model.arrangement;
     if (!now.scales) return;
     const arrange = (choice) => model.send_msg({ type: "arrange", choice });
-    const tick = (label, checked, onchange) => {
-      const node = h("input", { type: "checkbox", "aria-label": label, checked, onchange: () => onchange(node.checked) });
-      return h("label", { class: "tick" }, node, h("span", {}, label));
-    };
-    const pick = (label, choices, value, onchange) => {
-      const node = h("select", { "aria-label": label, onchange: () => onchange(node.value) },
-        choices.map((each) => h("option", { value: each.value, selected: each.value === value }, each.label)));
-      return h("label", { class: "option" }, h("span", {}, label), node);
-    };
     const cutoff = h("input", { type: "number", min: "0", step: "any", "aria-label": "Expressed above", value: String(now.cutoff),
       onchange: () => { if (cutoff.value !== "" && cutoff.valueAsNumber >= 0) arrange({ cutoff: cutoff.valueAsNumber }); else cutoff.value = String(now.cutoff); } });
     const save = (format, label) => h("button", { type: "button", class: "row", onclick: () => { panel.hidePopover(); model.send_msg({ type: "save", format }); } }, label);

@@ -100,15 +100,6 @@ function drawingOptions(model, el) {
   listen(model, el, "keydown", (event) => {
     if (model.active && !typing(event) && !event.ctrlKey && !event.metaKey && !event.altKey && event.key.toLowerCase() === "o") panel.togglePopover();
   });
-  const pick = (label, choices, value, onchange) => {
-    const node = h("select", { "aria-label": label, onchange: () => onchange(choices[node.selectedIndex].value) },
-      choices.map((choice) => h("option", { selected: choice.value === value }, choice.label)));
-    return h("label", { class: "option" }, h("span", {}, label), node);
-  };
-  const tick = (label, checked, onchange) => {
-    const node = h("input", { type: "checkbox", "aria-label": label, checked, onchange: () => onchange(node.checked) });
-    return h("label", { class: "tick" }, node, h("span", {}, label));
-  };
   watch(model, ["drawing"], () => {
     const now = model.drawing;
     if (!now.sizes) return;

@@ -39,7 +39,7 @@ NOT_EXACT = "The picture is not exact yet; save it in a moment."
 TOO_NARROW = "This view is too narrow for a figure; make it wider."
 
 
-class UnderThem(Protocol):
+class HasPainter(Protocol):
     """Something that lies under the cells."""
 
     def painter(self) -> Callable[[Viewport, Canvas, Progress], NDArray[np.uint8]] | None:
@@ -72,7 +72,7 @@ class FigureSaver:
         renderer: Renderer,
         bar: PlotBar,
         *,
-        under: Sequence[UnderThem],
+        under: Sequence[HasPainter],
         send: Callable[[dict[str, Any]], None],
         on_refused: Callable[[str], None],
         on_failed: Callable[[str], None],

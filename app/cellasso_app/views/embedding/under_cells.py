@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cellasso_app.state.session import Session
     from cellasso_app.state.underlay import Underlay
     from cellasso_app.views.embedding.figure import EmbeddingPlot
+    from cellasso_app.views.embedding.loaded import Loaded
     from cellasso_app.views.embedding.loader import Loader
 
 LEVEL = 1
@@ -99,10 +100,10 @@ class UnderCells:
         canvas = self._plot.canvas(pixel_ratio)
         if loaded is None or canvas is None:
             return
-        dataset, plane, viewport = self._session.dataset, loaded.plane, self._plot.viewport
-        if not chosen.kind or chosen not in underlays(dataset, loaded.asked.axes):
+        if not self._is_wanted(loaded):
             self.clear()
             return
+        dataset, plane, viewport = self._session.dataset, loaded.plane, self._plot.viewport
         asked = (chosen, id(plane), viewport, canvas)
         if asked == self._drawn:
             return
@@ -116,7 +117,7 @@ class UnderCells:
     def painter(self) -> Callable[[Viewport, Canvas, Progress], NDArray[np.uint8]] | None:
         """Return what draws the same lines for a figure, `(height, width, 4)` RGBA; `None`: there are none."""
         chosen, loaded = self._session.underlay, self._loader.shown
-        if loaded is None or chosen not in underlays(self._session.dataset, loaded.asked.axes):
+        if loaded is None or not self._is_wanted(loaded):
             return None
         dataset, plane, color = self._session.dataset, loaded.plane, self._color
 
@@ -125,6 +126,10 @@ class UnderCells:
             return np.dstack([np.broadcast_to(np.array(color, dtype=np.uint8), (*alpha.shape, 3)), alpha])
 
         return paint
+
+    def _is_wanted(self, loaded: Loaded) -> bool:
+        """Whether lines were chosen that there are along the axes of what is shown."""
+        return self._session.underlay in underlays(self._session.dataset, loaded.asked.axes)
 
     @property
     def _color(self) -> list[int]:

@@ -19,9 +19,9 @@ def composition(asked: Asked, _progress: Progress) -> Drawn:
     if asked.pieces is None:
         raise TypeError("a composition is of another column")
     groups = lay_out(asked).groups
-    horizontal = not asked.arranged.swapped
-    drawn = draw_composition(named_short(groups), as_groups(asked.pieces), horizontal=horizontal, title="")
-    full = dict(zip(named_short(groups).labels, groups.labels, strict=True))
+    short, horizontal = named_short(groups), not asked.arranged.swapped
+    drawn = draw_composition(short, as_groups(asked.pieces), horizontal=horizontal, title="")
+    full = dict(zip(short.labels, groups.labels, strict=True))
     names = tuple(full[label] for label in drawn.groups)
     n = len(drawn.groups)
     spans = Spans.rows(n) if horizontal else Spans.columns(n)

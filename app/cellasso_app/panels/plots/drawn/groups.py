@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from cellasso.color.palettes import COLOR_MAPS
 from cellasso.pl.color_scale import color_scale
 from cellasso.pl.features import Features
 from cellasso.pl.groups import Groups
-from cellasso.stats.group_summary import count_groups
+from cellasso.pl.layout import Layout
 from cellasso_app.panels.plots.arrangement import tree_of
 from cellasso_app.render.labels import short_names
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from cellasso.color.coloring import Categories
     from cellasso.pl.color_scale import ColorScale
-    from cellasso.stats.dendrogram import Dendrogram
     from cellasso_app.panels.plots.asked import Asked
 
 
@@ -30,34 +29,16 @@ LONGEST = 18
 """Letters of a group's name; more would leave no room for the plot."""
 
 
-class Laid(NamedTuple):
-    """Rows and columns of a plot.
-
-    Attributes
-    ----------
-    groups, features
-        In the order in which they stand.
-    tree
-        Of the groups, in their order; `None` where none is asked for.
-    """
-
-    groups: Groups
-    features: Features
-    tree: Dendrogram | None
-
-
-def lay_out(asked: Asked) -> Laid:
+def lay_out(asked: Asked) -> Layout:
     """Return groups that have cells, in the order that is asked for, and the features."""
     summed = asked.summed
-    counts = count_groups(summed.codes, len(summed.groups))
-    groups = Groups(summed.grouping.name, summed.codes.astype(np.int32), summed.groups, asked.colors, counts)
-    having = np.flatnonzero(counts)
-    if len(having) < len(groups):
-        groups = groups.ordered(having.tolist())
-    tree = tree_of(summed.summary.mean[having]) if asked.arranged.similar else None
+    n_cells = summed.summary.n_cells
+    all_groups = Groups(summed.grouping.name, summed.codes.astype(np.int32), summed.groups, asked.colors, n_cells)
+    groups = all_groups.having_cells
+    tree = tree_of(summed.summary.mean[n_cells > 0]) if asked.arranged.similar else None
     if tree is not None:
         groups = groups.ordered(tree.order)
-    return Laid(groups, Features(asked.names, (), None, normalised=False), tree)
+    return Layout(groups, Features(asked.names, (), None, normalised=False), tree)
 
 
 def named_short(groups: Groups) -> Groups:
@@ -72,10 +53,7 @@ def room_for(names: Sequence[str]) -> int:
 
 def as_groups(column: Categories) -> Groups:
     """Return the categories of a column that have cells."""
-    codes = column.codes.astype(np.int32)
-    counts = count_groups(codes, len(column.labels))
-    groups = Groups(column.name, codes, column.labels, column.colors, counts)
-    return groups if counts.all() else groups.ordered(np.flatnonzero(counts).tolist())
+    return Groups(column.name, column.codes.astype(np.int32), column.labels, column.colors, column.counts).having_cells
 
 
 def page_colors(asked: Asked, values: NDArray[np.floating]) -> ColorScale:

@@ -72,23 +72,23 @@ def as_figures(drawn: Drawn, label: str, *, dark: bool, size: float) -> str:
             stylesheets=[NO_OUTLINE],
             html_attributes={"role": "img", "aria-label": label},
         )
-        for legend in list(figure.legend):
-            figure.right = [each for each in figure.right if each is not legend]
-            legend.update(
-                orientation="horizontal",
-                ncols=3,
-                padding=0,
-                spacing=2,
-                label_text_font_size="11px",
-                border_line_color=None,
-            )
-            figure.add_layout(legend, "below")
-        for bar in [each for each in figure.right if isinstance(each, ColorBar)]:
-            figure.right = [each for each in figure.right if each is not bar]
-            bar.update(orientation="horizontal", width="auto", height=6, padding=2, title_standoff=2, margin=0)
-            figure.add_layout(bar, "below")
+        _move_below(figure)
         _ink(figure, dark=dark)
     return json.dumps(json_item(column(*figures, sizing_mode="stretch_both")))
+
+
+def _move_below(figure: Plot) -> None:
+    """Put legend and colour bar below the plot: the panel is narrow."""
+    for each in list(figure.right):
+        if isinstance(each, Legend):
+            each.update(ncols=3, padding=0, spacing=2, label_text_font_size="11px", border_line_color=None)
+        elif isinstance(each, ColorBar):
+            each.update(width="auto", height=6, padding=2, title_standoff=2, margin=0)
+        else:
+            continue
+        figure.right.remove(each)
+        each.orientation = "horizontal"
+        figure.add_layout(each, "below")
 
 
 def _ink(figure: Plot, *, dark: bool) -> None:

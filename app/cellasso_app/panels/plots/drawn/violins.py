@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cellasso.pl.stacked_violin import draw_stacked
-from cellasso.pl.violin import MAX_DOTS, Violins, draw_violins
+from cellasso.pl.violin import Violins, choose_dots, draw_violins, violins_of
 from cellasso.stats.density import group_densities
 from cellasso_app.panels.plots.asked import Drawn
 from cellasso_app.panels.plots.drawn.groups import lay_out, named_short, page_colors, room_for
@@ -36,9 +36,9 @@ def stacked_violin(asked: Asked, progress: Progress) -> Drawn:
         found[slot] = group_densities(column, groups.codes, len(groups), n_cells=groups.n_cells)
     densities = [_scaled(found[slot], asked.arranged.scale) for slot in range(len(features))]
     medians = np.stack([each.median for each in densities], axis=1)
-    swapped = asked.arranged.swapped
+    swapped, short = asked.arranged.swapped, named_short(groups)
     overlay = draw_stacked(
-        named_short(groups),
+        short,
         features,
         densities,
         page_colors(asked, medians),
@@ -47,7 +47,7 @@ def stacked_violin(asked: Asked, progress: Progress) -> Drawn:
         titles=(None, "median"),
     )
     n_rows = len(features) if swapped else len(groups)
-    room = room_for(named_short(groups).labels if swapped else features.names)
+    room = room_for(short.labels if swapped else features.names)
     spans = Spans.columns(len(groups)) if swapped else Spans.rows(len(groups))
     heights = (24 * n_rows + room, 48 * n_rows + room)
     return Drawn([overlay], groups.labels, spans, heights, HEADER, _table(groups, features.names, densities))
@@ -56,26 +56,18 @@ def stacked_violin(asked: Asked, progress: Progress) -> Drawn:
 def violin(asked: Asked, progress: Progress) -> Drawn:
     """Draw a panel of violins for each gene, with a sample of the cells as dots."""
     groups, features, _ = lay_out(asked)
-    genes, short = asked.genes[:MAX_PANELS], named_short(groups).labels
-    chosen = np.flatnonzero(groups.codes >= 0)
-    n_cells = len(chosen)
-    if n_cells > MAX_DOTS:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, MAX_DOTS, replace=False))
+    genes, short = asked.genes[:MAX_PANELS], named_short(groups)
+    dots, room = choose_dots(groups), room_for(short.labels)
     found: dict[int, Violins] = {}
     for slot, column in read_each(asked.dataset, genes, progress=progress):
-        densities = group_densities(column, groups.codes, len(groups), n_cells=groups.n_cells)
-        dots = column[chosen].astype(np.float64)
-        known = np.isfinite(dots)
-        shown = (groups.codes[chosen][known], dots[known])
-        n_known = int(densities.n_known.sum())
-        found[slot] = Violins(features.names[slot], short, groups.colors, densities, shown, n_known)
+        found[slot] = violins_of(features.names[slot], column, short, dots)
     panels = [found[slot] for slot in range(len(genes))]
     n_left = len(asked.genes) - len(genes)
     return Drawn(
         [draw_violins(panel, labels=("", panel.name)) for panel in panels],
         groups.labels,
         Spans.columns(len(groups)),
-        (130 + room_for(short), 220 + room_for(short)),
+        (130 + room, 220 + room),
         HEADER,
         _table(groups, features.names, [panel.densities for panel in panels]),
         f"The first {MAX_PANELS} of {len(asked.genes)} genes are shown; stacked violins show all." if n_left else "",
